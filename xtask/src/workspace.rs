@@ -20,9 +20,14 @@ pub fn target() -> PathBuf {
     }
 }
 
-/// The directory `wamig-userspace/build.rs` watches; it holds nothing but the object and its stamp.
+/// The directory `wamig-userspace/build.rs` watches; it holds nothing but the object.
 pub fn bpf_dir() -> PathBuf {
     target().join("bpf")
+}
+
+/// Where the object is compiled.
+pub fn bpf_build_dir() -> PathBuf {
+    target().join("bpf-build")
 }
 
 /// The XDP object that `cargo xtask build-ebpf` makes and `wamig-userspace` embeds.

@@ -40,7 +40,7 @@ pub fn run(options: &Options) -> Result<()> {
     let pins = Pins::read()?;
     let toolchain = Toolchain::choose(&pins)?;
     let stamp = stamp::compute(&format!("{} {} {:?}", toolchain.slug(), pins.bpf_linker, toolchain.core))?;
-    let stamp_file = workspace::bpf_dir().join("stamp");
+    let stamp_file = workspace::bpf_build_dir().join("stamp");
     if !options.force && object.exists() && fs::read_to_string(&stamp_file).is_ok_and(|old| old == stamp) {
         println!("{} is up to date ({})", object.display(), toolchain.rustc.describe());
         return Ok(());
@@ -58,7 +58,7 @@ pub fn run(options: &Options) -> Result<()> {
 /// The target directory is its own: the compiler is another one, and userspace may be building at the same time.
 pub fn compile(pins: &Pins, toolchain: &Toolchain, extra: &[&str]) -> Result<PathBuf> {
     let linker = linker::ensure(pins, toolchain)?;
-    let target_dir = workspace::target().join("bpf-build");
+    let target_dir = workspace::bpf_build_dir();
     let flags = [
         format!("-Clinker={}", linker.display()),
         "-Clink-arg=--btf".into(),

@@ -8,10 +8,7 @@
 //!    with `libstd-rust-web-dev-bpf`, even where rustup comes first);
 //! 3. any `rustc` with `rust-src`, stable included.
 
-use std::{
-    env, fmt, fs,
-    path::{Path, PathBuf},
-};
+use std::{env, fmt, fs, path::PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
@@ -177,13 +174,13 @@ fn usable(rustc: &Rustc) -> Result<Core, Unusable> {
     }
 }
 
-/// The one command that makes [`Toolchain::search`] succeed on this kind of machine.
+/// The one command that makes [`Toolchain::choose`] succeed on this kind of machine.
 fn remedy(nightly: &str) -> String {
-    let debian = Path::new("/etc/debian_version").exists();
-    if on_path("rustup").next().is_some() || !debian {
-        format!("rustup toolchain install {nightly} --profile minimal -c rust-src --no-self-update")
-    } else {
+    let os = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    if os.lines().any(|line| line == "ID=debian") {
         format!("sudo apt-get install {DEBIAN_PACKAGES}")
+    } else {
+        format!("rustup toolchain install {nightly} --profile minimal -c rust-src --no-self-update")
     }
 }
 
