@@ -1,0 +1,48 @@
+//! Packet-in and packet-out (OpenFlow 1.3.5 §7.4.1, §7.3.7). Frames are never buffered in
+//! the switch: both carry the whole frame.
+
+use bytes::Bytes;
+
+use crate::action::Action;
+use crate::types::{Cookie, PortNo, TableId};
+
+/// Why a frame comes to the controller.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum PacketInReason {
+    /// A table-miss flow (`OFPR_NO_MATCH`).
+    NoMatch,
+    /// An output action (`OFPR_ACTION`).
+    Action,
+    /// A TTL that ran out (`OFPR_INVALID_TTL`).
+    InvalidTtl,
+}
+
+/// A frame for the controller, as it stood at the output action.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PacketIn {
+    /// Why.
+    pub reason: PacketInReason,
+    /// Table of the flow that sent it.
+    pub table: TableId,
+    /// Cookie of that flow.
+    pub cookie: Cookie,
+    /// Where the frame came in.
+    pub in_port: PortNo,
+    /// Pipeline metadata at the output action.
+    pub metadata: u64,
+    /// Length of the frame in bytes, though `data` may hold less.
+    pub total_len: u16,
+    /// The frame, at most `max_len` bytes of it.
+    pub data: Bytes,
+}
+
+/// A frame from the controller.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PacketOut {
+    /// The port the frame is taken to have come in by; [`PortNo::CONTROLLER`] = none.
+    pub in_port: PortNo,
+    /// What to do with it; [`PortNo::TABLE`] runs the pipeline.
+    pub actions: Vec<Action>,
+    /// The frame.
+    pub data: Bytes,
+}

@@ -1,0 +1,2 @@
+//! Signalling between sites.
+pub mod message;
