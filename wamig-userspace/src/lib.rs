@@ -1,3 +1,4 @@
 //! placeholder
 
+pub mod fastpath;
 pub mod object;

@@ -4,6 +4,8 @@
 //! them at any time. Two implementations share one writer: [`xdp`] (BPF maps) and
 //! [`memory`] (the same structures in process memory, for tests and `trace`).
 
+pub mod compile;
+
 use bytes::Bytes;
 use wamig_common::action::Op;
 use wamig_common::key::{FlowKey, FlowMask};
