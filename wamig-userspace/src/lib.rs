@@ -1,4 +1,6 @@
 //! placeholder
 
+pub mod datapath;
 pub mod fastpath;
 pub mod object;
+pub mod switch;
