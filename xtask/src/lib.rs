@@ -3,10 +3,17 @@
 //! | module | verb | what |
 //! |---|---|---|
 //! | [`bpf`] | `build-ebpf`, `bpf-linker` | picks a BPF toolchain, builds the XDP object |
+//! | [`lint`] | `lint` | layout, clippy, documentation, house rules |
 //!
-//! [`workspace`] knows where things are, [`process`] runs other programs.
+//! [`workspace`] knows where things are, [`user`] who builds, [`process`] and [`bounded`] run other programs,
+//! [`interrupt`] remembers a signal and [`tally`] counts results.
 
+pub mod bounded;
 pub mod bpf;
 pub mod cli;
+pub mod interrupt;
+pub mod lint;
 pub mod process;
+pub mod tally;
+pub mod user;
 pub mod workspace;
