@@ -1,7 +1,7 @@
-//! Runs a program for at most so long, its output in a file; nothing of its process group outlives the call.
+//! Runs a program for at most so long; nothing of its process group outlives the call.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
@@ -52,18 +52,32 @@ impl Ended {
     }
 }
 
-/// Run `command` with its output in the file `log` (made anew). An interrupt ends it, too, and is the error.
-pub fn run(command: &mut Command, limit: Duration, log: &Path) -> Result<Ended> {
+/// Where a program's output goes.
+#[derive(Clone, Copy, Debug)]
+pub enum Output<'a> {
+    /// To ours.
+    Shown,
+    /// Into a file, made anew.
+    Kept(&'a Path),
+    /// What it prints into a file, made anew; what it complains about to ours.
+    ErrorsShown(&'a Path),
+}
+
+/// Run `command` without input. An interrupt ends it, too, and is the error.
+pub fn run(command: &mut Command, limit: Duration, output: Output<'_>) -> Result<Ended> {
     interrupt::check()?;
     let shown = process::line(command);
-    if let Some(dir) = log.parent() {
-        std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
-        user::own(dir);
+    match output {
+        Output::Shown => {}
+        Output::Kept(log) => {
+            let file = create(log)?;
+            command.stderr(file.try_clone().with_context(|| format!("cannot write {}", log.display()))?).stdout(file);
+        }
+        Output::ErrorsShown(log) => {
+            command.stdout(create(log)?);
+        }
     }
-    let out = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
-    user::own(log);
-    let err = out.try_clone().with_context(|| format!("cannot write {}", log.display()))?;
-    command.stdin(Stdio::null()).stdout(out).stderr(err).process_group(0);
+    command.stdin(Stdio::null()).process_group(0);
     // SAFETY: between fork and exec the closure makes one system call and allocates nothing.
     unsafe {
         command.pre_exec(|| prctl::set_pdeathsig(Some(Signal::SIGKILL)).map_err(Into::into));
@@ -73,6 +87,16 @@ pub fn run(command: &mut Command, limit: Duration, log: &Path) -> Result<Ended> 
     // Whatever it left running in its group.
     end_group(&child, Signal::SIGKILL);
     ended.with_context(|| format!("while `{shown}` ran"))
+}
+
+fn create(log: &Path) -> Result<File> {
+    if let Some(dir) = log.parent() {
+        fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        user::own(dir);
+    }
+    let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
+    user::own(log);
+    Ok(file)
 }
 
 fn wait(child: &mut Child, limit: Duration) -> Result<Ended> {
@@ -118,8 +142,8 @@ mod tests {
     fn shell(script: &str, limit: Duration) -> (Ended, String) {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("log");
-        let ended = run(Command::new("sh").args(["-c", script]), limit, &log).unwrap();
-        (ended, std::fs::read_to_string(log).unwrap())
+        let ended = run(Command::new("sh").args(["-c", script]), limit, Output::Kept(&log)).unwrap();
+        (ended, fs::read_to_string(log).unwrap())
     }
 
     #[test]
@@ -139,7 +163,7 @@ mod tests {
         let gone = (0..100).any(|_| {
             thread::sleep(TICK);
             // A zombie until somebody reaps it, but no longer running.
-            std::fs::read_to_string(child.join("stat")).map_or(true, |stat| stat.contains(") Z "))
+            fs::read_to_string(child.join("stat")).map_or(true, |stat| stat.contains(") Z "))
         });
         assert!(gone, "{} is still there", child.display());
     }

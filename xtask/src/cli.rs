@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bpf, lint,
+    bpf, interrupt, lint, suite,
     tally::{Skips, Tally},
 };
 
@@ -25,14 +25,17 @@ enum Verb {
     BpfLinker,
     /// Check layout, clippy, documentation and the house rules
     Lint,
+    /// Run the tests and checks; the last line counts them
+    Test(suite::Options),
 }
 
 /// Run one verb; an error is printed with its causes and becomes exit status 1.
 pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.verb {
-        Verb::BuildEbpf(options) => bpf::build::run(&options).map(done),
-        Verb::BpfLinker => bpf::linker::run().map(done),
-        Verb::Lint => lint::run().map(close),
+        Verb::BuildEbpf(options) => interrupt::watch().and_then(|()| bpf::build::run(&options)).map(done),
+        Verb::BpfLinker => interrupt::watch().and_then(|()| bpf::linker::run()).map(done),
+        Verb::Lint => interrupt::watch().and_then(|()| lint::run()).map(close),
+        Verb::Test(options) => suite::run(&options),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

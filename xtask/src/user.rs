@@ -10,6 +10,8 @@ use std::{
 
 use nix::unistd::{Uid, User};
 
+use crate::workspace;
+
 /// Whether this process may do everything.
 pub fn is_root() -> bool {
     Uid::effective().is_root()
@@ -58,8 +60,23 @@ pub fn cargo() -> Command {
     if let Ok(path) = env::join_paths(path) {
         cargo.env("PATH", path);
     }
-    cargo.current_dir(crate::workspace::root());
+    forget_package(&mut cargo);
+    cargo.current_dir(workspace::root());
     cargo
+}
+
+/// Take away what `cargo run` says about xtask itself: build scripts watch some of it, and what they built would be
+/// built anew whenever xtask is started in another way.
+pub fn forget_package(command: &mut Command) {
+    let about_xtask = |name: &str| {
+        ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|prefix| name.starts_with(prefix))
+            || ["CARGO_BIN_NAME", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "LD_LIBRARY_PATH"].contains(&name)
+    };
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(about_xtask) {
+            command.env_remove(name);
+        }
+    }
 }
 
 /// Give a file or directory that root made to the user who builds; without root it is theirs already.

@@ -33,8 +33,8 @@ pub struct Options {
 /// Build the object unless it is up to date, and say which toolchain does it and why.
 pub fn run(options: &Options) -> Result<()> {
     let object = workspace::bpf_object();
-    if let Some(ready) = env::var_os("WAMIG_BPF_OBJ").filter(|path| !path.is_empty()) {
-        println!("WAMIG_BPF_OBJ names a finished object, {}: nothing to build", PathBuf::from(ready).display());
+    if let Some(ready) = given() {
+        println!("WAMIG_BPF_OBJ names a finished object, {}: nothing to build", ready.display());
         return Ok(());
     }
     let pins = Pins::read()?;
@@ -52,6 +52,11 @@ pub fn run(options: &Options) -> Result<()> {
     fs::write(&stamp_file, stamp).with_context(|| format!("cannot write {}", stamp_file.display()))?;
     println!("built {}", object.display());
     Ok(())
+}
+
+/// The finished object that `WAMIG_BPF_OBJ` names, which makes a BPF toolchain unnecessary.
+pub fn given() -> Option<PathBuf> {
+    env::var_os("WAMIG_BPF_OBJ").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 /// The cargo that compiles the program, for whoever runs it to add to.

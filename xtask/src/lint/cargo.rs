@@ -31,7 +31,16 @@ pub fn clippy() -> Result<Outcome> {
     let minor = version.split(['.', ' ']).nth(3).and_then(|minor| minor.parse().ok());
     let known = minor.is_some_and(|minor: u32| rules::CLIPPY.contains(&minor));
     let mut clippy = user::cargo();
-    clippy.args(["clippy", "--quiet", "--locked", "--workspace", "--exclude", "wamig-ebpf", "--all-targets"]);
+    clippy.args([
+        "clippy",
+        "--quiet",
+        "--locked",
+        "--workspace",
+        "--exclude",
+        "wamig-ebpf",
+        "--all-targets",
+        "--keep-going",
+    ]);
     if known {
         clippy.args(["--", "--deny", "warnings"]);
     } else {

@@ -63,7 +63,7 @@ fn forbidden_uses(name: &str, text: &str, findings: &mut Findings) {
             && !rule.except.iter().any(|prefix| name.starts_with(prefix))
     };
     let in_force: Vec<_> = rules::USES.iter().filter(holds).collect();
-    let is_test = name.split('/').any(|part| part == "tests" || part == "tests.rs");
+    let is_test = name.split('/').any(|part| part == "tests" || part.ends_with("tests.rs"));
     if in_force.is_empty() || is_test {
         return;
     }
