@@ -9,11 +9,12 @@
 //! | [`lab`] | `lab` | test networks |
 //!
 //! [`workspace`] knows where things are, [`user`] who builds, [`process`] and [`bounded`] run other programs,
-//! [`interrupt`] remembers a signal and [`tally`] counts results.
+//! [`interrupt`] remembers a signal, [`exclusive`] keeps test networks apart and [`tally`] counts results.
 
 pub mod bounded;
 pub mod bpf;
 pub mod cli;
+pub mod exclusive;
 pub mod interrupt;
 pub mod lab;
 pub mod lint;

@@ -26,6 +26,7 @@ use self::{
 };
 use crate::{
     bpf::{build, toolchain},
+    exclusive::Exclusive,
     interrupt, lab, lint, process, qemu,
     tally::{Skips, Tally},
     user, workspace,
@@ -89,15 +90,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     interrupt::watch()?;
     let all_must_run = user::is_root() || env::var("CI").is_ok_and(|ci| ci == "true");
     let mut tally = Tally::new();
-    if user::is_root() {
-        lab::clean().context("what an earlier run left behind cannot be removed")?;
-    }
     let ran = suites(options, &mut tally);
-    if user::is_root()
-        && let Err(error) = lab::clean()
-    {
-        tally.fail("cleaning up", &format!("{error:#}"));
-    }
     if let Err(error) = ran {
         tally.fail("the run", &format!("{error:#}"));
     }
@@ -123,19 +116,32 @@ fn suites(options: &Options, tally: &mut Tally) -> Result<()> {
         tally.add(without_object());
     }
     if options.root_suite() {
-        for binary in &privileged {
-            tally.add(if user::is_root() {
-                binary.run(As::Root, ROOT_LIMIT, options.all, &scratch)?
-            } else {
-                binary.skip("needs root: sudo scripts/test")?
-            });
-        }
+        tally.add(privileged_suite(&privileged, options, &scratch)?);
     }
     if options.other_kernel() {
         let kernel_tests: Vec<_> = privileged.into_iter().filter(|binary| binary.name.starts_with("kernel_")).collect();
         tally.add(qemu::test(&kernel_tests, options.all, &scratch)?);
     }
     Ok(())
+}
+
+/// What needs root; before and after it, nothing of a test network is there.
+fn privileged_suite(binaries: &[TestBinary], options: &Options, scratch: &Scratch) -> Result<Tally> {
+    let mut tally = Tally::new();
+    if !user::is_root() {
+        for binary in binaries {
+            tally.add(binary.skip("needs root: sudo scripts/test")?);
+        }
+        return Ok(tally);
+    }
+    let _alone = Exclusive::wait()?;
+    lab::clean().context("what an earlier run left behind cannot be removed")?;
+    let ran = binaries.iter().try_for_each(|binary| {
+        tally.add(binary.run(As::Root, ROOT_LIMIT, options.all, scratch)?);
+        Ok(())
+    });
+    lab::clean().context("what the tests made cannot be removed")?;
+    ran.map(|()| tally)
 }
 
 /// The XDP object, built by the user: without a toolchain for it what needs it is skipped, not failed.

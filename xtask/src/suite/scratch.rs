@@ -1,4 +1,7 @@
 //! The temporary directory of one run: gone at its end, or at the start of the next one.
+//!
+//! It is every test's `TMPDIR` and thereby a mark: a process that still has it in its environment when the run is over
+//! was left behind by a test, whatever group or session it moved to, and goes with it.
 
 use std::{
     env, fs,
@@ -7,6 +10,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 use crate::user;
 
@@ -34,19 +42,35 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
+        end_marked(&self.0);
         if let Err(error) = fs::remove_dir_all(&self.0) {
             eprintln!("cannot remove {}: {error}", self.0.display());
         }
     }
 }
 
-/// Remove the directories of runs that are over; one that belongs to somebody else stays.
+/// Remove the directories of runs that are over, and what they left running; what belongs to somebody else stays.
 fn remove_stale(dir: &Path) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let pid = name.to_str().and_then(|name| name.strip_prefix(PREFIX)).and_then(|pid| pid.parse::<u32>().ok());
         if pid.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+            end_marked(&entry.path());
             let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Kill every process whose `TMPDIR` is `dir`; those we may not look at are not ours.
+fn end_marked(dir: &Path) {
+    let mark = format!("TMPDIR={}", dir.display());
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let pid = entry.file_name().to_str().and_then(|pid| pid.parse::<i32>().ok());
+        let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
+        let marked = environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes());
+        if let Some(pid) = pid.filter(|_| marked) {
+            // It may just have ended by itself.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
     }
 }
@@ -54,6 +78,20 @@ fn remove_stale(dir: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_left_behind_is_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut left = process::Command::new("setsid").args(["sleep", "60"]).env("TMPDIR", dir.path()).spawn().unwrap();
+
+        let ended = (0..100).any(|_| {
+            end_marked(dir.path());
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            left.try_wait().unwrap().is_some()
+        });
+
+        assert!(ended);
+    }
 
     #[test]
     fn only_dead_runs_are_removed() {
