@@ -1,2 +1,4 @@
 //! Signalling between sites.
+mod cbor;
+pub mod codec;
 pub mod message;
