@@ -1,4 +1,7 @@
 //! Signalling between sites.
 mod cbor;
 pub mod codec;
+mod fingerprint;
+pub mod identity;
 pub mod message;
+mod tls;

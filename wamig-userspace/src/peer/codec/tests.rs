@@ -57,7 +57,7 @@ fn samples() -> Vec<(&'static str, Message)> {
 }
 
 fn hex(octets: &[u8]) -> String {
-    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+    octets.iter().map(|octet| format!("{octet:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// The number of `name = number` in the specification.
