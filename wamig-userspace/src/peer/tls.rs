@@ -179,8 +179,10 @@ pub(super) enum Fault {
     Foreign(String),
     /// The other side closed or reset the connection.
     Closed(String),
-    /// Anything else.
-    Other(String),
+    /// TLS itself failed in another way.
+    Tls(String),
+    /// The network failed in another way.
+    Network(String),
 }
 
 impl From<io::Error> for Fault {
@@ -188,7 +190,7 @@ impl From<io::Error> for Fault {
         let text = error.to_string();
         match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
             Some(Error::InvalidCertificate(CertificateError::Other(OtherError(inner)))) => {
-                inner.downcast_ref::<NotPinned>().map_or(Self::Other(text), |unknown| Self::NotPinned(unknown.0))
+                inner.downcast_ref::<NotPinned>().map_or(Self::Tls(text), |unknown| Self::NotPinned(unknown.0))
             }
             Some(Error::NoCertificatesPresented) => Self::NoCertificate,
             Some(Error::AlertReceived(alert)) if is_about_certificate(*alert) => Self::Refused,
@@ -200,9 +202,11 @@ impl From<io::Error> for Fault {
                 | Error::InappropriateHandshakeMessage { .. }
                 | Error::PeerIncompatible(_),
             ) => Self::Foreign(text),
-            Some(_) => Self::Other(text),
+            Some(_) => Self::Tls(text),
+            // rustls words this one for programmers.
+            None if error.kind() == io::ErrorKind::UnexpectedEof => Self::Closed("the connection was cut".to_owned()),
             None if is_end(error.kind()) => Self::Closed(text),
-            None => Self::Other(text),
+            None => Self::Network(text),
         }
     }
 }
@@ -223,11 +227,5 @@ fn is_about_certificate(alert: AlertDescription) -> bool {
 }
 
 fn is_end(kind: io::ErrorKind) -> bool {
-    matches!(
-        kind,
-        io::ErrorKind::UnexpectedEof
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::BrokenPipe
-    )
+    matches!(kind, io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted | io::ErrorKind::BrokenPipe)
 }

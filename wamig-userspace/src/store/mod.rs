@@ -4,7 +4,7 @@
 //!
 //! The store does not know what the bytes mean; that is the business of whoever writes them.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -148,6 +148,7 @@ fn definition(table: &str) -> TableDefinition<'_, &'static str, &'static [u8]> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
