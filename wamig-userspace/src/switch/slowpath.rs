@@ -31,7 +31,7 @@ pub enum Output {
 /// Walks a frame through the tables.
 pub fn walk(tables: &Memory, ports: &Ports, in_port: PortNo, frame: &[u8]) -> Vec<Output> {
     let mut run = Run { ports, in_port, frame, out: Vec::new() };
-    let flow_of = |record| tables.flow_of(record);
+    let flow_of = |record| tables.owners().get(record);
     let set = |id: u64| match id as u32 {
         SET_ALL => &[PortNo::ALL.0],
         SET_FLOOD => &[PortNo::FLOOD.0],

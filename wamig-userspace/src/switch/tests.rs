@@ -66,7 +66,7 @@ impl Rig {
         let punts = [(outcome.plan.early, frame.to_vec()), (outcome.plan.late, edited(&outcome, frame))];
         let mut packet_ins = Vec::new();
         for (p, data) in punts.into_iter().filter(|(p, _)| p.reason & plan::USED != 0) {
-            let flow = self.switch.fast_path().flow_of(p.flow);
+            let flow = self.switch.fast_path().owners().get(p.flow);
             let punt = Punt {
                 in_port,
                 reason: PuntReason::from_index(p.reason & 0xff).unwrap(),
