@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::bpf;
+use crate::{bpf, lab};
 
 /// Build, test and demonstrate wamig.
 #[derive(Debug, Parser)]
@@ -20,6 +20,11 @@ enum Verb {
     BuildEbpf(bpf::build::Options),
     /// Build the pinned bpf-linker for the chosen BPF toolchain and print its path
     BpfLinker,
+    /// Play the paper's experiment in network namespaces (needs root)
+    Demo(lab::demo::Demo),
+    /// Poke at the two sites that `demo --keep` left up (needs root)
+    #[command(subcommand)]
+    Lab(lab::demo::Verb),
 }
 
 /// Run one verb; an error is printed with its causes and becomes exit status 1.
@@ -27,6 +32,8 @@ pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.verb {
         Verb::BuildEbpf(options) => bpf::build::run(&options),
         Verb::BpfLinker => bpf::linker::run(),
+        Verb::Demo(demo) => return demo.run(),
+        Verb::Lab(verb) => verb.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,10 +3,12 @@
 //! | module | verb | what |
 //! |---|---|---|
 //! | [`bpf`] | `build-ebpf`, `bpf-linker` | picks a BPF toolchain, builds the XDP object |
+//! | [`lab`] | `demo`, `lab` | two sites in network namespaces: the demonstration and the end-to-end tests |
 //!
 //! [`workspace`] knows where things are, [`process`] runs other programs.
 
 pub mod bpf;
 pub mod cli;
+pub mod lab;
 pub mod process;
 pub mod workspace;
