@@ -33,6 +33,9 @@ pub struct Demo {
     /// The wamig program (default: the one built beside this program)
     #[arg(long, value_name = "FILE")]
     wamig: Option<PathBuf>,
+    /// What the names of everything it makes begin with
+    #[arg(long, hide = true, default_value = DEMO_PREFIX)]
+    prefix: String,
 }
 
 /// What can be done with a lab that was left up.
@@ -127,7 +130,7 @@ impl Demo {
         if let Some(dir) = &self.pcap {
             std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         }
-        let mut options = Options::new(DEMO_PREFIX, &std::env::current_exe()?, &wamig);
+        let mut options = Options::new(&self.prefix, &std::env::current_exe()?, &wamig);
         options.delay = Duration::from_millis(self.delay);
 
         let done = self.play_in(&options, &wamig);
@@ -274,7 +277,7 @@ impl Verb {
         match self {
             Self::DelayLine { a, b, delay_us } => delay_line::run([a, b], Duration::from_micros(*delay_us)),
             Self::Clean => {
-                let swept = super::clean(DEMO_PREFIX)?;
+                let swept = Journal::clean(DEMO_PREFIX)?;
                 println!("{}", if swept.is_empty() { "nothing was left".to_owned() } else { swept.to_string() });
                 Ok(())
             }

@@ -134,6 +134,18 @@ impl Journal {
         Self::lock(prefix)
     }
 
+    /// The journal of a lab that nobody owns and nobody left up on purpose, if there is one.
+    ///
+    /// # Errors
+    /// Its file cannot be read.
+    pub fn abandoned(prefix: &str) -> Result<Option<Self>> {
+        let path = directory(prefix)?.join("journal");
+        let Ok(text) = fs::read_to_string(&path) else { return Ok(None) };
+        let kept = text.lines().filter_map(Entry::parse).any(|entry| entry == Entry::Kept);
+        // Whoever holds the lock is at work in it.
+        Ok(if kept { None } else { Self::lock(prefix).ok() })
+    }
+
     /// The processes of this label that are running.
     pub fn running(&self, label: &str) -> Vec<Identity> {
         let text = fs::read_to_string(self.dir.join("journal")).unwrap_or_default();

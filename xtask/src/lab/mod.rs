@@ -48,13 +48,25 @@ use topology::{Place, Site};
 /// The prefix of the demo's names.
 pub const DEMO_PREFIX: &str = "wamig-";
 
-/// Removes what an earlier run whose names begin with `prefix` has left: its processes by pid
-/// and start time, its namespaces, its mounts.
+/// The prefix of the tests' names.
+pub const TEST_PREFIX: &str = "wamig-test-";
+
+/// Removes what killed runs have left, of the demo and of the tests: their processes by pid
+/// and start time, their namespaces, their mounts. A run that is going on and a demo that was
+/// left up on purpose stay.
 ///
 /// # Errors
-/// Such a run is going on, or something cannot be removed.
-pub fn clean(prefix: &str) -> Result<Swept> {
-    Journal::clean(prefix)
+/// Something cannot be removed.
+pub fn clean() -> Result<()> {
+    for prefix in [DEMO_PREFIX, TEST_PREFIX] {
+        let Some(journal) = Journal::abandoned(prefix)? else { continue };
+        let swept = take_down(journal);
+        if !swept.is_empty() {
+            println!("an earlier run ({prefix}) was killed: {swept}");
+        }
+        ensure!(swept.failures.is_empty(), "not everything could be removed");
+    }
+    Ok(())
 }
 
 /// How a lab is set up.
