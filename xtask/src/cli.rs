@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bpf, interrupt, lint, suite,
+    bpf, interrupt, lab, lint, suite,
     tally::{Skips, Tally},
 };
 
@@ -27,6 +27,11 @@ enum Verb {
     Lint,
     /// Run the tests and checks; the last line counts them
     Test(suite::Options),
+    /// Play the paper's experiment in network namespaces (needs root)
+    Demo(lab::demo::Demo),
+    /// Poke at the two sites that `demo --keep` left up (needs root)
+    #[command(subcommand)]
+    Lab(lab::demo::Verb),
 }
 
 /// Run one verb; an error is printed with its causes and becomes exit status 1.
@@ -36,6 +41,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Verb::BpfLinker => interrupt::watch().and_then(|()| bpf::linker::run()).map(done),
         Verb::Lint => interrupt::watch().and_then(|()| lint::run()).map(close),
         Verb::Test(options) => suite::run(&options),
+        Verb::Demo(demo) => return demo.run(),
+        Verb::Lab(verb) => verb.run().map(done),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
