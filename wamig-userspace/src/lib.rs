@@ -1,1 +1,4 @@
 //! placeholder
+
+pub mod migration;
+pub mod peer;
