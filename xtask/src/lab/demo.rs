@@ -30,7 +30,7 @@ pub struct Demo {
     /// Delay of each of the two WAN links, one way, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=1000))]
     delay: u64,
-    /// The wamig program (default: the one built beside this program)
+    /// The wamig program (default: $WAMIG_BIN, else the one built beside this program)
     #[arg(long, value_name = "FILE")]
     wamig: Option<PathBuf>,
     /// What the names of everything it makes begin with
@@ -89,11 +89,14 @@ impl From<Where> for Site {
     }
 }
 
-/// The `wamig` program beside this one.
+/// The `wamig` program: what `WAMIG_BIN` says, else the one built beside this program.
 ///
 /// # Errors
 /// It was not built.
 pub fn built_wamig() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("WAMIG_BIN") {
+        return Ok(path.into());
+    }
     let own = std::env::current_exe()?;
     // A test's program lies one directory deeper.
     let candidates = own.ancestors().skip(1).take(2).map(|dir| dir.join("wamig"));

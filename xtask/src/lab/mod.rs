@@ -10,6 +10,7 @@
 //! | [`capture`], [`frame`], [`proof`] | what was on the links, and what that proves |
 //! | [`play`], [`timeline`], [`demo`] | the paper's experiment, step by step |
 //! | [`journal`], [`process`], [`signals`] | so that nothing is left behind |
+//! | [`trial`] | a lab for a test |
 
 pub mod capture;
 pub mod delay_line;
@@ -29,6 +30,7 @@ pub mod status;
 pub mod stream;
 pub mod timeline;
 pub mod topology;
+pub mod trial;
 pub mod web;
 
 use std::fs;
