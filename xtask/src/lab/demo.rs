@@ -17,6 +17,7 @@ use super::signals::{self, Interrupted};
 use super::timeline::millis;
 use super::topology::{CLIENT, GATEWAY1, GATEWAY2, Place, SERVER, Site, WEB};
 use super::{DEMO_PREFIX, Lab, Options, netns};
+use crate::interrupt;
 
 /// Options of the demonstration.
 #[derive(Args, Clone, Debug)]
@@ -124,7 +125,7 @@ impl Demo {
     }
 
     fn play(&self) -> Result<bool> {
-        signals::catch()?;
+        interrupt::watch()?;
         let begun = Instant::now();
         let wamig = match &self.wamig {
             Some(path) => path.canonicalize().with_context(|| format!("there is no {}", path.display()))?,
