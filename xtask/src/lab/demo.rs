@@ -17,6 +17,7 @@ use super::signals::{self, Interrupted};
 use super::timeline::millis;
 use super::topology::{CLIENT, GATEWAY1, GATEWAY2, Place, SERVER, Site, WEB};
 use super::{DEMO_PREFIX, Lab, Options, netns};
+use crate::interrupt;
 
 /// Options of the demonstration.
 #[derive(Args, Clone, Debug)]
@@ -30,7 +31,7 @@ pub struct Demo {
     /// Delay of each of the two WAN links, one way, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=1000))]
     delay: u64,
-    /// The wamig program (default: the one built beside this program)
+    /// The wamig program (default: $WAMIG_BIN, else the one built beside this program)
     #[arg(long, value_name = "FILE")]
     wamig: Option<PathBuf>,
     /// What the names of everything it makes begin with
@@ -89,11 +90,14 @@ impl From<Where> for Site {
     }
 }
 
-/// The `wamig` program beside this one.
+/// The `wamig` program: what `WAMIG_BIN` says, else the one built beside this program.
 ///
 /// # Errors
 /// It was not built.
 pub fn built_wamig() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("WAMIG_BIN") {
+        return Ok(path.into());
+    }
     let own = std::env::current_exe()?;
     // A test's program lies one directory deeper.
     let candidates = own.ancestors().skip(1).take(2).map(|dir| dir.join("wamig"));
@@ -121,7 +125,7 @@ impl Demo {
     }
 
     fn play(&self) -> Result<bool> {
-        signals::catch()?;
+        interrupt::watch()?;
         let begun = Instant::now();
         let wamig = match &self.wamig {
             Some(path) => path.canonicalize().with_context(|| format!("there is no {}", path.display()))?,
