@@ -1,1 +1,4 @@
-//! placeholder
+//! wamig's userspace: the OpenFlow switch around the XDP data path, the migration of servers
+//! between sites, and the program that runs both.
+
+pub mod config;
