@@ -2,3 +2,6 @@
 //! between sites, and the program that runs both.
 
 pub mod config;
+pub mod controller;
+pub mod datapath;
+pub mod object;

@@ -15,7 +15,7 @@ use super::file::{self, File, Number, Text};
 use super::{Config, DEFAULT_PIN_PATH, DEFAULT_SOCKET, DEFAULT_STATE_DIR, Lan, Learning, Switch, Timers, XdpMode};
 
 /// Most ports that a switch may have.
-const MAX_PORTS: usize = 254;
+const MAX_PORTS: usize = wamig_common::limits::MAX_PORTS as usize;
 /// Longest interface name that Linux takes, in bytes.
 const IFNAMSIZ: usize = 15;
 /// Longest path of a unix socket that Linux takes, in bytes.
