@@ -54,11 +54,14 @@ impl Check<'_, '_> {
         let names: Vec<&str> = file.switch.ports.get_ref().iter().map(|p| p.get_ref().as_str()).collect();
         let lan = self.lan(&file.lan, &names);
         let peers = self.peers(&file.peer, site.as_deref());
-        let peering = self.peering(file.peering.as_ref(), &file.peer);
+        let peering = file.peering.as_ref().map(|p| self.peering(p));
+        if peering.is_none() {
+            self.no_peer(&file.peer)?;
+        }
         let hosting = file.hosting.as_ref().map(|h| self.hosting(h, file, &names, lan.as_ref()));
         let servers = self.servers(file, lan.as_ref(), hosting.as_ref().and_then(Option::as_ref));
         if let (Some(Some(hosting)), Some(Some(peering)), Some(span)) =
-            (&hosting, &peering, file.peering.as_ref().map(|p| p.get_ref().listen.span()))
+            (&hosting, &peering, file.peering.as_ref().map(|p| p.listen.span()))
         {
             self.listen_outside_pool(peering, hosting, span);
         }
@@ -71,7 +74,10 @@ impl Check<'_, '_> {
             control_socket: control_socket?,
             switch: switch?,
             lan: lan?,
-            peering: peering?,
+            peering: match peering {
+                None => None,
+                Some(checked) => Some(checked?),
+            },
             peers: peers?,
             servers: servers?,
             hosting: match hosting {

@@ -16,25 +16,23 @@ use super::{Guest, Hosting, Lan, Peer, Peering, Server};
 const MAX_POOL: u64 = 4096;
 
 impl Check<'_, '_> {
-    pub(super) fn peering(
-        &mut self,
-        peering: Option<&Spanned<file::Peering>>,
-        peers: &[Spanned<file::Peer>],
-    ) -> Option<Option<Peering>> {
-        let Some(peering) = peering.map(Spanned::get_ref) else {
-            return match peers.first() {
-                None => Some(None),
-                Some(peer) => self.wrong(
-                    peer.span(),
-                    "there is a peer but no [peering]",
-                    "needed: [peering] with listen, certificate and private_key",
-                ),
-            };
-        };
+    pub(super) fn peering(&mut self, peering: &file::Peering) -> Option<Peering> {
         let listen = self.endpoint(&peering.listen);
         let certificate = self.existing(&peering.certificate);
         let private_key = self.existing(&peering.private_key);
-        Some(Some(Peering { listen: listen?, certificate: certificate?, private_key: private_key? }))
+        Some(Peering { listen: listen?, certificate: certificate?, private_key: private_key? })
+    }
+
+    /// Without `[peering]` there must be no peer.
+    pub(super) fn no_peer(&mut self, peers: &[Spanned<file::Peer>]) -> Option<()> {
+        match peers.first() {
+            None => Some(()),
+            Some(peer) => self.wrong(
+                peer.span(),
+                "there is a peer but no [peering]",
+                "needed: [peering] with listen, certificate and private_key",
+            ),
+        }
     }
 
     fn endpoint(&mut self, text: &Text) -> Option<SocketAddr> {

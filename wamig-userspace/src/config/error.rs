@@ -74,10 +74,9 @@ impl<'a> Mistakes<'a> {
     /// Notes a mistake at a byte range of the text.
     pub(super) fn add(&mut self, span: Range<usize>, what: impl Into<String>, allowed: impl Into<String>) {
         let start = span.start.min(self.text.len());
-        let before = &self.text.as_bytes()[..start];
-        let line = before.iter().filter(|b| **b == b'\n').count() + 1;
-        let line_start = before.iter().rposition(|b| *b == b'\n').map_or(0, |p| p + 1);
-        let column = String::from_utf8_lossy(&before[line_start..]).chars().count() + 1;
+        let before = self.text.get(..start).unwrap_or(self.text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
         self.found.push((start, Mistake { line, column, what: what.into(), allowed: allowed.into() }));
     }
 

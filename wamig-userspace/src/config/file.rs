@@ -18,7 +18,7 @@ pub(super) struct File {
     pub(super) control_socket: Option<Text>,
     pub(super) switch: Switch,
     pub(super) lan: Lan,
-    pub(super) peering: Option<Spanned<Peering>>,
+    pub(super) peering: Option<Peering>,
     #[serde(default)]
     pub(super) peer: Vec<Spanned<Peer>>,
     #[serde(default)]

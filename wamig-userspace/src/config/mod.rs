@@ -219,7 +219,7 @@ impl Default for Timers {
             renew: Duration::from_secs(10),
             peer_down: Duration::from_secs(5),
             home_probe: Duration::from_millis(150),
-            drain: Duration::from_millis(2000),
+            drain: Duration::from_secs(2),
         }
     }
 }

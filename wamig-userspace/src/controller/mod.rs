@@ -1,0 +1,3 @@
+//! The embedded controller: a learning switch, and the migration application beside it.
+
+pub mod learning;
