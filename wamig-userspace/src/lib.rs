@@ -1,6 +1,7 @@
 //! wamig's userspace: the OpenFlow switch around the XDP data path, the migration of servers
 //! between sites, and the program that runs both.
 
+pub mod admin;
 pub mod config;
 pub mod controller;
 pub mod datapath;
