@@ -2,6 +2,7 @@
 //! between sites, and the program that runs both.
 
 pub mod admin;
+pub mod cli;
 pub mod config;
 pub mod controller;
 pub mod datapath;

@@ -36,6 +36,20 @@ pub(super) fn check(path: &Path, text: &str) -> Result<Config, ConfigError> {
     }
 }
 
+pub(super) fn control_socket(path: &Path, text: &str) -> Result<PathBuf, ConfigError> {
+    let mut mistakes = Mistakes::new(text);
+    let socket = match toml::from_str::<file::SocketOnly>(text) {
+        Ok(file) => Check { mistakes: &mut mistakes, dir: path.parent().unwrap_or(Path::new("")) }
+            .socket(file.control_socket.as_ref()),
+        Err(e) => {
+            mistakes.add_toml(&e);
+            None
+        }
+    };
+    socket
+        .ok_or_else(|| ConfigError::Mistakes { path: path.to_owned(), mistakes: mistakes.finish().unwrap_or_default() })
+}
+
 /// A check in progress. Methods return `None` exactly when they noted a mistake.
 pub(super) struct Check<'m, 't> {
     pub(super) mistakes: &'m mut Mistakes<'t>,

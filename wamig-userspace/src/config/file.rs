@@ -30,6 +30,12 @@ pub(super) struct File {
     pub(super) timers: Timers,
 }
 
+/// The one key that a client needs; the others are not looked at.
+#[derive(Deserialize)]
+pub(super) struct SocketOnly {
+    pub(super) control_socket: Option<Text>,
+}
+
 /// `[switch]`
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -235,6 +235,17 @@ impl Config {
         Self::parse(path, &text)
     }
 
+    /// The control socket that a file names, whatever else is in it: a client need not be able
+    /// to read the site's key.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the file cannot be read or is no TOML.
+    pub fn control_socket_of(path: &Path) -> Result<PathBuf, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        check::control_socket(path, &text)
+    }
+
     /// Checks `text` as if it were the content of the file at `path`.
     ///
     /// # Errors

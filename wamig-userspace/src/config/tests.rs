@@ -293,3 +293,15 @@ fn a_file_that_is_not_there_is_named() {
         "/nowhere/x.toml: cannot be read: No such file or directory (os error 2); give the path of a configuration file with --config"
     );
 }
+
+#[test]
+fn a_client_finds_the_socket_without_the_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.toml");
+    std::fs::write(&path, GOOD).unwrap();
+    assert_eq!(Config::control_socket_of(&path).unwrap(), Path::new(DEFAULT_SOCKET));
+    std::fs::write(&path, "control_socket = \"ctl.sock\"\n").unwrap();
+    assert_eq!(Config::control_socket_of(&path).unwrap(), dir.path().join("ctl.sock"));
+    std::fs::write(&path, "control_socket = 1\n").unwrap();
+    assert!(Config::control_socket_of(&path).unwrap_err().to_string().contains("a.toml:1:18: invalid type"));
+}
