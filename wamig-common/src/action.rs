@@ -93,14 +93,17 @@ pub struct Op {
     pub mask: u64,
 }
 
+/// `ActionList::flags`: some action changes the frame, so its headers must be in the window.
+pub const LIST_EDITS: u32 = 1;
+
 /// A list of actions.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct ActionList {
     /// Actions in use.
     pub n: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// [`LIST_EDITS`].
+    pub flags: u32,
     /// The actions; [`END`] from `n` on.
     pub ops: [Op; MAX_OPS],
 }
@@ -109,7 +112,7 @@ const _: () = assert!(size_of::<Op>() == 24 && size_of::<ActionList>() == 392);
 
 impl Default for ActionList {
     fn default() -> Self {
-        Self { n: 0, reserved: 0, ops: [Op::default(); MAX_OPS] }
+        Self { n: 0, flags: 0, ops: [Op::default(); MAX_OPS] }
     }
 }
 
@@ -122,5 +125,18 @@ impl Op {
     /// Whether the action sends the frame somewhere.
     pub const fn is_output(&self) -> bool {
         matches!(self.kind, OUTPUT | OUTPUT_IN_PORT | OUTPUT_SET | CONTROLLER)
+    }
+}
+
+impl ActionList {
+    /// The list of `ops`; `None` when there are more than [`MAX_OPS`].
+    pub fn from_ops(ops: &[Op]) -> Option<Self> {
+        let mut list = Self::default();
+        list.ops.get_mut(..ops.len())?.copy_from_slice(ops);
+        list.n = ops.len() as u32;
+        if ops.iter().any(Op::is_edit) {
+            list.flags |= LIST_EDITS;
+        }
+        Some(list)
     }
 }

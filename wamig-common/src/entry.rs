@@ -6,7 +6,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::action::{ActionList, Op};
+use crate::action::Op;
 use crate::key::{FlowKey, FlowMask, KEY_WORDS};
 use crate::limits::MAX_SUBTABLES;
 
@@ -200,16 +200,6 @@ pub trait Records {
     fn record(&self, flow: u32) -> Option<&FlowRecord>;
     /// An action of a list; [`crate::action::END`] behind the last.
     fn op(&self, list: u32, index: u32) -> Option<&Op>;
-}
-
-impl ActionList {
-    /// The list of `ops`; `None` when there are too many.
-    pub fn from_ops(ops: &[Op]) -> Option<Self> {
-        let mut list = Self::default();
-        list.ops.get_mut(..ops.len())?.copy_from_slice(ops);
-        list.n = ops.len() as u32;
-        Some(list)
-    }
 }
 
 const fn odd(n: u64) -> u64 {

@@ -58,6 +58,14 @@ pub trait Window {
     fn load(&self, off: u32) -> u64;
     /// Replaces them.
     fn store(&mut self, off: u32, value: u64);
+
+    /// As [`Frame::ext_header`], for the frame as it stands in this window.
+    fn ext_header(edited: &Edited<'_, Self>, next: u8, off: usize) -> u64
+    where
+        Self: Sized,
+    {
+        crate::extract::ext_header(edited, next, off)
+    }
 }
 
 /// The window in plain memory.
@@ -134,5 +142,10 @@ impl<W: Window> Frame for Edited<'_, W> {
     #[inline(always)]
     fn len(&self) -> usize {
         self.total as usize
+    }
+
+    #[inline(always)]
+    fn ext_header(&self, next: u8, off: usize) -> u64 {
+        W::ext_header(self, next, off)
     }
 }

@@ -35,5 +35,6 @@ pub mod limits;
 pub mod native;
 pub mod plan;
 pub mod punt;
+pub mod stats;
 pub mod translate;
 pub mod verdict;

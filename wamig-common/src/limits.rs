@@ -34,8 +34,5 @@ pub const WINDOW_BUF: usize = 320;
 /// Offsets into the buffer are taken modulo this, so that no access can leave it.
 pub const WINDOW_MASK: u32 = 255;
 
-/// Bytes of a frame that a punt carries at most.
-pub const PUNT_CAP: usize = 2048;
-
 /// Masks up to this number are searched by a plain loop, more by `bpf_loop`.
 pub const PLAIN_LOOP_MASKS: u32 = 8;

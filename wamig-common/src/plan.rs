@@ -13,6 +13,9 @@ pub const TO_INGRESS: u32 = 4;
 /// `flags`: the walk met a table miss.
 pub const MISSED: u32 = 8;
 
+/// `flags`: the window holds the frame's headers.
+pub const LOADED: u32 = 16;
+
 /// `PacketIn::reason` bits above the reason: this slot is used.
 pub const USED: u32 = 0x100;
 

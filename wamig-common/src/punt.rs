@@ -3,8 +3,9 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Sizes of the frame part, in bytes. The kernel wants a constant; a record takes the
-/// smallest that holds the frame. The last is what one page leaves to a frame in XDP.
-pub const CLASSES: [usize; 3] = [256, 1600, 3584];
+/// smallest that holds the frame. Powers of two, because the verifier follows a length
+/// through a bit mask; the last is more than one page leaves to a frame in XDP.
+pub const SIZES: [usize; 3] = [256, 2048, 4096];
 
 /// What stands before the frame's bytes.
 #[repr(C)]
