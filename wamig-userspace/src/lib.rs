@@ -5,5 +5,6 @@ pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod controller;
+pub mod daemon;
 pub mod datapath;
 pub mod object;

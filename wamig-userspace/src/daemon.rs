@@ -1,0 +1,5 @@
+//! The daemon of one site.
+
+pub mod links;
+pub mod preflight;
+pub mod start_error;
