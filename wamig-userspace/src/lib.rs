@@ -7,4 +7,6 @@ pub mod config;
 pub mod controller;
 pub mod daemon;
 pub mod datapath;
+pub mod fastpath;
 pub mod object;
+pub mod switch;
