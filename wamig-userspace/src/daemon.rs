@@ -3,3 +3,5 @@
 pub mod links;
 pub mod preflight;
 pub mod start_error;
+pub mod timeline;
+pub mod watch;

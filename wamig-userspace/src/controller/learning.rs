@@ -1,5 +1,6 @@
 //! The learning switch: flows in tables 1 and 2 that make the switch an ordinary Ethernet
-//! switch for everything that table 0 does not steer.
+//! switch for everything that table 0 does not steer. Table 0 is the migration's, which sends
+//! on to table 1 what it leaves alone, and nothing that comes from a hosting port.
 //!
 //! Table 1 (`learn`) holds a flow per known host, `in_port=P,eth_src=M → goto 2`; what it
 //! does not know goes to the controller *and* on to table 2, so no frame waits for the
@@ -26,15 +27,11 @@ use wamig_openflow::{
 pub const COOKIE: Cookie = Cookie(0x4c53 << 48);
 /// The bits of a cookie that name its owner.
 pub const COOKIE_MASK: u64 = 0xffff << 48;
-/// Table of the steering flows.
-pub const STEER: TableId = TableId(0);
 /// Table of known sources.
 pub const LEARN: TableId = TableId(1);
 /// Table of known destinations.
 pub const FORWARD: TableId = TableId(2);
 
-/// Drops in table 0 what comes from a hosting port and nobody steers.
-const UNSTEERED_GUEST: u16 = 1;
 /// Known hosts.
 const HOST: u16 = 10;
 /// Above the known hosts.
@@ -98,9 +95,8 @@ impl Learning {
     /// those that are always there. Call [`Self::forget_all`] when it was a reconnection.
     pub fn start(&self) -> Plan {
         let multicast = u128::from(MacAddr([1, 0, 0, 0, 0, 0]).to_u64());
-        let mut mods = vec![
+        let mods = vec![
             FlowMod::delete_by_cookie(COOKIE, COOKIE_MASK),
-            add(STEER, 0, Match::any(), Instructions::goto(LEARN)),
             // IEEE 802: a group address is never a source; all zeros is no station's.
             add(LEARN, RULE, Match::any().with_masked(Field::EthSrc, multicast, multicast), Instructions::drop()),
             add(LEARN, RULE, Match::any().mac(Field::EthSrc, MacAddr::ZERO), Instructions::drop()),
@@ -115,9 +111,6 @@ impl Learning {
             add(FORWARD, RULE, Match::any().mac(Field::EthDst, self.settings.own), Instructions::drop()),
             self.flood(),
         ];
-        for port in &self.settings.isolated {
-            mods.push(add(STEER, UNSTEERED_GUEST, Match::any().in_port(*port), Instructions::drop()));
-        }
         Plan { mods, ..Plan::default() }
     }
 

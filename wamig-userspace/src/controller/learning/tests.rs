@@ -37,7 +37,7 @@ impl Tables {
             Field::EthSrc => mac(6),
             other => panic!("{other:?} is not used"),
         };
-        let (mut outputs, mut up, mut table) = (Vec::new(), false, Some(STEER));
+        let (mut outputs, mut up, mut table) = (Vec::new(), false, Some(LEARN));
         while let Some(t) = table {
             let hit = |f: &&FlowMod| f.table == t && f.matching.iter().all(|(k, m)| value(k) & m.mask == m.value);
             let Some(flow) = self.flows.iter().filter(hit).max_by_key(|f| f.priority) else { break };
@@ -197,10 +197,10 @@ fn own_address_is_no_host_and_no_destination() {
 }
 
 #[test]
-fn an_isolated_port_gets_and_gives_nothing() {
-    let mut net = Net::new(16);
-    assert_eq!(net.raw(4, MacAddr::BROADCAST, mac(A)), (vec![], false));
+fn an_isolated_port_is_neither_flooded_nor_learned_from() {
+    let net = Net::new(16);
     let frame = [&[0xff; 6][..], &mac(A).0[..], &[8, 0]].concat();
+    assert_eq!(net.tables.run(1, &frame).0, [2, 3]);
     assert_eq!(net.switch.frame(net.now, PortNo(4), &frame), None);
 }
 
