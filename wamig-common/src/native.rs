@@ -5,7 +5,7 @@
 
 use crate::action::{END, Op, slot};
 use crate::classify::classify;
-use crate::entry::{FlowMapKey, FlowRecord, NONE, Records, Table, Tables};
+use crate::entry::{FlowMapKey, FlowRecord, NONE, Records, SLOW, Table, Tables};
 use crate::execute::{Context, execute, step};
 use crate::extract::{Layout, extract};
 use crate::frame::{Buffer, Edited};
@@ -139,7 +139,12 @@ impl<S: Store> Machine for Walker<'_, '_, S> {
     }
 
     fn record(&mut self, flow: u32) -> Option<FlowRecord> {
-        self.store.record(flow).copied()
+        let mut record = self.store.record(flow).copied()?;
+        if self.sink.is_some() {
+            // This is the slow path: what flows are sent here for.
+            record.flags &= !SLOW;
+        }
+        Some(record)
     }
 
     fn apply(&mut self, list: u32, cx: Context) -> u32 {

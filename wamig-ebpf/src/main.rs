@@ -17,6 +17,7 @@ mod stats;
 mod walk;
 
 use aya_ebpf::bindings::xdp_action;
+use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_ns};
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use aya_log_ebpf::warn;
@@ -39,6 +40,17 @@ pub fn wamig(ctx: XdpContext) -> u32 {
 /// Nothing at all: the cost of running a program.
 #[xdp]
 pub fn empty(_ctx: XdpContext) -> u32 {
+    xdp_action::XDP_DROP
+}
+
+/// Tells userspace the kernel's time: jiffies, in which flows are stamped, and nanoseconds
+/// of the monotonic clock. Run by userspace, never attached.
+#[xdp]
+pub fn clock(_ctx: XdpContext) -> u32 {
+    if let Some(now) = maps::CLOCK.get_ptr_mut(0) {
+        // SAFETY: an array map's value; only userspace runs this program, one run at a time.
+        unsafe { *now = [bpf_jiffies64(), bpf_ktime_get_ns()] };
+    }
     xdp_action::XDP_DROP
 }
 

@@ -87,6 +87,10 @@ pub static BUCKETS: PerCpuArray<Bucket> = PerCpuArray::with_max_entries(CLASS_CO
 #[map]
 pub static BUCKET_CONFIG: Array<BucketConfig> = Array::with_max_entries(CLASS_COUNT, 0);
 
+/// Jiffies and monotonic nanoseconds, written by the program `clock`.
+#[map]
+pub static CLOCK: Array<[u64; 2]> = Array::with_max_entries(1, 0);
+
 /// This CPU's scratch.
 #[inline(always)]
 pub fn scratch() -> Option<&'static mut Scratch> {

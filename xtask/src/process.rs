@@ -3,9 +3,15 @@
 use std::{
     ffi::OsStr,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
+
+use crate::bounded::{self, Output};
+
+/// No build takes longer, on any machine that is of use.
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// The command as a person would type it, environment left out.
 pub fn line(command: &Command) -> String {
@@ -16,9 +22,9 @@ pub fn line(command: &Command) -> String {
 /// Run to the end with our own output and no input; a non-zero exit is an error.
 pub fn run(command: &mut Command) -> Result<()> {
     let shown = line(command);
-    let status = command.stdin(Stdio::null()).status().with_context(|| format!("cannot start `{shown}`"))?;
-    if !status.success() {
-        bail!("`{shown}` failed: {status}");
+    let ended = bounded::run(command, LONGEST, Output::Shown)?;
+    if !ended.success() {
+        bail!("`{shown}` failed: {}", ended.describe());
     }
     Ok(())
 }

@@ -187,11 +187,12 @@ fn join_outputs(ports: &mut Vec<PortNo>, sets: &mut Vec<Vec<u32>>, ops: &mut Vec
     ops.extend(ports.drain(..).map(|p| output(p, sets)));
 }
 
+/// [`PortNo::TABLE`], in packet-outs only, keeps its number: no port has it.
 fn output(port: PortNo, sets: &mut Vec<Vec<u32>>) -> Op {
     let op = Op { slot: action::slot::OUTPUT, ..Op::default() };
     match port {
         PortNo::IN_PORT => Op { kind: action::OUTPUT_IN_PORT, ..op },
-        PortNo::ALL | PortNo::FLOOD | PortNo::TABLE => output_set(vec![port.0], sets),
+        PortNo::ALL | PortNo::FLOOD => output_set(vec![port.0], sets),
         PortNo::LOCAL => Op { kind: action::OUTPUT, value: u64::from(LOCAL_INDEX), ..op },
         _ => Op { kind: action::OUTPUT, value: u64::from(port.0), ..op },
     }

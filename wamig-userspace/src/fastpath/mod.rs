@@ -9,10 +9,11 @@ pub mod compile;
 mod intern;
 pub mod maps;
 pub mod memory;
+pub mod owners;
 mod room;
 mod subtable;
 pub mod writer;
-//xdp
+pub mod xdp;
 
 use bytes::Bytes;
 use wamig_common::action::Op;

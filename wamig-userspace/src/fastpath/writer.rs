@@ -12,7 +12,7 @@
 //! grace of those before it if it touches a key that they changed, or if it or the one before
 //! changes a search order (the parity of T is that of T-2). Other batches do not wait.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::io;
 
 use wamig_common::action::{ActionList, OUTPUT_SET, Op};
@@ -26,6 +26,7 @@ use wamig_openflow::{ErrorKind, OfpError, PortNo};
 
 use super::intern::Interned;
 use super::maps::Maps;
+use super::owners::Owners;
 use super::room::{Room, check_room};
 use super::subtable::Subtable;
 use super::{Batch, Change, CompiledFlow, FlowId};
@@ -86,8 +87,10 @@ pub struct Writer<M> {
     by_mask: HashMap<(u8, FlowMask), u32>,
     free_subtables: Vec<u32>,
     flows: HashMap<FlowId, Entry>,
-    by_record: HashMap<u32, FlowId>,
-    free_records: Vec<u32>,
+    owners: Owners,
+    /// First in, first out: a number rests as long as possible before a punt that still
+    /// carries it could be taken for another flow's.
+    free_records: VecDeque<u32>,
     lists: Interned<ActionList>,
     sets: Interned<Vec<u32>>,
     /// Every key in the flow map with the slot of the present version; absent = to be deleted.
@@ -127,8 +130,8 @@ impl<M: Maps> Writer<M> {
             by_mask: HashMap::new(),
             free_subtables: (1..capacity.subtables).rev().collect(),
             flows: HashMap::new(),
-            by_record: HashMap::new(),
-            free_records: (1..capacity.flows.min(MAX_FLOW_ID)).rev().collect(),
+            owners: Owners::new(capacity.flows),
+            free_records: (1..capacity.flows.min(MAX_FLOW_ID)).collect(),
             lists: Interned::new(1, capacity.lists),
             sets: Interned::new(SET_FLOOD + 1, capacity.port_sets),
             installed: HashMap::new(),
@@ -149,9 +152,9 @@ impl<M: Maps> Writer<M> {
         &mut self.maps
     }
 
-    /// The flow that a record number stands for.
-    pub fn flow_of(&self, record: u32) -> Option<FlowId> {
-        self.by_record.get(&record).copied()
+    /// Which flow a record number stands for; shared with the reader of punts.
+    pub fn owners(&self) -> &Owners {
+        &self.owners
     }
 
     /// Words that some mask in force reads, a bit each.
@@ -268,7 +271,7 @@ impl<M: Maps> Writer<M> {
             priority: flow.priority,
             key: flow.key,
             subtable,
-            record: self.free_records.pop().ok_or(io::ErrorKind::StorageFull)?,
+            record: self.free_records.pop_front().ok_or(io::ErrorKind::StorageFull)?,
             retiring: Vec::new(),
             carried: FlowCount::default(),
             lists: Vec::new(),
@@ -294,7 +297,7 @@ impl<M: Maps> Writer<M> {
         staged.left.sets.append(&mut entry.sets);
         staged.left.records.push((entry.record, flow.id));
         entry.retiring.push(entry.record);
-        entry.record = self.free_records.pop().ok_or(io::ErrorKind::StorageFull)?;
+        entry.record = self.free_records.pop_front().ok_or(io::ErrorKind::StorageFull)?;
         self.write_record(flow, &mut entry)?;
         staged.touched.push((entry.subtable, entry.key));
         self.flows.insert(flow.id, entry);
@@ -342,7 +345,7 @@ impl<M: Maps> Writer<M> {
         };
         self.maps.clear_flow_count(entry.record)?;
         self.maps.set_record(entry.record, &record)?;
-        self.by_record.insert(entry.record, flow.id);
+        self.owners.set(entry.record, Some(flow.id));
         Ok(())
     }
 
@@ -476,8 +479,8 @@ impl<M: Maps> Writer<M> {
                 entry.retiring.retain(|r| *r != record);
                 add(&mut entry.carried, &count);
             }
-            self.by_record.remove(&record);
-            self.free_records.push(record);
+            self.owners.set(record, None);
+            self.free_records.push_back(record);
         }
         for list in left.lists {
             if self.lists.release(list) {

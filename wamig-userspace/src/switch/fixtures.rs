@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use etherparse::PacketBuilder;
 use proptest::prelude::*;
 use wamig_openflow::flow_match::{ETH_TYPE_ARP, ETH_TYPE_IPV4};
 use wamig_openflow::{
@@ -12,6 +13,7 @@ use wamig_openflow::{
 };
 
 use super::flow_table::Flow;
+use super::sctp::crc32c;
 use crate::fastpath::FlowId;
 
 /// A permanent flow of priority 100 that takes frames of one port and drops them.
@@ -92,3 +94,37 @@ pub fn some_mod() -> impl Strategy<Value = FlowMod> {
         },
     )
 }
+
+/// A UDP datagram from 02::1 to 02::2, 10.0.0.1:1000 to `dst`:53, 20 bytes of payload.
+pub fn udp(dst: [u8; 4], ttl: u8) -> Vec<u8> {
+    let mut out = Vec::new();
+    PacketBuilder::ethernet2(MAC1.0, MAC2.0)
+        .ipv4([10, 0, 0, 1], dst, ttl)
+        .udp(1000, 53)
+        .write(&mut out, &[7; 20])
+        .unwrap();
+    out
+}
+
+/// An ARP request from 02::1, 10.0.0.1 for `target`, without padding.
+pub fn arp_request(target: [u8; 4]) -> Vec<u8> {
+    let head = [8, 6, 0, 1, 8, 0, 6, 4, 0, 1];
+    [&[0xff; 6][..], &MAC1.0, &head, &MAC1.0, &[10, 0, 0, 1], &[0; 6], &target].concat()
+}
+
+/// An SCTP packet in IPv4 with a right checksum, and two bytes of Ethernet padding.
+pub fn sctp(dst_port: u16) -> Vec<u8> {
+    let mut f = vec![2; 12];
+    f.extend([8, 0, 0x45, 0, 0, 36, 0, 0, 0, 0, 64, 132, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    f.extend([0x30, 0x39]);
+    f.extend(dst_port.to_be_bytes());
+    f.extend([0, 0, 0, 9, 0, 0, 0, 0, 1, 2, 3, 4, 0xee, 0xee]);
+    let sum = crc32c(&f[34..50]);
+    f[42..46].copy_from_slice(&sum);
+    f
+}
+
+/// 02::1, who sends the frames.
+pub const MAC1: MacAddr = MacAddr([2, 0, 0, 0, 0, 1]);
+/// 02::2, to whom they go.
+pub const MAC2: MacAddr = MacAddr([2, 0, 0, 0, 0, 2]);

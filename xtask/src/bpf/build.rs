@@ -15,7 +15,7 @@ use super::{
     stamp,
     toolchain::{Core, Pins, Toolchain},
 };
-use crate::{process, workspace};
+use crate::{process, user, workspace};
 
 /// The crates that need an unstable feature on a stable compiler. `RUSTC_BOOTSTRAP` names them, and only them.
 const UNSTABLE_CRATES: &str = "aya_ebpf,aya_ebpf_bindings,aya_log_ebpf,wamig,wamig_ebpf";
@@ -33,8 +33,8 @@ pub struct Options {
 /// Build the object unless it is up to date, and say which toolchain does it and why.
 pub fn run(options: &Options) -> Result<()> {
     let object = workspace::bpf_object();
-    if let Some(ready) = env::var_os("WAMIG_BPF_OBJ").filter(|path| !path.is_empty()) {
-        println!("WAMIG_BPF_OBJ names a finished object, {}: nothing to build", PathBuf::from(ready).display());
+    if let Some(ready) = given() {
+        println!("WAMIG_BPF_OBJ names a finished object, {}: nothing to build", ready.display());
         return Ok(());
     }
     let pins = Pins::read()?;
@@ -46,19 +46,24 @@ pub fn run(options: &Options) -> Result<()> {
         return Ok(());
     }
     println!("bpf toolchain: {toolchain}");
-    let built = compile(&pins, &toolchain, &[])?;
+    process::run(&mut command(&pins, &toolchain)?).context("the XDP program does not build")?;
+    let built = workspace::bpf_build_dir().join(TARGET).join(PROFILE).join("wamig");
     install(&built, &object)?;
     fs::write(&stamp_file, stamp).with_context(|| format!("cannot write {}", stamp_file.display()))?;
     println!("built {}", object.display());
     Ok(())
 }
 
-/// Run cargo for the BPF target, with `extra` arguments; the path of what it linked.
+/// The finished object that `WAMIG_BPF_OBJ` names, which makes a BPF toolchain unnecessary.
+pub fn given() -> Option<PathBuf> {
+    env::var_os("WAMIG_BPF_OBJ").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// The cargo that compiles the program, for whoever runs it to add to.
 ///
 /// The target directory is its own: the compiler is another one, and userspace may be building at the same time.
-pub fn compile(pins: &Pins, toolchain: &Toolchain, extra: &[&str]) -> Result<PathBuf> {
+pub fn command(pins: &Pins, toolchain: &Toolchain) -> Result<Command> {
     let linker = linker::ensure(pins, toolchain)?;
-    let target_dir = workspace::bpf_build_dir();
     let flags = [
         format!("-Clinker={}", linker.display()),
         "-Clink-arg=--btf".into(),
@@ -66,13 +71,12 @@ pub fn compile(pins: &Pins, toolchain: &Toolchain, extra: &[&str]) -> Result<Pat
         format!("--cfg=bpf_target_arch=\"{}\"", env::consts::ARCH),
         "--check-cfg=cfg(bpf_target_arch,values(\"x86_64\",\"aarch64\"))".into(),
     ];
-    let mut cargo = clean(Command::new(toolchain.rustc.cargo()));
+    let mut cargo = clean(user::command(toolchain.rustc.cargo()));
     cargo
         .current_dir(workspace::root())
         .args(["build", "--locked", "--package", "wamig-ebpf", "--profile", PROFILE, "--target", TARGET])
         .arg("--target-dir")
-        .arg(&target_dir)
-        .args(extra)
+        .arg(workspace::bpf_build_dir())
         .env("RUSTC", &toolchain.rustc.path)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     match toolchain.core {
@@ -80,8 +84,7 @@ pub fn compile(pins: &Pins, toolchain: &Toolchain, extra: &[&str]) -> Result<Pat
         // `-Z` is refused to a stable cargo unless it is told that it is none.
         Core::Source => cargo.env("RUSTC_BOOTSTRAP", "1").arg("-Zbuild-std=core"),
     };
-    process::run(&mut cargo).context("the XDP program does not build")?;
-    Ok(target_dir.join(TARGET).join(PROFILE).join("wamig"))
+    Ok(cargo)
 }
 
 /// Copy the object into place; one with the same bytes is left alone, so that nothing that embeds it is rebuilt.

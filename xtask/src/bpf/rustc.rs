@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::process;
+use crate::{process, user};
 
 /// The target triple of the XDP object.
 pub const TARGET: &str = "bpfel-unknown-none";
@@ -108,13 +108,13 @@ pub fn on_path(name: &str) -> impl Iterator<Item = PathBuf> {
 
 /// Take away what an outer cargo or rustup says about the toolchain: this child gets its own.
 pub fn clean(mut command: Command) -> Command {
+    user::forget_package(&mut command);
     for name in [
         "CARGO",
         "CARGO_BUILD_RUSTC",
         "CARGO_BUILD_TARGET",
         "CARGO_ENCODED_RUSTFLAGS",
         "CARGO_TARGET_DIR",
-        "LD_LIBRARY_PATH",
         "RUSTC",
         "RUSTC_BOOTSTRAP",
         "RUSTC_WORKSPACE_WRAPPER",
