@@ -8,6 +8,7 @@ pub mod controller;
 pub mod daemon;
 pub mod datapath;
 pub mod fastpath;
+pub mod migration;
 pub mod object;
 pub mod peer;
 pub mod store;

@@ -36,8 +36,10 @@ fn summary(config: &Config) -> String {
         count(config.peers.len(), "peer"),
         count(config.servers.len(), "server"),
     ];
-    if let Some(hosting) = &config.hosting {
-        parts.push(count(hosting.pool_addresses().count(), "transfer address").replace("addresss", "addresses"));
+    match config.hosting.pool.iter().map(|range| range.iter().count()).sum() {
+        0 => {}
+        1 => parts.push("1 transfer address".to_owned()),
+        n => parts.push(format!("{n} transfer addresses")),
     }
     parts.join(", ")
 }

@@ -1,130 +1,85 @@
-//! IPv4 prefixes and ranges as the configuration writes them.
+//! Reading IPv4 prefixes and ranges, with a reason when they are none; and what a LAN allows.
 
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::str::FromStr;
 
-/// An IPv4 network: address and length, no host bits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Prefix {
-    /// The network's address.
-    pub network: Ipv4Addr,
-    /// Bits of the network (0..=32).
-    pub len: u8,
-}
+use crate::migration::config::{AddressRange, Prefix};
 
 /// The text is not a prefix.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum BadPrefix {
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum BadPrefix {
     /// No `ADDRESS/LENGTH`.
-    #[error("not an IPv4 prefix")]
     Form,
-    /// The address has bits beyond the length; the network meant is given.
-    #[error("the address has host bits; the network is {0}")]
+    /// The address has bits beyond the length; the network that was meant.
     HostBits(Prefix),
 }
 
-impl Prefix {
-    fn mask(self) -> u32 {
-        u32::MAX.checked_shl(32 - u32::from(self.len)).unwrap_or(0)
-    }
-
-    /// Whether the address is in the network.
-    pub fn contains(self, address: Ipv4Addr) -> bool {
-        u32::from(address) & self.mask() == u32::from(self.network)
-    }
-
-    /// Whether the networks share an address.
-    pub fn overlaps(self, other: Self) -> bool {
-        self.contains(other.network) || other.contains(self.network)
-    }
-
-    /// The network's last address.
-    pub fn broadcast(self) -> Ipv4Addr {
-        Ipv4Addr::from(u32::from(self.network) | !self.mask())
-    }
-
-    /// Whether a host may have the address: in the network, and neither its first nor its last.
-    pub fn is_host(self, address: Ipv4Addr) -> bool {
-        self.contains(address) && address != self.network && address != self.broadcast()
-    }
+/// Reads `ADDRESS/LENGTH`.
+pub(super) fn prefix(text: &str) -> Result<Prefix, BadPrefix> {
+    let (address, len) = text.split_once('/').ok_or(BadPrefix::Form)?;
+    let address: Ipv4Addr = address.parse().map_err(|_| BadPrefix::Form)?;
+    let len = len.parse().ok().filter(|l| *l <= 32).ok_or(BadPrefix::Form)?;
+    let network = Prefix::new(address, len);
+    if network.address() == address { Ok(network) } else { Err(BadPrefix::HostBits(network)) }
 }
 
-impl fmt::Display for Prefix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.network, self.len)
-    }
+/// The prefix's last address.
+pub(super) fn broadcast(prefix: Prefix) -> Ipv4Addr {
+    let hosts = u32::MAX.checked_shr(u32::from(prefix.len())).unwrap_or(0);
+    Ipv4Addr::from(u32::from(prefix.address()) | hosts)
 }
 
-impl FromStr for Prefix {
-    type Err = BadPrefix;
-
-    fn from_str(s: &str) -> Result<Self, BadPrefix> {
-        let (address, len) = s.split_once('/').ok_or(BadPrefix::Form)?;
-        let address: Ipv4Addr = address.parse().map_err(|_| BadPrefix::Form)?;
-        let len = len.parse().ok().filter(|l| *l <= 32).ok_or(BadPrefix::Form)?;
-        let whole = Self { network: address, len };
-        let network = Self { network: Ipv4Addr::from(u32::from(address) & whole.mask()), len };
-        if network == whole { Ok(network) } else { Err(BadPrefix::HostBits(network)) }
-    }
+/// Whether a host may have the address: inside, and neither the first nor the last.
+pub(super) fn is_host(prefix: Prefix, address: Ipv4Addr) -> bool {
+    prefix.contains(address) && address != prefix.address() && address != broadcast(prefix)
 }
 
-/// Addresses from `first` to `last`, both included.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Span {
-    /// Lowest.
-    pub first: Ipv4Addr,
-    /// Highest.
-    pub last: Ipv4Addr,
+/// Whether the prefixes share an address.
+pub(super) fn overlap(a: Prefix, b: Prefix) -> bool {
+    a.contains(b.address()) || b.contains(a.address())
 }
 
 /// The text is not a range of addresses.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum BadSpan {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum BadRange {
     /// Neither an address nor two.
-    #[error("not a range of IPv4 addresses")]
     Form,
     /// The last address is below the first.
-    #[error("the range ends before it begins")]
     Backwards,
 }
 
-impl Span {
-    /// Whether the address is in the range.
-    pub fn contains(self, address: Ipv4Addr) -> bool {
-        (self.first..=self.last).contains(&address)
-    }
+/// A range with its ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Block {
+    pub(super) first: Ipv4Addr,
+    pub(super) last: Ipv4Addr,
+    pub(super) range: AddressRange,
+}
 
-    /// Whether the ranges share an address.
-    pub fn overlaps(self, other: Self) -> bool {
-        self.first <= other.last && other.first <= self.last
+impl Block {
+    /// Reads `FIRST-LAST` or one address.
+    pub(super) fn read(text: &str) -> Result<Self, BadRange> {
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let read = |s: &str| s.trim().parse().map_err(|_| BadRange::Form);
+        let (first, last) = (read(first)?, read(last)?);
+        let range = AddressRange::new(first, last).ok_or(BadRange::Backwards)?;
+        Ok(Self { first, last, range })
     }
 
     /// How many addresses.
-    pub fn size(self) -> u64 {
+    pub(super) fn size(self) -> u64 {
         u64::from(u32::from(self.last)) - u64::from(u32::from(self.first)) + 1
     }
 
-    /// The addresses, ascending.
-    pub fn addresses(self) -> impl Iterator<Item = Ipv4Addr> {
-        (u32::from(self.first)..=u32::from(self.last)).map(Ipv4Addr::from)
+    /// Whether the ranges share an address.
+    pub(super) fn overlaps(self, other: Self) -> bool {
+        self.first <= other.last && other.first <= self.last
     }
 }
 
-impl fmt::Display for Span {
+impl fmt::Display for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.first == self.last { self.first.fmt(f) } else { write!(f, "{}-{}", self.first, self.last) }
-    }
-}
-
-impl FromStr for Span {
-    type Err = BadSpan;
-
-    fn from_str(s: &str) -> Result<Self, BadSpan> {
-        let (first, last) = s.split_once('-').unwrap_or((s, s));
-        let read = |s: &str| s.trim().parse().map_err(|_| BadSpan::Form);
-        let span = Self { first: read(first)?, last: read(last)? };
-        if span.last < span.first { Err(BadSpan::Backwards) } else { Ok(span) }
+        if self.first == self.last { self.first.fmt(f) } else { self.range.fmt(f) }
     }
 }
 
@@ -134,22 +89,23 @@ mod tests {
 
     #[test]
     fn a_prefix_has_no_host_bits() {
-        let p: Prefix = "198.51.100.0/24".parse().unwrap();
-        assert!(p.contains(Ipv4Addr::new(198, 51, 100, 255)) && !p.is_host(Ipv4Addr::new(198, 51, 100, 255)));
-        assert!(!p.contains(Ipv4Addr::new(198, 51, 101, 0)));
-        assert_eq!("198.51.100.7/24".parse::<Prefix>(), Err(BadPrefix::HostBits(p)));
+        let lan = prefix("198.51.100.0/24").unwrap();
+        assert_eq!(broadcast(lan), Ipv4Addr::new(198, 51, 100, 255));
+        assert!(is_host(lan, Ipv4Addr::new(198, 51, 100, 254)) && !is_host(lan, broadcast(lan)));
+        assert_eq!(prefix("198.51.100.7/24"), Err(BadPrefix::HostBits(lan)));
         for bad in ["198.51.100.0", "198.51.100.0/33", "/24", "198.51.100/24", "198.51.100.0/"] {
-            assert_eq!(bad.parse::<Prefix>(), Err(BadPrefix::Form), "{bad}");
+            assert_eq!(prefix(bad), Err(BadPrefix::Form), "{bad}");
         }
-        assert!("0.0.0.0/0".parse::<Prefix>().unwrap().overlaps(p));
+        assert!(overlap(prefix("0.0.0.0/0").unwrap(), lan));
+        assert_eq!(broadcast(prefix("10.0.0.1/32").unwrap()), Ipv4Addr::new(10, 0, 0, 1));
     }
 
     #[test]
     fn a_range_counts_both_ends() {
-        let s: Span = "198.51.100.200-198.51.100.209".parse().unwrap();
-        assert_eq!((s.size(), s.addresses().count()), (10, 10));
-        assert_eq!("198.51.100.9".parse::<Span>().unwrap().size(), 1);
-        assert_eq!("198.51.100.9-198.51.100.8".parse::<Span>(), Err(BadSpan::Backwards));
-        assert_eq!("198.51.100.9-8".parse::<Span>(), Err(BadSpan::Form));
+        let range = Block::read("198.51.100.200-198.51.100.209").unwrap();
+        assert_eq!((range.size(), range.range.iter().count()), (10, 10));
+        assert_eq!(Block::read("198.51.100.9").unwrap().size(), 1);
+        assert_eq!(Block::read("198.51.100.9-198.51.100.8"), Err(BadRange::Backwards));
+        assert_eq!(Block::read("198.51.100.9-8"), Err(BadRange::Form));
     }
 }

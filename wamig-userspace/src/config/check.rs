@@ -4,15 +4,16 @@
 use std::fmt::Display;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use toml::Spanned;
 use wamig_openflow::{DatapathId, MacAddr};
 
-use super::address::{BadPrefix, Prefix};
+use super::address::{self, BadPrefix};
 use super::error::{ConfigError, Mistakes};
 use super::file::{self, File, Number, Text};
-use super::{Config, DEFAULT_PIN_PATH, DEFAULT_SOCKET, DEFAULT_STATE_DIR, Lan, Learning, Switch, Timers, XdpMode};
+use super::{Config, DEFAULT_PIN_PATH, DEFAULT_SOCKET, DEFAULT_STATE_DIR, Lan, Learning, Switch, XdpMode};
+use crate::migration::config::{Hosting, Prefix};
+use crate::peer::identity::is_site_name;
 
 /// Most ports that a switch may have.
 const MAX_PORTS: usize = wamig_common::limits::MAX_PORTS as usize;
@@ -73,14 +74,16 @@ impl Check<'_, '_> {
             self.no_peer(&file.peer)?;
         }
         let hosting = file.hosting.as_ref().map(|h| self.hosting(h, file, &names, lan.as_ref()));
-        let servers = self.servers(file, lan.as_ref(), hosting.as_ref().and_then(Option::as_ref));
-        if let (Some(Some(hosting)), Some(Some(peering)), Some(span)) =
+        let hosting = hosting.unwrap_or_else(|| Some(Hosting::default()));
+        let servers = self.servers(file, lan.as_ref(), hosting.as_ref());
+        if let (Some(hosting), Some(Some(peering)), Some(span)) =
             (&hosting, &peering, file.peering.as_ref().map(|p| p.listen.span()))
         {
             self.listen_outside_pool(peering, hosting, span);
         }
         let learning = self.learning(&file.learning);
         let timers = self.timers(&file.timers);
+        let peer_timers = self.peer_timers(&file.timers);
         Some(Config {
             path: path.to_owned(),
             site: site?,
@@ -94,12 +97,10 @@ impl Check<'_, '_> {
             },
             peers: peers?,
             servers: servers?,
-            hosting: match hosting {
-                None => None,
-                Some(checked) => Some(checked?),
-            },
+            hosting: hosting?,
             learning: learning?,
             timers: timers?,
+            peer_timers: peer_timers?,
         })
     }
 
@@ -117,14 +118,13 @@ impl Check<'_, '_> {
     /// A site's name: it travels in certificates and messages.
     pub(super) fn site_name(&mut self, name: &Text) -> Option<String> {
         let s = name.get_ref();
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if !s.is_empty() && s.len() <= 63 && s.chars().all(plain) && !s.starts_with('-') && !s.ends_with('-') {
+        if is_site_name(s) {
             return Some(s.clone());
         }
         self.wrong(
             name.span(),
             format!("{s:?} is not a site's name"),
-            "allowed: 1 to 63 of a-z, 0-9 and -, not beginning or ending with -",
+            "allowed: 1 to 63 letters, digits, '-', '_' or '.', not beginning with '.'",
         )
     }
 
@@ -151,11 +151,13 @@ impl Check<'_, '_> {
     }
 
     pub(super) fn prefix(&mut self, text: &Text) -> Option<Prefix> {
-        match text.get_ref().parse::<Prefix>() {
-            Ok(prefix) if (8..=32).contains(&prefix.len) => Some(prefix),
-            Ok(prefix) => {
-                self.wrong(text.span(), format!("a prefix of {} bits is too wide", prefix.len), "allowed: 8 to 32 bits")
-            }
+        match address::prefix(text.get_ref()) {
+            Ok(prefix) if (8..=32).contains(&prefix.len()) => Some(prefix),
+            Ok(prefix) => self.wrong(
+                text.span(),
+                format!("a prefix of {} bits is too wide", prefix.len()),
+                "allowed: 8 to 32 bits",
+            ),
             Err(BadPrefix::Form) => self.wrong(
                 text.span(),
                 format!("{:?} is not an IPv4 prefix", text.get_ref()),
@@ -307,17 +309,17 @@ impl Check<'_, '_> {
     fn lan(&mut self, lan: &file::Lan, ports: &[&str]) -> Option<Lan> {
         let uplink = self.port(&lan.uplink, ports);
         let prefix = self.prefix(&lan.prefix).and_then(|p| {
-            if p.len <= 30 {
+            if p.len() <= 30 {
                 return Some(p);
             }
-            self.wrong(lan.prefix.span(), format!("a LAN of {} bits has no room", p.len), "allowed: 8 to 30 bits")
+            self.wrong(lan.prefix.span(), format!("a LAN of {} bits has no room", p.len()), "allowed: 8 to 30 bits")
         });
         let gateway = self.read(&lan.gateway, "an IPv4 address", "allowed: the router's address on this LAN");
         let gateway = match (gateway, prefix) {
-            (Some(g), Some(p)) if !p.is_host(g) => self.wrong(
+            (Some(g), Some(p)) if !address::is_host(p, g) => self.wrong(
                 lan.gateway.span(),
                 format!("the gateway {g} is not a host's address in {p}"),
-                format!("allowed: an address inside {p}, not {} or {}", p.network, p.broadcast()),
+                format!("allowed: an address inside {p}, not {} or {}", p.address(), address::broadcast(p)),
             ),
             (gateway, _) => gateway,
         };
@@ -333,35 +335,5 @@ impl Check<'_, '_> {
         let idle = self.number(learning.idle_s.as_ref(), default.idle_s.into(), 1, 65535, "seconds");
         let max = self.number(learning.max_addresses.as_ref(), default.max_addresses as u64, 1, 16384, "addresses");
         Some(Learning { idle_s: idle? as u16, max_addresses: max? as usize })
-    }
-
-    fn timers(&mut self, timers: &file::Timers) -> Option<Timers> {
-        const MINUTE_MS: u64 = 60_000;
-        let d = Timers::default();
-        let ms = |d: Duration| d.as_millis() as u64;
-        let claim_retry = self.number(timers.claim_retry_ms.as_ref(), ms(d.claim_retry), 10, MINUTE_MS, "milliseconds");
-        let lease = self.number(timers.lease_s.as_ref(), d.lease.as_secs(), 1, 3600, "seconds");
-        let renew = self.number(timers.renew_s.as_ref(), d.renew.as_secs(), 1, 3600, "seconds");
-        let peer_down = self.number(timers.peer_down_s.as_ref(), d.peer_down.as_secs(), 1, 3600, "seconds");
-        let home_probe = self.number(timers.home_probe_ms.as_ref(), ms(d.home_probe), 10, MINUTE_MS, "milliseconds");
-        let drain = self.number(timers.drain_ms.as_ref(), ms(d.drain), 0, MINUTE_MS, "milliseconds");
-        if let (Some(lease), Some(renew)) = (lease, renew)
-            && renew >= lease
-        {
-            let span = timers.renew_s.as_ref().or(timers.lease_s.as_ref()).map_or(0..0, Spanned::span);
-            return self.wrong(
-                span,
-                format!("grants of {lease} s that are renewed every {renew} s lapse in between"),
-                "allowed: renew_s less than lease_s",
-            );
-        }
-        Some(Timers {
-            claim_retry: Duration::from_millis(claim_retry?),
-            lease: Duration::from_secs(lease?),
-            renew: Duration::from_secs(renew?),
-            peer_down: Duration::from_secs(peer_down?),
-            home_probe: Duration::from_millis(home_probe?),
-            drain: Duration::from_millis(drain?),
-        })
     }
 }

@@ -7,17 +7,19 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::address::{BadSpan, Span};
+use super::address::{self, BadRange, Block};
 use super::check::Check;
 use super::file::{self, File, Text};
-use super::{Guest, Hosting, Lan, Peer, Peering, Server};
+use super::{Lan, Peering};
+use crate::migration::config::{AddressRange, GuestPolicy, Hosting, Server};
+use crate::peer::{Fingerprint, PeerConfig};
 
 /// Most transfer addresses that a site may set aside.
 const MAX_POOL: u64 = 4096;
 
 impl Check<'_, '_> {
     pub(super) fn peering(&mut self, peering: &file::Peering) -> Option<Peering> {
-        let listen = self.endpoint(&peering.listen);
+        let listen = self.listen(&peering.listen);
         let certificate = self.existing(&peering.certificate);
         let private_key = self.existing(&peering.private_key);
         Some(Peering { listen: listen?, certificate: certificate?, private_key: private_key? })
@@ -35,13 +37,36 @@ impl Check<'_, '_> {
         }
     }
 
-    fn endpoint(&mut self, text: &Text) -> Option<SocketAddr> {
+    fn listen(&mut self, text: &Text) -> Option<SocketAddr> {
         let allowed = "allowed: address:port, as in \"192.0.2.1:7946\" or \"[2001:db8::1]:7946\"";
-        let endpoint: SocketAddr = self.read(text, "an address with a TCP port", allowed)?;
-        if endpoint.port() == 0 {
+        let address: SocketAddr = self.read(text, "an address with a TCP port", allowed)?;
+        if address.port() == 0 {
             return self.wrong(text.span(), "port 0 cannot be reached", "allowed: 1 to 65535; wamig's own is 7946");
         }
-        Some(endpoint)
+        Some(address)
+    }
+
+    /// `HOST:PORT`; the host may be a name, which is looked up when it is dialled.
+    fn endpoint(&mut self, text: &Text) -> Option<String> {
+        let s = text.get_ref();
+        let is_name = |host: &str| {
+            (1..=253).contains(&host.len()) && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        };
+        let good = match s.rsplit_once(':') {
+            Some((host, port)) if port.parse::<u16>().is_ok_and(|p| p != 0) => {
+                s.parse::<SocketAddr>().is_ok()
+                    || is_name(host) && !host.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+            }
+            _ => false,
+        };
+        if good {
+            return Some(s.clone());
+        }
+        self.wrong(
+            text.span(),
+            format!("{s:?} is not a host with a TCP port"),
+            "allowed: host:port, as in \"192.0.2.1:7946\", \"[2001:db8::1]:7946\" or \"gw.dc1.example:7946\"",
+        )
     }
 
     fn existing(&mut self, text: &Text) -> Option<PathBuf> {
@@ -61,9 +86,9 @@ impl Check<'_, '_> {
         }
     }
 
-    pub(super) fn peers(&mut self, peers: &[Spanned<file::Peer>], own: Option<&str>) -> Option<Vec<Peer>> {
+    pub(super) fn peers(&mut self, peers: &[Spanned<file::Peer>], own: Option<&str>) -> Option<Vec<PeerConfig>> {
         let mut good = Some(());
-        let mut checked: Vec<Peer> = Vec::new();
+        let mut checked: Vec<PeerConfig> = Vec::new();
         for peer in peers.iter().map(Spanned::get_ref) {
             let name = self.site_name(&peer.name);
             let endpoint = self.endpoint(&peer.endpoint);
@@ -83,32 +108,16 @@ impl Check<'_, '_> {
                     "needed: each site's own, made by `wamig keygen` there",
                 );
             } else {
-                checked.push(Peer { name, endpoint, fingerprint });
+                checked.push(PeerConfig { name, endpoint, fingerprint });
             }
         }
         good.map(|()| checked)
     }
 
-    fn fingerprint(&mut self, text: &Text) -> Option<[u8; 32]> {
-        let digits = text.get_ref().strip_prefix("sha256:").unwrap_or("");
-        let mut out = [0; 32];
-        let read = digits.len() == 64
-            && digits.bytes().all(|b| b.is_ascii_hexdigit())
-            && out.iter_mut().zip(digits.as_bytes().chunks(2)).all(|(o, pair)| {
-                match std::str::from_utf8(pair).map(|p| u8::from_str_radix(p, 16)) {
-                    Ok(Ok(octet)) => {
-                        *o = octet;
-                        true
-                    }
-                    _ => false,
-                }
-            });
-        if read {
-            return Some(out);
-        }
-        self.wrong(
-            text.span(),
-            format!("{:?} is not a certificate's fingerprint", text.get_ref()),
+    fn fingerprint(&mut self, text: &Text) -> Option<Fingerprint> {
+        self.read(
+            text,
+            "a certificate's fingerprint",
             "allowed: \"sha256:\" and 64 hexadecimal digits, as `wamig keygen` prints them at the peer's site",
         )
     }
@@ -149,9 +158,9 @@ impl Check<'_, '_> {
     }
 
     fn server_address(&mut self, text: &Text, lan: Option<&Lan>, hosting: Option<&Hosting>) -> Option<Ipv4Addr> {
-        let address = self.read(text, "an IPv4 address", "allowed: the server's address on this LAN")?;
+        let address: Ipv4Addr = self.read(text, "an IPv4 address", "allowed: the server's address on this LAN")?;
         if let Some(lan) = lan {
-            if !lan.prefix.is_host(address) {
+            if !address::is_host(lan.prefix, address) {
                 return self.wrong(
                     text.span(),
                     format!("server {address} is not a host's address in {}", lan.prefix),
@@ -196,11 +205,12 @@ impl Check<'_, '_> {
     ) -> Option<Hosting> {
         let hosting_ports = self.hosting_ports(&hosting.ports, ports, lan);
         let pool = self.pool(&hosting.pool, lan);
-        let quarantine = self.number(hosting.quarantine_s.as_ref(), 300, 0, 86_400, "seconds");
+        let rest = Hosting::default().quarantine.as_secs();
+        let quarantine = self.number(hosting.quarantine_s.as_ref(), rest, 0, 86_400, "seconds");
         let mut guests = Some(Vec::new());
         for guest in &hosting.guest {
             match (self.guest(guest, file, lan), &mut guests) {
-                (Some(g), Some(list)) if list.iter().any(|o: &Guest| o.peer == g.peer) => {
+                (Some(g), Some(list)) if list.iter().any(|o: &GuestPolicy| o.peer == g.peer) => {
                     let what = format!("{:?} is a guest twice", g.peer);
                     guests = self.wrong(guest.peer.span(), what, "allowed: each peer once, with all its prefixes");
                 }
@@ -208,10 +218,14 @@ impl Check<'_, '_> {
                 _ => guests = None,
             }
         }
+        let (pool, size) = pool?;
+        let ready =
+            self.number(hosting.ready.as_ref(), (Hosting::default().ready as u64).min(size), 1, size, "addresses");
         Some(Hosting {
             ports: hosting_ports?,
-            pool: pool?,
+            pool,
             quarantine: Duration::from_secs(quarantine?),
+            ready: ready? as usize,
             guests: guests?,
         })
     }
@@ -244,10 +258,11 @@ impl Check<'_, '_> {
         good.map(|()| numbers)
     }
 
-    fn pool(&mut self, pool: &Spanned<Vec<Text>>, lan: Option<&Lan>) -> Option<Vec<Span>> {
+    /// The pool, and how many addresses it has.
+    fn pool(&mut self, pool: &Spanned<Vec<Text>>, lan: Option<&Lan>) -> Option<(Vec<AddressRange>, u64)> {
         let mut good =
             self.not_empty(pool, "addresses of this LAN that no host uses, as in [\"192.0.2.200-192.0.2.209\"]");
-        let mut spans: Vec<Span> = Vec::new();
+        let mut spans: Vec<Block> = Vec::new();
         for text in pool.get_ref() {
             match self.pool_span(text, lan, &spans) {
                 Some(span) => spans.push(span),
@@ -262,33 +277,35 @@ impl Check<'_, '_> {
                 format!("allowed: {MAX_POOL}"),
             );
         }
-        good.map(|()| spans)
+        good.map(|()| (spans.iter().map(|s| s.range).collect(), size))
     }
 
-    fn pool_span(&mut self, text: &Text, lan: Option<&Lan>, before: &[Span]) -> Option<Span> {
+    fn pool_span(&mut self, text: &Text, lan: Option<&Lan>, before: &[Block]) -> Option<Block> {
         let at = text.span();
-        let span = match text.get_ref().parse::<Span>() {
+        let span = match Block::read(text.get_ref()) {
             Ok(span) => span,
             Err(e) => {
                 let what = match e {
-                    BadSpan::Form => format!("{:?} is not a range of IPv4 addresses", text.get_ref()),
-                    BadSpan::Backwards => format!("{:?} ends before it begins", text.get_ref()),
+                    BadRange::Form => format!("{:?} is not a range of IPv4 addresses", text.get_ref()),
+                    BadRange::Backwards => format!("{:?} ends before it begins", text.get_ref()),
                 };
                 return self.wrong(at, what, "allowed: first-last or one address, as in \"192.0.2.200-192.0.2.209\"");
             }
         };
         if let Some(other) = before.iter().find(|s| s.overlaps(span)) {
-            return self.wrong(at, format!("{span} overlaps {other}"), "allowed: each address once");
+            let what = format!("{span} overlaps {other}");
+            return self.wrong(at, what, "allowed: each address once");
         }
         let Some(lan) = lan else { return Some(span) };
-        if !lan.prefix.is_host(span.first) || !lan.prefix.is_host(span.last) {
+        let (network, broadcast) = (lan.prefix.address(), address::broadcast(lan.prefix));
+        if !address::is_host(lan.prefix, span.first) || !address::is_host(lan.prefix, span.last) {
             return self.wrong(
                 at,
                 format!("{span} is not inside the LAN {}", lan.prefix),
-                format!("allowed: addresses of the LAN, not {} or {}", lan.prefix.network, lan.prefix.broadcast()),
+                format!("allowed: addresses of the LAN, not {network} or {broadcast}"),
             );
         }
-        if span.contains(lan.gateway) {
+        if span.range.contains(lan.gateway) {
             return self.wrong(
                 at,
                 format!("{span} contains the gateway {}", lan.gateway),
@@ -309,14 +326,14 @@ impl Check<'_, '_> {
         }
     }
 
-    fn guest(&mut self, guest: &file::Guest, file: &File, lan: Option<&Lan>) -> Option<Guest> {
+    fn guest(&mut self, guest: &file::Guest, file: &File, lan: Option<&Lan>) -> Option<GuestPolicy> {
         let peer = self.known_peer(&guest.peer, &file.peer);
         let mut good = self.not_empty(&guest.prefixes, "the prefixes that this peer's servers have at their home");
         let mut prefixes = Vec::new();
         for text in guest.prefixes.get_ref() {
             match (self.prefix(text), lan) {
                 (None, _) => good = None,
-                (Some(p), Some(lan)) if p.overlaps(lan.prefix) => {
+                (Some(p), Some(lan)) if address::overlap(p, lan.prefix) => {
                     good = self.wrong(
                         text.span(),
                         format!("{p} overlaps this LAN, {}", lan.prefix),
@@ -328,6 +345,6 @@ impl Check<'_, '_> {
         }
         let max = self.number(guest.max.as_ref(), 16, 1, MAX_POOL, "servers");
         good?;
-        Some(Guest { peer: peer?, prefixes, max: max? as usize })
+        Some(GuestPolicy { peer: peer?, prefixes, max: max? as usize })
     }
 }

@@ -91,6 +91,7 @@ pub(super) struct Server {
 pub(super) struct Hosting {
     pub(super) ports: Spanned<Vec<Text>>,
     pub(super) pool: Spanned<Vec<Text>>,
+    pub(super) ready: Option<Number>,
     pub(super) quarantine_s: Option<Number>,
     #[serde(default)]
     pub(super) guest: Vec<Guest>,
@@ -118,9 +119,19 @@ pub(super) struct Learning {
 #[serde(deny_unknown_fields)]
 pub(super) struct Timers {
     pub(super) claim_retry_ms: Option<Number>,
+    pub(super) home_probe_ms: Option<Number>,
+    pub(super) claimed_ms: Option<Number>,
+    pub(super) ready_retry_ms: Option<Number>,
+    pub(super) query_ms: Option<Number>,
+    pub(super) drain_ms: Option<Number>,
+    pub(super) backoff_min_ms: Option<Number>,
+    pub(super) backoff_max_ms: Option<Number>,
+    pub(super) arp_probe_min_ms: Option<Number>,
+    pub(super) arp_probe_max_ms: Option<Number>,
+    pub(super) announce_wait_ms: Option<Number>,
     pub(super) lease_s: Option<Number>,
     pub(super) renew_s: Option<Number>,
     pub(super) peer_down_s: Option<Number>,
-    pub(super) home_probe_ms: Option<Number>,
-    pub(super) drain_ms: Option<Number>,
+    pub(super) fence_silence_s: Option<Number>,
+    pub(super) forget_s: Option<Number>,
 }

@@ -6,12 +6,13 @@
 //! when it starts, since `check-config` must work anywhere.
 //!
 //! * [`error`] — mistakes and their places
-//! * [`address`] — prefixes and ranges
+//! * `address` — reading prefixes and ranges
 //! * `file` — the keys as written; `check` and `check_sites` turn them into [`Config`]
 
-pub mod address;
+mod address;
 mod check;
 mod check_sites;
+mod check_timers;
 pub mod error;
 mod file;
 
@@ -20,11 +21,12 @@ mod tests;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use wamig_openflow::{DatapathId, MacAddr, PortNo};
 
-use address::{Prefix, Span};
+use crate::controller::learning::Settings;
+use crate::migration::config::{Hosting, Prefix, Server, SiteConfig, Timers};
+use crate::peer::{Identity, PeerConfig, PeerTimers, PeeringConfig};
 use error::ConfigError;
 
 /// Where the daemon keeps its state unless told otherwise.
@@ -52,15 +54,17 @@ pub struct Config {
     /// How this site talks to its peers; `None` = it has none.
     pub peering: Option<Peering>,
     /// Other sites.
-    pub peers: Vec<Peer>,
+    pub peers: Vec<PeerConfig>,
     /// Servers whose home is here.
     pub servers: Vec<Server>,
-    /// What other sites' servers may use here; `None` = nothing.
-    pub hosting: Option<Hosting>,
+    /// What other sites' servers may use here.
+    pub hosting: Hosting,
     /// The learning switch.
     pub learning: Learning,
     /// Timers of the migration.
     pub timers: Timers,
+    /// Timers of the peer sessions.
+    pub peer_timers: PeerTimers,
 }
 
 /// The switch.
@@ -126,59 +130,6 @@ pub struct Peering {
     pub private_key: PathBuf,
 }
 
-/// Another site.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Peer {
-    /// Its name.
-    pub name: String,
-    /// Address and TCP port it listens on.
-    pub endpoint: SocketAddr,
-    /// SHA-256 of its certificate (DER).
-    pub fingerprint: [u8; 32],
-}
-
-/// A server whose home is here.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Server {
-    /// Its address (the paper's S).
-    pub address: Ipv4Addr,
-    /// Its MAC address.
-    pub mac: MacAddr,
-    /// Peers that may host it.
-    pub hosts: Vec<String>,
-}
-
-/// Hosting other sites' servers.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Hosting {
-    /// Ports that guests may appear on.
-    pub ports: Vec<PortNo>,
-    /// Transfer addresses, ascending as written.
-    pub pool: Vec<Span>,
-    /// How long a transfer address rests after use.
-    pub quarantine: Duration,
-    /// Who may bring what.
-    pub guests: Vec<Guest>,
-}
-
-impl Hosting {
-    /// Every transfer address.
-    pub fn pool_addresses(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
-        self.pool.iter().flat_map(|span| span.addresses())
-    }
-}
-
-/// A peer's right to be hosted.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Guest {
-    /// The peer.
-    pub peer: String,
-    /// Its servers' addresses are in these.
-    pub prefixes: Vec<Prefix>,
-    /// At most so many at a time.
-    pub max: usize,
-}
-
 /// The learning switch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Learning {
@@ -191,36 +142,6 @@ pub struct Learning {
 impl Default for Learning {
     fn default() -> Self {
         Self { idle_s: 300, max_addresses: 4096 }
-    }
-}
-
-/// Timers of the migration.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Timers {
-    /// A claim is repeated after this.
-    pub claim_retry: Duration,
-    /// A grant lapses after this unless renewed.
-    pub lease: Duration,
-    /// Grants are renewed this often.
-    pub renew: Duration,
-    /// A peer that is silent for this long is down.
-    pub peer_down: Duration,
-    /// How long a home waits for its server's answer before it grants a claim.
-    pub home_probe: Duration,
-    /// How long late packets are still delivered after a return.
-    pub drain: Duration,
-}
-
-impl Default for Timers {
-    fn default() -> Self {
-        Self {
-            claim_retry: Duration::from_millis(500),
-            lease: Duration::from_secs(30),
-            renew: Duration::from_secs(10),
-            peer_down: Duration::from_secs(5),
-            home_probe: Duration::from_millis(150),
-            drain: Duration::from_secs(2),
-        }
     }
 }
 
@@ -244,6 +165,52 @@ impl Config {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
         check::control_socket(path, &text)
+    }
+
+    /// wamig's own MAC address on its LAN: as configured, else a locally administered one that
+    /// ends like the datapath id.
+    pub fn own_mac(&self, dpid: DatapathId) -> MacAddr {
+        let [.., a, b, c] = dpid.0.to_be_bytes();
+        self.lan.mac.unwrap_or(MacAddr([0x02, 0x57, 0x4d, a, b, c]))
+    }
+
+    /// What the migration application has to know.
+    pub fn site(&self, dpid: DatapathId) -> SiteConfig {
+        let apart = |port: &PortNo| *port == self.lan.uplink || self.hosting.ports.contains(port);
+        SiteConfig {
+            site: self.site.clone(),
+            lan: crate::migration::config::Lan {
+                uplink: self.lan.uplink,
+                ports: self.switch.numbered().map(|(port, _)| port).filter(|port| !apart(port)).collect(),
+                prefix: self.lan.prefix,
+                gateway: self.lan.gateway,
+                mac: self.own_mac(dpid),
+            },
+            servers: self.servers.clone(),
+            hosting: self.hosting.clone(),
+            timers: self.timers.clone(),
+        }
+    }
+
+    /// What the peer sessions have to know.
+    pub fn peering(&self, peering: &Peering, identity: Identity) -> PeeringConfig {
+        PeeringConfig {
+            site: self.site.clone(),
+            listen: peering.listen,
+            identity,
+            peers: self.peers.clone(),
+            timers: self.peer_timers,
+        }
+    }
+
+    /// What the learning switch has to know.
+    pub fn learning(&self, dpid: DatapathId) -> Settings {
+        Settings {
+            idle_s: self.learning.idle_s,
+            max_addresses: self.learning.max_addresses,
+            isolated: self.hosting.ports.clone(),
+            own: self.own_mac(dpid),
+        }
     }
 
     /// Checks `text` as if it were the content of the file at `path`.

@@ -18,6 +18,7 @@ use crate::controller::{Command, Controller};
 use crate::datapath::local::Local;
 use crate::datapath::{Datapath, DatapathError};
 use crate::migration::io::{Input, event};
+use crate::migration::REFUSED;
 use crate::migration::record::Record;
 use crate::peer::message::Message;
 use crate::peer::{PeerEvent, RefusalCounters};
@@ -129,7 +130,12 @@ impl<F: Path> Control<F> {
             PeerEvent::Down { site, reason, detail } => {
                 tracing::warn!("peer {site} is down: {}: {detail}", reason.as_str());
                 self.peers.down(&site, unix_us() / 1000, reason, &detail);
-                self.controller.peer_down(now, site, reason)
+                let why = if reason.is_unauthorised() {
+                    format!("{REFUSED}: {}", reason.as_str())
+                } else {
+                    reason.as_str().to_owned()
+                };
+                self.controller.on_migration(now, Input::PeerDown(site, why))
             }
             PeerEvent::Message { site, message } => self.controller.on_migration(now, Input::Peer(site, message)),
             PeerEvent::Refused { reason, detail } => {

@@ -37,7 +37,8 @@ impl PeerTable {
     /// There is none.
     pub fn down(&mut self, name: &str, now_unix_ms: u64, reason: DownReason, detail: &str) {
         let state = if reason.is_unauthorised() { REFUSED } else { DOWN };
-        let text = if detail.is_empty() { reason.as_str().to_owned() } else { format!("{}: {detail}", reason.as_str()) };
+        let text =
+            if detail.is_empty() { reason.as_str().to_owned() } else { format!("{}: {detail}", reason.as_str()) };
         self.set(name, state, now_unix_ms, Some(text), Some(reason.remedy().to_owned()));
     }
 

@@ -52,7 +52,7 @@ pub fn ports(config: &Config, machine: &Machine) -> Result<Vec<Port>, StartError
         ports.push(Port { port, link: link.clone(), warning: warning(link, machine) });
     }
     for (index, address) in &machine.addresses {
-        if config.hosting.as_ref().is_some_and(|h| h.pool.iter().any(|span| span.contains(*address))) {
+        if config.hosting.pool.iter().any(|range| range.contains(*address)) {
             let interface = machine.links.iter().find(|l| l.index == *index).map_or("?", |l| l.name.as_str());
             return Err(StartError::PoolOverlap { address: *address, interface: interface.to_owned() });
         }

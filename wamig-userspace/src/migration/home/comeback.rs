@@ -1,0 +1,184 @@
+//! The way back: the server is seen at home, or released by its host.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use wamig_openflow::action::Action;
+use wamig_openflow::{PacketOut, PortNo};
+
+use super::{Held, HomeServer, Phase, Step, Why};
+use crate::migration::arp::Arp;
+use crate::migration::context::Context;
+use crate::migration::cookie::{self, Role};
+use crate::migration::io::event;
+use crate::migration::record::Placement;
+use crate::migration::status::reason;
+use crate::peer::message::{Epoch, Message, NackReason};
+
+/// Frames of the returning server that are kept for re-injection.
+const HELD: usize = 4;
+/// Between two alerts about the same stranger.
+const ALERT_PAUSE: Duration = Duration::from_mins(1);
+
+impl HomeServer {
+    /// A frame at home says that the server is here: ARP from its address, or its own probe.
+    pub(in crate::migration) fn on_evidence(&mut self, cx: &mut Context<'_>, in_port: PortNo, arp: &Arp, data: Bytes) {
+        if arp.sha != self.server.mac {
+            self.on_stranger(cx, in_port, arp);
+            return;
+        }
+        let held = Held { in_port, data };
+        match &mut self.phase {
+            Phase::Home => {}
+            Phase::Probing { peer, .. } => {
+                let peer = std::mem::take(peer);
+                self.phase = Phase::Home;
+                self.nack(cx, &peer, NackReason::AliveAtHome, &format!("it answers at home, on port {in_port}"));
+            }
+            Phase::Claimed { previous: None, switching: None, .. } => {
+                cx.out.note(self.server.address, event::SEEN_AT_HOME, format!("on port {in_port}"));
+                cx.out.alert(Some(self.server.address), "alive at home while it was claimed: the copy is fenced");
+                self.abort(cx, true, "seen at home before the claim was carried out");
+            }
+            Phase::Claimed { grant, previous, .. } => {
+                cx.out.note(self.server.address, event::SEEN_AT_HOME, format!("on port {in_port}"));
+                cx.out.alert(Some(self.server.address), "alive at home while it was claimed: the copy is fenced");
+                let others = previous.iter().map(|p| p.peer.clone()).filter(|p| *p != grant.peer).collect();
+                let grant = grant.clone();
+                self.remove(cx, grant, others, vec![held], Why::Seen { fence: true }, "seen at home");
+            }
+            Phase::Away { placement, stale, .. } => {
+                cx.out.note(self.server.address, event::SEEN_AT_HOME, format!("on port {in_port}; its frame is held"));
+                let placement = placement.clone();
+                if *stale || !cx.peers.is_up(&placement.peer) {
+                    self.remove(cx, placement, Vec::new(), vec![held], Why::Seen { fence: false }, "seen at home");
+                    return;
+                }
+                let (address, epoch) = (self.server.address, placement.epoch);
+                cx.out.send(&placement.peer, Message::Query { address, epoch });
+                let timers = &cx.config.timers;
+                let step = Step::Query { resend: cx.now + timers.query_retry, deadline: cx.now + timers.query };
+                let phase = Phase::Returning {
+                    placement,
+                    others: Vec::new(),
+                    held: vec![held],
+                    why: Why::Seen { fence: false },
+                    step,
+                };
+                self.enter(cx, phase, "seen at home");
+            }
+            Phase::Returning { held: frames, why, .. } => {
+                if frames.len() < HELD && !frames.contains(&held) {
+                    frames.push(held);
+                }
+                if matches!(why, Why::Released(_)) {
+                    *why = Why::Seen { fence: false };
+                }
+            }
+        }
+    }
+
+    pub(super) fn on_stranger(&mut self, cx: &mut Context<'_>, in_port: PortNo, arp: &Arp) {
+        // Anybody may ask whether the address is free.
+        if arp.is_probe() || self.stranger.is_some_and(|at| cx.now < at + ALERT_PAUSE) {
+            return;
+        }
+        self.stranger = Some(cx.now);
+        let text = format!("{} on port {in_port} talks from its address: {}", arp.sha, reason::FOREIGN_MAC);
+        cx.refuse("evidence-from-foreign-mac");
+        cx.out.alert(Some(self.address()), text);
+    }
+
+    pub(in crate::migration) fn on_query_ack(&mut self, cx: &mut Context<'_>, peer: &str, epoch: Epoch, alive: bool) {
+        if self.is_queried(peer, epoch) {
+            let why = if alive { "alive at both sites: home wins" } else { "its copy does not answer" };
+            if alive {
+                cx.out.alert(
+                    Some(self.address()),
+                    format!("alive at home and at {peer}: home wins, {peer} fences its copy"),
+                );
+            }
+            self.go_home(cx, alive, why);
+        }
+    }
+
+    pub(super) fn is_queried(&self, peer: &str, epoch: Epoch) -> bool {
+        matches!(&self.phase, Phase::Returning { placement, step: Step::Query { .. }, .. }
+            if placement.peer == peer && placement.epoch == epoch)
+    }
+
+    /// The query is over; the flows go out.
+    pub(super) fn go_home(&mut self, cx: &mut Context<'_>, fence: bool, why: &str) {
+        let Phase::Returning { placement, others, held, .. } = &mut self.phase else { return };
+        let (placement, others, held) = (placement.clone(), std::mem::take(others), std::mem::take(held));
+        self.remove(cx, placement, others, held, Why::Seen { fence }, why);
+    }
+
+    pub(super) fn remove(
+        &mut self,
+        cx: &mut Context<'_>,
+        placement: Placement,
+        others: Vec<String>,
+        held: Vec<Held>,
+        why: Why,
+        text: &str,
+    ) {
+        let batch = cx.out.program(vec![cookie::delete(Role::Away, self.server.address)]);
+        let step = Step::Removing { batch };
+        self.enter(cx, Phase::Returning { placement, others, held, why, step }, text);
+    }
+
+    /// The flows are gone: what was held goes on as if nothing had been, so that the real
+    /// gateway answers; then the host is told.
+    pub(super) fn returned(&mut self, cx: &mut Context<'_>) {
+        let Phase::Returning { placement, others, held, why, .. } = &self.phase else { return };
+        let (placement, others, held, why) = (placement.clone(), others.clone(), held.clone(), why.clone());
+        let address = self.address();
+        cx.out.note(address, event::FLOWS_OUT, format!("{address} is local again"));
+        for frame in held {
+            let actions = vec![Action::output(PortNo::TABLE)];
+            cx.out.packet_out(PacketOut { in_port: frame.in_port, actions, data: frame.data });
+        }
+        match why {
+            Why::Seen { fence } => {
+                self.epoch = self.epoch.next();
+                self.persist(cx, None);
+                for peer in std::iter::once(&placement.peer).chain(&others) {
+                    self.revokes.add(cx, address, peer, self.epoch, fence);
+                }
+                self.enter(cx, Phase::Home, "back at home");
+            }
+            Why::Released(epoch) => {
+                self.persist(cx, None);
+                cx.out.send(&placement.peer, Message::ReleaseAck { address, epoch });
+                cx.out.alert(
+                    Some(address),
+                    format!("{} released it: it is nowhere until it is started again", placement.peer),
+                );
+                self.enter(cx, Phase::Home, "released by its host");
+            }
+        }
+    }
+
+    pub(in crate::migration) fn on_revoke_ack(&mut self, peer: &str, epoch: Epoch) {
+        let known = self.known.entry(peer.to_owned()).or_default();
+        *known = epoch.max(*known);
+        self.revokes.on_ack(peer, epoch);
+    }
+
+    pub(in crate::migration) fn on_release(&mut self, cx: &mut Context<'_>, peer: &str, epoch: Epoch) {
+        match &self.phase {
+            Phase::Away { placement, .. } if placement.peer == peer && placement.epoch == epoch => {
+                let placement = placement.clone();
+                self.remove(cx, placement, Vec::new(), Vec::new(), Why::Released(epoch), "released by its host");
+            }
+            Phase::Returning { placement, .. } if placement.peer == peer && placement.epoch == epoch => {
+                if self.is_queried(peer, epoch) {
+                    self.go_home(cx, false, "released by its host");
+                }
+                cx.out.send(peer, Message::ReleaseAck { address: self.address(), epoch });
+            }
+            _ => cx.out.send(peer, Message::ReleaseAck { address: self.address(), epoch }),
+        }
+    }
+}

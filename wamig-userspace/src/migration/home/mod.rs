@@ -1,0 +1,344 @@
+//! One server whose home is this site: where it is, and who may say so.
+//!
+//! The home is the only writer of the address's epoch. It gives a new one with every grant
+//! and with every return, and makes it durable before it tells anyone.
+//!
+//! ```text
+//!          Claim, silent here        Ready, barrier
+//!   HOME ───────────────────► CLAIMED ─────────────► AWAY ◄──► STALE
+//!    ▲ ▲        timeout          │                    │ evidence  │
+//!    │ └─────────────────────────┘                    ▼           │
+//!    └─────────── flows out, frame re-injected ── RETURNING ◄─────┘
+//! ```
+
+mod claim;
+mod comeback;
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use wamig_openflow::{FlowMod, MacAddr, PortNo};
+
+use super::config::Server;
+use super::context::Context;
+use super::cookie::{self, Role};
+use super::flows;
+use super::io::{BatchId, event};
+use super::record::{Placement, Record};
+use super::revoke::Revokes;
+use super::status::{self, AddressStatus, Reason, State, reason};
+use crate::peer::message::{Epoch, Message, NackReason, Renewal};
+
+/// A frame that waits for the flows to be gone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Held {
+    in_port: PortNo,
+    data: Bytes,
+}
+
+/// Why an away server's flows go out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Why {
+    /// It is back; `fence`: but its copy is alive as well.
+    Seen { fence: bool },
+    /// Its host released it.
+    Released(Epoch),
+}
+
+/// How far a return is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Step {
+    /// The host is being asked whether its copy is alive.
+    Query { resend: Instant, deadline: Instant },
+    /// The flows are going out.
+    Removing { batch: BatchId },
+    /// The switch did not remove them; once more.
+    Again { at: Instant },
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Phase {
+    Home,
+    /// A claim came; the server is looked for here before it is granted. Shown as HOME.
+    Probing {
+        peer: String,
+        transfer: Ipv4Addr,
+        left: u8,
+        next: Instant,
+        until: Instant,
+    },
+    Claimed {
+        grant: Placement,
+        previous: Option<Placement>,
+        deadline: Instant,
+        switching: Option<BatchId>,
+    },
+    Away {
+        placement: Placement,
+        lease_until: Instant,
+        stale: bool,
+    },
+    Returning {
+        placement: Placement,
+        others: Vec<String>,
+        held: Vec<Held>,
+        why: Why,
+        step: Step,
+    },
+}
+
+/// One server of ours.
+#[derive(Debug)]
+pub(super) struct HomeServer {
+    server: Server,
+    /// Highest epoch given out.
+    epoch: Epoch,
+    phase: Phase,
+    since: Instant,
+    revokes: Revokes,
+    /// The newest epoch that each peer has shown to know in its present session: a claim
+    /// that knows less was overtaken by what it would undo.
+    known: BTreeMap<String, Epoch>,
+    stranger: Option<Instant>,
+}
+
+impl HomeServer {
+    /// A server at home of which nothing is remembered.
+    pub(super) fn new(server: Server, now: Instant) -> Self {
+        Self {
+            server,
+            epoch: Epoch { incarnation: 1, counter: 0 },
+            phase: Phase::Home,
+            since: now,
+            revokes: Revokes::default(),
+            known: BTreeMap::new(),
+            stranger: None,
+        }
+    }
+
+    /// Takes up what was recorded: an away server stays away.
+    pub(super) fn resume(&mut self, now: Instant, lease: Duration, epoch: Epoch, placement: Option<Placement>) {
+        self.epoch = epoch;
+        if let Some(placement) = placement {
+            self.phase = Phase::Away { placement, lease_until: now + lease, stale: false };
+        }
+    }
+
+    fn address(&self) -> Ipv4Addr {
+        self.server.address
+    }
+
+    pub(super) fn is(&self, address: Ipv4Addr) -> bool {
+        self.server.address == address
+    }
+
+    /// The transfer address that this server's flows lead to or will lead to.
+    pub(super) fn uses(&self, transfer: Ipv4Addr) -> bool {
+        match &self.phase {
+            Phase::Home => false,
+            Phase::Probing { transfer: t, .. } => *t == transfer,
+            Phase::Claimed { grant, previous, .. } => {
+                grant.transfer == transfer || previous.as_ref().is_some_and(|p| p.transfer == transfer)
+            }
+            Phase::Away { placement, .. } | Phase::Returning { placement, .. } => placement.transfer == transfer,
+        }
+    }
+
+    fn state(&self) -> State {
+        match &self.phase {
+            Phase::Home | Phase::Probing { .. } => State::Home,
+            Phase::Claimed { .. } => State::Claimed,
+            Phase::Away { stale: false, .. } => State::Away,
+            Phase::Away { stale: true, .. } => State::Stale,
+            Phase::Returning { .. } => State::Returning,
+        }
+    }
+
+    fn enter(&mut self, cx: &mut Context<'_>, phase: Phase, why: &str) {
+        let from = self.state();
+        self.phase = phase;
+        let to = self.state();
+        if from != to {
+            self.since = cx.now;
+            cx.out.note(self.address(), event::STATE, format!("{} -> {}: {why}", from.as_str(), to.as_str()));
+        }
+    }
+
+    fn persist(&self, cx: &mut Context<'_>, placement: Option<&Placement>) {
+        let record = Record::Home { address: self.address(), epoch: self.epoch, placement: placement.cloned() };
+        cx.out.persist(record);
+    }
+
+    // ---- leases and sessions ------------------------------------------------------------
+
+    /// A renewal; true when it is granted. One that does not fit is answered by a revoke.
+    pub(super) fn on_renewal(&mut self, cx: &mut Context<'_>, peer: &str, renewal: Renewal) -> bool {
+        let fits = |p: &Placement| p.peer == peer && p.epoch == renewal.epoch;
+        match &mut self.phase {
+            Phase::Away { placement, lease_until, stale } if fits(placement) => {
+                *lease_until = cx.now + cx.config.timers.lease;
+                if std::mem::take(stale) {
+                    self.since = cx.now;
+                    cx.out.note(self.server.address, event::STATE, format!("STALE -> AWAY: {peer} renewed it"));
+                }
+                return true;
+            }
+            Phase::Claimed { grant, previous, .. } if fits(grant) || previous.as_ref().is_some_and(fits) => {
+                return true;
+            }
+            // The revoke comes once the return is done.
+            Phase::Returning { placement, step, .. } if fits(placement) => return matches!(step, Step::Query { .. }),
+            _ => {}
+        }
+        if !self.server.hosts.iter().any(|h| h == peer) {
+            self.nack(cx, peer, NackReason::Unauthorised, &format!("{peer} is not among its hosts"));
+            return false;
+        }
+        if renewal.epoch >= self.epoch {
+            self.lost_log(cx, renewal.epoch, peer);
+        }
+        self.revokes.add(cx, self.server.address, peer, self.epoch, false);
+        false
+    }
+
+    pub(super) fn on_peer_up(&mut self, cx: &mut Context<'_>, peer: &str) {
+        self.known.remove(peer);
+        self.revokes.on_peer_up(cx, self.server.address, peer);
+    }
+
+    pub(super) fn on_peer_down(&mut self, cx: &mut Context<'_>, peer: &str) {
+        match &mut self.phase {
+            Phase::Probing { peer: p, .. } if p == peer => self.phase = Phase::Home,
+            Phase::Claimed { grant, switching: None, .. } if grant.peer == peer => {
+                self.abort(cx, false, &format!("{peer} is down"));
+            }
+            Phase::Away { placement, stale: false, .. } if placement.peer == peer => {
+                self.go_stale(cx, &format!("{peer} is down; its flows stay"));
+            }
+            Phase::Returning { placement, step: Step::Query { .. }, .. } if placement.peer == peer => {
+                self.go_home(cx, false, &format!("{peer} is down"));
+            }
+            _ => {}
+        }
+    }
+
+    fn go_stale(&mut self, cx: &mut Context<'_>, why: &str) {
+        let Phase::Away { placement, lease_until, .. } = &self.phase else { return };
+        let (placement, lease_until) = (placement.clone(), *lease_until);
+        cx.out.alert(Some(self.server.address), format!("stale: {why}"));
+        self.enter(cx, Phase::Away { placement, lease_until, stale: true }, why);
+    }
+
+    // ---- time and the switch ------------------------------------------------------------
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let own = match &self.phase {
+            Phase::Home => None,
+            Phase::Probing { next, .. } => Some(*next),
+            Phase::Claimed { deadline, switching, .. } => switching.is_none().then_some(*deadline),
+            Phase::Away { lease_until, stale, .. } => (!stale).then_some(*lease_until),
+            Phase::Returning { step, .. } => match step {
+                Step::Query { resend, deadline } => Some(*resend.min(deadline)),
+                Step::Removing { .. } => None,
+                Step::Again { at } => Some(*at),
+            },
+        };
+        [own, self.revokes.deadline()].into_iter().flatten().min()
+    }
+
+    pub(super) fn on_time(&mut self, cx: &mut Context<'_>) {
+        let (now, timers) = (cx.now, &cx.config.timers);
+        self.revokes.on_time(cx, self.server.address);
+        let again = matches!(&self.phase, Phase::Returning { step: Step::Again { at }, .. } if *at <= now);
+        match &mut self.phase {
+            Phase::Probing { next, .. } if *next <= now => self.probe(cx),
+            Phase::Claimed { deadline, switching: None, grant, .. } if *deadline <= now => {
+                let why = format!("{} did not get ready in time", grant.peer);
+                self.abort(cx, false, &why);
+            }
+            Phase::Away { placement, lease_until, stale: false } if *lease_until <= now => {
+                let why = format!("{} has not renewed it for a lease's time; its flows stay", placement.peer);
+                self.go_stale(cx, &why);
+            }
+            Phase::Returning { placement, step: Step::Query { resend, deadline }, .. } => {
+                if *deadline <= now {
+                    let why = format!("{} does not answer for its copy", placement.peer);
+                    self.go_home(cx, false, &why);
+                } else if *resend <= now {
+                    *resend = now + timers.query_retry;
+                    let query = Message::Query { address: self.server.address, epoch: placement.epoch };
+                    cx.out.send(&placement.peer, query);
+                }
+            }
+            Phase::Returning { step: step @ Step::Again { .. }, .. } if again => {
+                let batch = cx.out.program(vec![cookie::delete(Role::Away, self.server.address)]);
+                *step = Step::Removing { batch };
+            }
+            _ => {}
+        }
+    }
+
+    /// The own router has another MAC address.
+    pub(super) fn on_gateway(&mut self, cx: &mut Context<'_>, mac: MacAddr) {
+        let Phase::Away { placement, .. } = &mut self.phase else { return };
+        if placement.gateway_mac != mac {
+            placement.gateway_mac = mac;
+            let placement = placement.clone();
+            cx.out.program(flows::away(&cx.config.lan, &self.server, &placement));
+            self.persist(cx, Some(&placement));
+        }
+    }
+
+    /// The flows that the switch shall have.
+    pub(super) fn flows(&self, cx: &Context<'_>) -> Vec<FlowMod> {
+        let placement = match &self.phase {
+            Phase::Home | Phase::Probing { .. } => None,
+            Phase::Claimed { grant, switching: Some(_), .. } => Some(grant),
+            Phase::Claimed { previous, .. } => previous.as_ref(),
+            Phase::Away { placement, .. } => Some(placement),
+            Phase::Returning { placement, step, .. } => matches!(step, Step::Query { .. }).then_some(placement),
+        };
+        placement.map_or_else(Vec::new, |p| flows::away(&cx.config.lan, &self.server, p))
+    }
+
+    /// `batch` brings the switch to [`HomeServer::flows`]: whatever was awaited is in it.
+    pub(super) fn resync(&mut self, batch: BatchId) {
+        match &mut self.phase {
+            Phase::Claimed { switching: Some(awaited), .. } => *awaited = batch,
+            Phase::Returning { step: step @ (Step::Removing { .. } | Step::Again { .. }), .. } => {
+                *step = Step::Removing { batch };
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn status(&self) -> AddressStatus {
+        let (peer, transfer, epoch) = match &self.phase {
+            Phase::Home | Phase::Probing { .. } => (None, None, self.epoch),
+            Phase::Claimed { grant: p, .. }
+            | Phase::Away { placement: p, .. }
+            | Phase::Returning { placement: p, .. } => (Some(p.peer.clone()), Some(p.transfer), p.epoch),
+        };
+        let why = (self.state() == State::Stale).then(|| Reason {
+            text: reason::PEER_SILENT,
+            remedy: format!(
+                "Restore the session to {}; its flows stay as they are, and the server may be started at home at any time.",
+                peer.as_deref().unwrap_or("the host")
+            ),
+        });
+        AddressStatus {
+            address: self.server.address,
+            mac: self.server.mac,
+            role: status::Role::Home,
+            state: self.state(),
+            since: self.since,
+            peer,
+            transfer,
+            epoch,
+            reason: why.as_ref().map(|w| w.text),
+            remedy: why.map(|w| w.remedy),
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! Every guest of this site, and what is said to their homes on behalf of all of them.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use wamig_openflow::{FlowMod, MacAddr, PortNo};
+
+use super::arp::{Arp, Op};
+use super::config::SiteConfig;
+use super::context::Context;
+use super::guest::{Guest, asked};
+use super::io::BatchId;
+use super::pool::{Conflict, Pool};
+use super::record::Binding;
+use super::status::{AddressStatus, reason};
+use crate::peer::message::{Epoch, Message, Renewal};
+
+/// Guests that are seen but not served, at most: whoever invents addresses fills no memory.
+const MOST_SEEN: usize = 256;
+/// Addresses whose epoch is remembered after they left, at most.
+const MOST_EPOCHS: usize = 4096;
+/// A guest that is not served may be another machine after so long a silence.
+const SUCCESSION: Duration = Duration::from_secs(10);
+
+/// A guest that the configuration no longer allows: its home is told until it says so.
+#[derive(Debug)]
+struct Release {
+    peer: String,
+    epoch: Epoch,
+    next: Instant,
+}
+
+/// The host side of this site.
+#[derive(Debug, Default)]
+pub(super) struct Host {
+    guests: BTreeMap<Ipv4Addr, Guest>,
+    /// Highest epoch heard of, of addresses that are not here.
+    epochs: BTreeMap<Ipv4Addr, Epoch>,
+    releases: BTreeMap<Ipv4Addr, Release>,
+    renew_at: Option<Instant>,
+}
+
+impl Host {
+    /// Takes up what was recorded. What the configuration does not allow any more is
+    /// released; true when the guest is served on.
+    pub(super) fn resume(
+        &mut self,
+        now: Instant,
+        config: &SiteConfig,
+        pool: &mut Pool,
+        address: Ipv4Addr,
+        epoch: Epoch,
+        binding: Binding,
+    ) -> bool {
+        let allowed = config.hosting.ports.contains(&binding.port)
+            && config.hosting.policy(address).is_some_and(|p| p.peer == binding.peer);
+        if !allowed {
+            pool.rest(binding.transfer, now);
+            self.epochs.insert(address, epoch);
+            self.releases.insert(address, Release { peer: binding.peer, epoch: binding.epoch, next: now });
+            return false;
+        }
+        pool.resume(binding.transfer, address);
+        self.guests.insert(address, Guest::resume(now, address, epoch, config.timers.lease, binding));
+        true
+    }
+
+    /// Takes up what is known of a guest that had left.
+    pub(super) fn remember(&mut self, address: Ipv4Addr, epoch: Epoch) {
+        self.epochs.insert(address, epoch);
+    }
+
+    // ---- frames -------------------------------------------------------------------------
+
+    /// A guest says something by ARP on a hosting port.
+    pub(super) fn on_arp(&mut self, cx: &mut Context<'_>, port: PortNo, arp: &Arp) {
+        let Some((subject, evidence)) = arp.evidence() else { return };
+        if subject.is_unspecified() || subject.is_multicast() || subject.is_loopback() || subject.is_broadcast() {
+            return;
+        }
+        let succeeds = |g: &Guest| g.is_seen() && !g.is_alive(cx.now, SUCCESSION);
+        if let Some(guest) = self.guests.get_mut(&subject) {
+            if guest.mac() == arp.sha && guest.port() == port {
+                if arp.op == Op::Reply && arp.eth_dst == cx.config.lan.mac {
+                    guest.on_answer(cx);
+                } else {
+                    guest.on_evidence(cx, evidence, asked(arp));
+                }
+                return;
+            }
+            if !succeeds(guest) {
+                guest.on_stranger(cx, port, arp.sha);
+                return;
+            }
+            guest.forget(cx);
+        }
+        self.sweep();
+        self.make_room(cx);
+        let own = cx.config.lan.prefix.contains(subject) || cx.config.servers.iter().any(|s| s.address == subject);
+        let policy = cx.config.hosting.policy(subject).filter(|_| !own);
+        let epoch = self.epochs.get(&subject).copied().unwrap_or_default();
+        let mut guest = Guest::new(cx.now, subject, arp.sha, port, policy.map(|p| p.peer.clone()), epoch);
+        guest.on_evidence(cx, evidence, asked(arp));
+        self.guests.insert(subject, guest);
+    }
+
+    fn make_room(&mut self, cx: &mut Context<'_>) {
+        let seen = self.guests.iter().filter(|(_, g)| g.is_seen());
+        if seen.clone().count() < MOST_SEEN {
+            return;
+        }
+        let oldest = seen.min_by_key(|(_, g)| g.heard()).map(|(a, _)| *a);
+        if let Some(guest) = oldest.and_then(|a| self.guests.get_mut(&a)) {
+            guest.forget(cx);
+        }
+        self.sweep();
+    }
+
+    /// Lets go of guests that are gone, but not of what is known of their epochs.
+    fn sweep(&mut self) {
+        let (epochs, known) = (&mut self.epochs, Epoch::default());
+        self.guests.retain(|address, guest| {
+            if guest.is_gone() && guest.epoch() > known {
+                epochs.insert(*address, guest.epoch());
+            }
+            !guest.is_gone()
+        });
+    }
+
+    pub(super) fn on_conflict(&mut self, cx: &mut Context<'_>, conflict: Conflict) {
+        if let Some(guest) = self.guests.get_mut(&conflict.guest) {
+            guest.on_conflict(cx, conflict.mac);
+        }
+    }
+
+    // ---- the home says ------------------------------------------------------------------
+
+    fn guest_of(&mut self, cx: &mut Context<'_>, address: Ipv4Addr, peer: &str) -> Option<&mut Guest> {
+        let guest = self.guests.get_mut(&address)?;
+        if guest.peer() == Some(peer) {
+            return Some(guest);
+        }
+        cx.refuse("message-from-wrong-peer");
+        None
+    }
+
+    /// A message that a home sends to a host; true when it was one.
+    pub(super) fn on_message(&mut self, cx: &mut Context<'_>, peer: &str, message: &Message) -> bool {
+        match message {
+            Message::ClaimAck { address, epoch, lease, profile } => {
+                if let Some(guest) = self.guest_of(cx, *address, peer) {
+                    guest.on_claim_ack(cx, *epoch, *lease, *profile);
+                }
+            }
+            Message::ClaimNack { address, reason } => {
+                if let Some(guest) = self.guest_of(cx, *address, peer) {
+                    guest.on_claim_nack(cx, *reason);
+                }
+            }
+            Message::Active { address, epoch } => {
+                if let Some(guest) = self.guest_of(cx, *address, peer) {
+                    guest.on_active(cx, *epoch);
+                }
+            }
+            Message::Query { address, epoch } => match self.guest_of(cx, *address, peer) {
+                Some(guest) => guest.on_query(cx, *epoch),
+                None => cx.out.send(peer, Message::QueryAck { address: *address, epoch: *epoch, alive: false }),
+            },
+            Message::Revoke { address, epoch, fence, drain } => {
+                let drain = Duration::from_secs(u64::from(*drain));
+                self.on_revoke(cx, peer, *address, *epoch, *fence, drain);
+            }
+            Message::RenewAck(renewed) => {
+                for (address, epoch) in renewed {
+                    if let Some(guest) = self.guest_of(cx, *address, peer) {
+                        guest.on_renewed(cx, *epoch);
+                    }
+                }
+            }
+            Message::ReleaseAck { address, epoch } => {
+                if self.releases.get(address).is_some_and(|r| r.peer == peer && r.epoch == *epoch) {
+                    self.releases.remove(address);
+                }
+            }
+            _ => return false,
+        }
+        self.sweep();
+        true
+    }
+
+    fn on_revoke(
+        &mut self,
+        cx: &mut Context<'_>,
+        peer: &str,
+        address: Ipv4Addr,
+        epoch: Epoch,
+        fence: bool,
+        drain: Duration,
+    ) {
+        if self.guests.contains_key(&address) {
+            let Some(guest) = self.guest_of(cx, address, peer) else { return };
+            guest.on_revoke(cx, epoch, fence, drain);
+        } else {
+            let of_peer = cx.config.hosting.policy(address).is_some_and(|p| p.peer == peer);
+            let known = self.epochs.contains_key(&address);
+            if !known && (!of_peer || self.epochs.len() >= MOST_EPOCHS) {
+                cx.refuse("revoke-of-unknown-address");
+                return;
+            }
+            let highest = self.epochs.entry(address).or_default();
+            *highest = epoch.max(*highest);
+        }
+        self.releases.remove(&address);
+        // Durable by now, where there was anything to make durable.
+        cx.out.send(peer, Message::RevokeAck { address, epoch });
+    }
+
+    // ---- sessions and time --------------------------------------------------------------
+
+    pub(super) fn on_peer_up(&mut self, cx: &mut Context<'_>, peer: &str) {
+        for release in self.releases.values_mut().filter(|r| r.peer == peer) {
+            release.next = cx.now;
+        }
+        for guest in self.guests.values_mut().filter(|g| g.peer() == Some(peer)) {
+            guest.on_peer_up(cx);
+        }
+        self.renew(cx, Some(peer));
+    }
+
+    pub(super) fn on_peer_down(&mut self, cx: &mut Context<'_>, peer: &str) {
+        for guest in self.guests.values_mut().filter(|g| g.peer() == Some(peer)) {
+            guest.on_peer_down(cx);
+        }
+    }
+
+    /// Sends one batch of renewals to `only` that peer, or to every one.
+    fn renew(&self, cx: &mut Context<'_>, only: Option<&str>) {
+        let span = cx.config.timers.renew * 3 / 2;
+        let mut batches: BTreeMap<&str, Vec<Renewal>> = BTreeMap::new();
+        for (address, guest) in &self.guests {
+            let (Some(epoch), Some(peer)) = (guest.renewable(), guest.peer()) else { continue };
+            if only.is_none_or(|o| o == peer) && cx.peers.is_up(peer) {
+                let renewal = Renewal { address: *address, epoch, alive: guest.is_alive(cx.now, span) };
+                batches.entry(peer).or_default().push(renewal);
+            }
+        }
+        for (peer, batch) in batches {
+            cx.out.send(peer, Message::Renew(batch));
+        }
+    }
+
+    pub(super) fn deadline(&self, config: &SiteConfig) -> Option<Instant> {
+        let timers = &config.timers;
+        let guests = self.guests.values().filter_map(|g| g.deadline(timers.forget, timers.fence_silence));
+        let releases = self.releases.values().map(|r| r.next);
+        guests.chain(releases).chain(self.renew_at).min()
+    }
+
+    pub(super) fn on_time(&mut self, cx: &mut Context<'_>) {
+        for guest in self.guests.values_mut() {
+            guest.on_time(cx);
+        }
+        let timers = &cx.config.timers;
+        for (address, release) in self.releases.iter_mut().filter(|(_, r)| r.next <= cx.now) {
+            release.next = cx.now + timers.revoke_retry * 10;
+            cx.out.send(&release.peer, Message::Release { address: *address, epoch: release.epoch });
+        }
+        self.sweep();
+        let serves = self.guests.values().any(|g| g.renewable().is_some());
+        match self.renew_at {
+            _ if !serves => self.renew_at = None,
+            None => self.renew_at = Some(cx.now + timers.renew),
+            Some(at) if at <= cx.now => {
+                self.renew_at = Some(cx.now + timers.renew);
+                self.renew(cx, None);
+                // The answers tell what the next renewal says of them.
+                for guest in self.guests.values().filter(|g| g.renewable().is_some()) {
+                    guest.probe(cx);
+                }
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// What some guests waited for may have come.
+    pub(super) fn retry(&mut self, cx: &mut Context<'_>, text: &str) {
+        for guest in self.guests.values_mut().filter(|g| g.waits_for(text)) {
+            if text == reason::POOL_EXHAUSTED && !cx.pool.has_ready() {
+                return;
+            }
+            guest.retry(cx);
+        }
+    }
+
+    // ---- the switch ---------------------------------------------------------------------
+
+    pub(super) fn on_programmed(&mut self, cx: &mut Context<'_>, batch: BatchId, result: &Result<(), String>) -> bool {
+        let mut taken = false;
+        for guest in self.guests.values_mut() {
+            taken |= guest.on_programmed(cx, batch, result);
+        }
+        self.sweep();
+        taken
+    }
+
+    pub(super) fn on_gateway(&mut self, cx: &mut Context<'_>, mac: MacAddr) {
+        for guest in self.guests.values_mut() {
+            guest.on_gateway(cx, mac);
+        }
+        self.retry(cx, reason::GATEWAY_SILENT);
+    }
+
+    /// The flows that the switch shall have for guests.
+    pub(super) fn flows(&self, cx: &Context<'_>) -> Vec<FlowMod> {
+        self.guests.values().flat_map(|g| g.flows(cx)).collect()
+    }
+
+    pub(super) fn resync(&mut self, batch: BatchId) {
+        self.guests.values_mut().for_each(|g| g.resync(batch));
+    }
+
+    pub(super) fn status(&self) -> impl Iterator<Item = AddressStatus> + '_ {
+        self.guests.values().map(Guest::status)
+    }
+}

@@ -1,0 +1,377 @@
+//! The migration application: servers move between sites by being started there
+//! (paper §4.2), decided here and carried out by whoever runs this.
+//!
+//! Sans-IO: [`Migration::handle`] takes an [`Input`] with the time and gives [`Effect`]s;
+//! [`Migration::next_deadline`] says when [`Input::Tick`] is due. It reads no clock, opens no
+//! socket, starts no task, and knows a switch only as something that takes flow-mods.
+//!
+//! A site can be the home of some servers and the host of others at once. Per address there
+//! is one machine, in [`home`] or in [`guest`]; both share the pool of transfer addresses,
+//! the router's MAC address and the sessions' state.
+
+pub mod arp;
+pub mod config;
+mod context;
+pub mod cookie;
+pub mod flows;
+mod guest;
+mod home;
+mod host;
+pub mod io;
+mod neighbour;
+mod outbox;
+mod peers;
+mod pool;
+pub mod record;
+mod revoke;
+pub mod status;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::time::Instant;
+
+use bytes::Bytes;
+use wamig_openflow::{FlowModCommand, PortNo};
+
+use crate::peer::message::{Message, NackReason};
+use arp::Arp;
+use config::SiteConfig;
+use context::Context;
+use home::HomeServer;
+use host::Host;
+use io::{BatchId, Effect, Input, event};
+use neighbour::Neighbour;
+use outbox::Outbox;
+use peers::Peers;
+pub use peers::REFUSED;
+use pool::Pool;
+use record::Record;
+use status::{AddressStatus, PoolStatus, reason};
+
+/// Both sides of this site, for every address.
+#[derive(Debug)]
+pub struct Migration {
+    config: SiteConfig,
+    gateway: Neighbour,
+    pool: Pool,
+    peers: Peers,
+    home: BTreeMap<Ipv4Addr, HomeServer>,
+    host: Host,
+    out: Outbox,
+    refused: BTreeMap<&'static str, u64>,
+    /// The batch that brings the whole switch up to date, until it is answered.
+    sync: Option<BatchId>,
+    /// When to send such a batch, because the switch refused something.
+    sync_at: Option<Instant>,
+}
+
+impl Migration {
+    /// Takes up what was recorded before. The switch is told nothing until
+    /// [`Input::DatapathUp`].
+    pub fn new(config: SiteConfig, restored: Vec<Record>, now: Instant) -> (Self, Vec<Effect>) {
+        let mut out = Outbox::default();
+        let mut pool = Pool::new(&config);
+        let mut host = Host::default();
+        let servers = config.servers.iter().map(|s| (s.address, HomeServer::new(s.clone(), now)));
+        let mut home: BTreeMap<_, _> = servers.collect();
+        let mut gateway_mac = None;
+        for record in restored {
+            match record {
+                Record::Home { address, epoch, placement } => {
+                    gateway_mac = placement.as_ref().map(|p| p.gateway_mac).or(gateway_mac);
+                    if let Some(p) = &placement {
+                        out.note(address, event::STATE, format!("AWAY at {} by {}, as before", p.peer, p.transfer));
+                    }
+                    match home.get_mut(&address) {
+                        Some(server) => server.resume(now, config.timers.lease, epoch, placement),
+                        None if placement.is_some() => {
+                            out.alert(Some(address), "it was away, and is in no [[server]] any more: its flows go out");
+                        }
+                        None => {}
+                    }
+                }
+                Record::Host { address, epoch, binding: Some(binding), .. } => {
+                    gateway_mac = Some(binding.gateway_mac);
+                    let (peer, transfer) = (binding.peer.clone(), binding.transfer);
+                    if host.resume(now, &config, &mut pool, address, epoch, binding) {
+                        out.note(address, event::STATE, format!("HOSTING for {peer} by {transfer}, as before"));
+                    } else {
+                        out.persist(Record::Host { address, epoch, binding: None, resting: Some(transfer) });
+                        out.alert(
+                            Some(address),
+                            format!("it was hosted for {peer}, which the configuration no longer allows: released"),
+                        );
+                    }
+                }
+                Record::Host { address, epoch, binding: None, resting } => {
+                    host.remember(address, epoch);
+                    if let Some(transfer) = resting {
+                        pool.rest(transfer, now);
+                    }
+                }
+            }
+        }
+        let gateway = Neighbour::new(config.lan.gateway, gateway_mac);
+        let peers = Peers::default();
+        let refused = BTreeMap::new();
+        let effects = out.take();
+        (Self { config, gateway, pool, peers, home, host, out, refused, sync: None, sync_at: None }, effects)
+    }
+
+    /// Takes one input and says what is to be done, in order. Every deadline that is over by
+    /// `now` is handled too, whatever the input.
+    pub fn handle(&mut self, now: Instant, input: Input) -> Vec<Effect> {
+        match input {
+            Input::Frame { in_port, data } => self.on_frame(now, in_port, data),
+            Input::Programmed { batch, result } => self.on_programmed(now, batch, result),
+            Input::PeerUp(peer) => {
+                self.peers.set_up(&peer);
+                let (mut cx, home, host) = self.split(now);
+                for server in home.values_mut() {
+                    server.on_peer_up(&mut cx, &peer);
+                }
+                host.on_peer_up(&mut cx, &peer);
+            }
+            Input::PeerDown(peer, why) => {
+                self.peers.set_down(&peer, &why);
+                let (mut cx, home, host) = self.split(now);
+                for server in home.values_mut() {
+                    server.on_peer_down(&mut cx, &peer);
+                }
+                host.on_peer_down(&mut cx, &peer);
+            }
+            Input::Peer(peer, message) => self.on_message(now, &peer, message),
+            Input::DatapathUp => self.synchronise(now),
+            Input::Tick => {}
+        }
+        self.on_time(now);
+        self.out.take()
+    }
+
+    /// When [`Input::Tick`] is due at the latest; `None` = not before some other input.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let home = self.home.values().filter_map(HomeServer::deadline).min();
+        let shared = [self.gateway.deadline(), self.pool.deadline(), self.sync_at];
+        shared.into_iter().chain([home, self.host.deadline(&self.config)]).flatten().min()
+    }
+
+    /// Every address, own servers first, each side in ascending order.
+    pub fn status(&self) -> Vec<AddressStatus> {
+        self.home.values().map(HomeServer::status).chain(self.host.status()).collect()
+    }
+
+    /// The transfer addresses.
+    pub fn pool_status(&self) -> PoolStatus {
+        self.pool.status()
+    }
+
+    /// How often something was refused, by fixed name.
+    pub fn refused(&self) -> &BTreeMap<&'static str, u64> {
+        &self.refused
+    }
+
+    fn split(&mut self, now: Instant) -> (Context<'_>, &mut BTreeMap<Ipv4Addr, HomeServer>, &mut Host) {
+        let cx = Context {
+            now,
+            config: &self.config,
+            gateway: self.gateway.mac(),
+            peers: &self.peers,
+            pool: &mut self.pool,
+            out: &mut self.out,
+            refused: &mut self.refused,
+        };
+        (cx, &mut self.home, &mut self.host)
+    }
+
+    // ---- the switch ---------------------------------------------------------------------
+
+    /// Brings the switch up to date, whatever it holds: what is wanted is added first, so
+    /// that a wanted flow that is there is never missing; then the rest of ours goes.
+    fn synchronise(&mut self, now: Instant) {
+        let mut mods = flows::base(&self.config);
+        let (cx, home, host) = self.split(now);
+        mods.extend(home.values().flat_map(|s| s.flows(&cx)));
+        mods.extend(host.flows(&cx));
+        let added = mods.iter().filter(|m| m.command == FlowModCommand::Add);
+        let keep: Vec<_> = added.map(|m| m.cookie).collect::<BTreeSet<_>>().into_iter().collect();
+        mods.extend(cookie::delete_all_but(&keep));
+        let batch = cx.out.program(mods);
+        for server in home.values_mut() {
+            server.resync(batch);
+        }
+        host.resync(batch);
+        self.sync = Some(batch);
+        self.sync_at = None;
+    }
+
+    fn on_programmed(&mut self, now: Instant, batch: BatchId, result: Result<(), String>) {
+        let (mut cx, home, host) = self.split(now);
+        let mut taken = false;
+        for server in home.values_mut() {
+            taken |= server.on_programmed(&mut cx, batch, &result);
+        }
+        taken |= host.on_programmed(&mut cx, batch, &result);
+        let is_sync = self.sync == Some(batch);
+        match result {
+            Ok(()) if is_sync => {
+                self.sync = None;
+                self.gateway.start(now);
+                self.pool.start();
+            }
+            // Nobody waits for it, but the switch is not as it should be.
+            Err(e) if is_sync || !taken => {
+                self.out.alert(None, format!("the switch refused flows of the migration: {e}"));
+                self.sync_at = Some(now + self.config.timers.program_retry);
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+
+    // ---- frames -------------------------------------------------------------------------
+
+    fn on_frame(&mut self, now: Instant, in_port: PortNo, data: Bytes) {
+        let Some(arp) = Arp::parse(&data) else {
+            *self.refused.entry("frame-not-arp").or_default() += 1;
+            return;
+        };
+        if arp.sha == self.config.lan.mac {
+            return;
+        }
+        if self.config.hosting.ports.contains(&in_port) {
+            let (mut cx, _, host) = self.split(now);
+            host.on_arp(&mut cx, in_port, &arp);
+            return;
+        }
+        if !self.config.lan.has(in_port) {
+            return;
+        }
+        let (lan, timers) = (&self.config.lan, &self.config.timers);
+        if self.gateway.on_arp(now, in_port, &arp, lan, timers)
+            && let Some(mac) = self.gateway.mac()
+        {
+            let (mut cx, home, host) = self.split(now);
+            for server in home.values_mut() {
+                server.on_gateway(&mut cx, mac);
+            }
+            host.on_gateway(&mut cx, mac);
+        }
+        let conflict = self.pool.on_arp(now, &arp, self.config.lan.mac, &mut self.out);
+        let (mut cx, home, host) = self.split(now);
+        if let Some(conflict) = conflict {
+            host.on_conflict(&mut cx, conflict);
+        }
+        if let Some((subject, _)) = arp.evidence()
+            && let Some(server) = home.get_mut(&subject)
+        {
+            server.on_evidence(&mut cx, in_port, &arp, data);
+        }
+    }
+
+    // ---- peers --------------------------------------------------------------------------
+
+    fn on_message(&mut self, now: Instant, peer: &str, message: Message) {
+        let (mut cx, home, host) = self.split(now);
+        let cx = &mut cx;
+        if host.on_message(cx, peer, &message) {
+            return;
+        }
+        match message {
+            Message::Claim { address, mac, transfer, last_epoch, .. } => {
+                if home.contains_key(&address) && !can_be_transfer(cx.config, home, address, transfer) {
+                    if let Some(server) = home.get(&address) {
+                        server.refuse_transfer(cx, peer, transfer);
+                    }
+                } else if let Some(server) = home.get_mut(&address) {
+                    server.on_claim(cx, peer, mac, transfer, last_epoch);
+                } else {
+                    not_ours(cx, peer, address);
+                }
+            }
+            Message::Ready { address, epoch } => match home.get_mut(&address) {
+                Some(server) => server.on_ready(cx, peer, epoch),
+                None => not_ours(cx, peer, address),
+            },
+            Message::Renew(renewals) => {
+                let mut renewed = Vec::new();
+                for renewal in renewals {
+                    let Some(server) = home.get_mut(&renewal.address) else {
+                        not_ours(cx, peer, renewal.address);
+                        continue;
+                    };
+                    if server.on_renewal(cx, peer, renewal) {
+                        renewed.push((renewal.address, renewal.epoch));
+                    }
+                }
+                cx.out.send(peer, Message::RenewAck(renewed));
+            }
+            Message::QueryAck { address, epoch, alive } => {
+                if let Some(server) = home.get_mut(&address) {
+                    server.on_query_ack(cx, peer, epoch, alive);
+                }
+            }
+            Message::RevokeAck { address, epoch } => {
+                if let Some(server) = home.get_mut(&address) {
+                    server.on_revoke_ack(peer, epoch);
+                }
+            }
+            Message::Release { address, epoch } => match home.get_mut(&address) {
+                Some(server) => server.on_release(cx, peer, epoch),
+                None => cx.out.send(peer, Message::ReleaseAck { address, epoch }),
+            },
+            // The session's own, or a host's and handled above.
+            Message::Hello { .. }
+            | Message::ClaimAck { .. }
+            | Message::ClaimNack { .. }
+            | Message::Active { .. }
+            | Message::RenewAck(_)
+            | Message::Query { .. }
+            | Message::Revoke { .. }
+            | Message::ReleaseAck { .. } => {}
+        }
+    }
+
+    // ---- time ---------------------------------------------------------------------------
+
+    fn on_time(&mut self, now: Instant) {
+        if self.sync_at.is_some_and(|at| at <= now) {
+            self.synchronise(now);
+        }
+        self.gateway.on_time(now, &self.config.lan, &self.config.timers, &mut self.out);
+        self.pool.on_time(now, &self.config, &mut self.out);
+        let (mut cx, home, host) = self.split(now);
+        for server in home.values_mut() {
+            server.on_time(&mut cx);
+        }
+        host.on_time(&mut cx);
+        if cx.pool.has_ready() {
+            host.retry(&mut cx, reason::POOL_EXHAUSTED);
+        }
+    }
+}
+
+/// Whether packets for `server` can be sent to `transfer`: an address of somewhere else, and
+/// of no other server of ours.
+fn can_be_transfer(
+    config: &SiteConfig,
+    home: &BTreeMap<Ipv4Addr, HomeServer>,
+    server: Ipv4Addr,
+    transfer: Ipv4Addr,
+) -> bool {
+    let elsewhere = !config.lan.prefix.contains(transfer) && !config.servers.iter().any(|s| s.address == transfer);
+    let a_host = !(transfer.is_unspecified()
+        || transfer.is_loopback()
+        || transfer.is_multicast()
+        || transfer.is_broadcast()
+        || transfer.is_link_local());
+    elsewhere && a_host && !home.values().any(|s| !s.is(server) && s.uses(transfer))
+}
+
+/// Refuses what is said of an address that has no home here.
+fn not_ours(cx: &mut Context<'_>, peer: &str, address: Ipv4Addr) {
+    cx.refuse("claim-unauthorised");
+    cx.out.note(address, event::CLAIM_NACK_SENT, format!("to {peer}: it has no home here"));
+    cx.out.alert(Some(address), format!("claim of {peer} refused: the address has no home here"));
+    cx.out.send(peer, Message::ClaimNack { address, reason: NackReason::Unauthorised });
+}

@@ -1,0 +1,326 @@
+//! What survives a restart. The home's record is the truth about an address's epoch; the
+//! host's remembers what it promised, so that no guest and no transfer address is forgotten.
+//!
+//! On disk a record is a CBOR map with integer keys; unknown keys are ignored and missing
+//! ones are absent, so that a newer and an older daemon read each other's.
+
+use std::net::Ipv4Addr;
+
+use wamig_openflow::{MacAddr, PortNo};
+
+use crate::peer::message::{Epoch, HomeProfile};
+
+/// Home: where a server of ours is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Placement {
+    /// The peer that hosts it.
+    pub peer: String,
+    /// The transfer address lent by that peer.
+    pub transfer: Ipv4Addr,
+    /// The placement's epoch.
+    pub epoch: Epoch,
+    /// The own router's MAC address when the placement was made: what its flows were made
+    /// with, and can be made with again before the router has been asked.
+    pub gateway_mac: MacAddr,
+}
+
+/// Host: what a guest is served with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Binding {
+    /// The guest's home.
+    pub peer: String,
+    /// The guest's MAC address.
+    pub mac: MacAddr,
+    /// The port it is plugged into.
+    pub port: PortNo,
+    /// Its transfer address.
+    pub transfer: Ipv4Addr,
+    /// The placement's epoch.
+    pub epoch: Epoch,
+    /// What is imitated.
+    pub profile: HomeProfile,
+    /// The own router's MAC address, as in [`Placement::gateway_mac`].
+    pub gateway_mac: MacAddr,
+    /// Whether the home has said Active.
+    pub active: bool,
+}
+
+/// One address's durable state; a newer record replaces the one of equal [`Record::key`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Record {
+    /// Of a server whose home is here.
+    Home {
+        /// The server's address.
+        address: Ipv4Addr,
+        /// Highest epoch ever given out.
+        epoch: Epoch,
+        /// Where it is; `None` = at home.
+        placement: Option<Placement>,
+    },
+    /// Of a peer's server.
+    Host {
+        /// The server's address.
+        address: Ipv4Addr,
+        /// Highest epoch heard of.
+        epoch: Epoch,
+        /// What it is served with; `None` = not here any more.
+        binding: Option<Binding>,
+        /// A transfer address that it had last, to be quarantined after a restart too.
+        resting: Option<Ipv4Addr>,
+    },
+}
+
+/// The bytes are not a record.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Not CBOR of the expected form.
+    #[error("a stored record cannot be read: {0}")]
+    Cbor(#[from] minicbor::decode::Error),
+    /// A field that the record needs is absent or out of range.
+    #[error("a stored record lacks a usable {0}")]
+    Field(&'static str),
+}
+
+/// The stored form.
+#[derive(Default, minicbor::Encode, minicbor::Decode)]
+#[cbor(map)]
+struct Stored {
+    #[n(0)]
+    role: u8,
+    #[n(1)]
+    address: u32,
+    #[n(2)]
+    incarnation: u32,
+    #[n(3)]
+    counter: u32,
+    #[n(4)]
+    peer: Option<String>,
+    #[n(5)]
+    transfer: Option<u32>,
+    #[n(6)]
+    placed_incarnation: Option<u32>,
+    #[n(7)]
+    placed_counter: Option<u32>,
+    #[n(8)]
+    gateway_mac: Option<u64>,
+    #[n(9)]
+    mac: Option<u64>,
+    #[n(10)]
+    port: Option<u32>,
+    #[n(11)]
+    active: Option<bool>,
+    #[n(12)]
+    prefix_len: Option<u8>,
+    #[n(13)]
+    home_gateway: Option<u32>,
+    #[n(14)]
+    home_gateway_mac: Option<u64>,
+    #[n(15)]
+    resting: Option<u32>,
+}
+
+const HOME: u8 = 1;
+const HOST: u8 = 2;
+
+impl Record {
+    /// The server's address.
+    pub fn address(&self) -> Ipv4Addr {
+        match self {
+            Self::Home { address, .. } | Self::Host { address, .. } => *address,
+        }
+    }
+
+    /// What the record is filed under: the role (1 home, 2 host) and the address's octets.
+    pub fn key(&self) -> [u8; 5] {
+        let role = match self {
+            Self::Home { .. } => HOME,
+            Self::Host { .. } => HOST,
+        };
+        let [a, b, c, d] = self.address().octets();
+        [role, a, b, c, d]
+    }
+
+    /// The record as bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let stored = match self {
+            Self::Home { address, epoch, placement } => {
+                Stored { role: HOME, ..Stored::of(*address, *epoch) }.with_placement(placement.as_ref())
+            }
+            Self::Host { address, epoch, binding, resting } => {
+                let stored = Stored { role: HOST, resting: resting.map(u32::from), ..Stored::of(*address, *epoch) };
+                stored.with_binding(binding.as_ref())
+            }
+        };
+        let mut out = Vec::new();
+        match minicbor::encode(&stored, &mut out) {
+            Ok(()) => out,
+            // Writing to a vector cannot fail.
+            Err(e) => unreachable!("{e}"),
+        }
+    }
+
+    /// Reads what [`Record::encode`] wrote.
+    ///
+    /// # Errors
+    /// When the bytes are not CBOR, or a needed field is missing or out of range.
+    pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
+        let stored: Stored = minicbor::decode(bytes)?;
+        let address = Ipv4Addr::from(stored.address);
+        let epoch = Epoch { incarnation: stored.incarnation, counter: stored.counter };
+        match stored.role {
+            HOME => Ok(Self::Home { address, epoch, placement: stored.placement()? }),
+            HOST => {
+                let resting = stored.resting.map(Ipv4Addr::from);
+                Ok(Self::Host { address, epoch, binding: stored.binding()?, resting })
+            }
+            _ => Err(RecordError::Field("role")),
+        }
+    }
+}
+
+fn need<T>(value: Option<T>, name: &'static str) -> Result<T, RecordError> {
+    value.ok_or(RecordError::Field(name))
+}
+
+impl Stored {
+    fn of(address: Ipv4Addr, epoch: Epoch) -> Self {
+        Self { address: u32::from(address), incarnation: epoch.incarnation, counter: epoch.counter, ..Self::default() }
+    }
+
+    fn with_placement(self, placement: Option<&Placement>) -> Self {
+        let Some(p) = placement else { return self };
+        Self {
+            peer: Some(p.peer.clone()),
+            transfer: Some(u32::from(p.transfer)),
+            placed_incarnation: Some(p.epoch.incarnation),
+            placed_counter: Some(p.epoch.counter),
+            gateway_mac: Some(p.gateway_mac.to_u64()),
+            ..self
+        }
+    }
+
+    fn with_binding(self, binding: Option<&Binding>) -> Self {
+        let Some(b) = binding else { return self };
+        Self {
+            peer: Some(b.peer.clone()),
+            transfer: Some(u32::from(b.transfer)),
+            placed_incarnation: Some(b.epoch.incarnation),
+            placed_counter: Some(b.epoch.counter),
+            gateway_mac: Some(b.gateway_mac.to_u64()),
+            mac: Some(b.mac.to_u64()),
+            port: Some(b.port.0),
+            active: Some(b.active),
+            prefix_len: Some(b.profile.prefix_len),
+            home_gateway: Some(u32::from(b.profile.gateway)),
+            home_gateway_mac: Some(b.profile.gateway_mac.to_u64()),
+            ..self
+        }
+    }
+
+    fn placed_epoch(&self) -> Result<Epoch, RecordError> {
+        Ok(Epoch {
+            incarnation: need(self.placed_incarnation, "placement epoch")?,
+            counter: need(self.placed_counter, "placement epoch")?,
+        })
+    }
+
+    fn placement(self) -> Result<Option<Placement>, RecordError> {
+        let Some(peer) = self.peer.clone() else { return Ok(None) };
+        Ok(Some(Placement {
+            peer,
+            transfer: need(self.transfer, "transfer address")?.into(),
+            epoch: self.placed_epoch()?,
+            gateway_mac: MacAddr::from_u64(need(self.gateway_mac, "gateway MAC address")?),
+        }))
+    }
+
+    fn binding(self) -> Result<Option<Binding>, RecordError> {
+        let Some(peer) = self.peer.clone() else { return Ok(None) };
+        let profile = HomeProfile {
+            prefix_len: self.prefix_len.filter(|l| *l <= 32).ok_or(RecordError::Field("prefix length"))?,
+            gateway: need(self.home_gateway, "home gateway")?.into(),
+            gateway_mac: MacAddr::from_u64(need(self.home_gateway_mac, "home gateway MAC address")?),
+        };
+        Ok(Some(Binding {
+            peer,
+            mac: MacAddr::from_u64(need(self.mac, "MAC address")?),
+            port: PortNo(need(self.port, "port")?),
+            transfer: need(self.transfer, "transfer address")?.into(),
+            epoch: self.placed_epoch()?,
+            profile,
+            gateway_mac: MacAddr::from_u64(need(self.gateway_mac, "gateway MAC address")?),
+            active: self.active.unwrap_or(false),
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn records() -> Vec<Record> {
+        let address = Ipv4Addr::new(192, 0, 2, 53);
+        let epoch = Epoch { incarnation: 1, counter: 7 };
+        let placed = Epoch { incarnation: 1, counter: 6 };
+        let transfer = Ipv4Addr::new(198, 51, 100, 200);
+        let gateway_mac = MacAddr([2, 0, 0, 0, 0, 1]);
+        let placement = Placement { peer: "dc2".into(), transfer, epoch: placed, gateway_mac };
+        let profile = HomeProfile { prefix_len: 24, gateway: Ipv4Addr::new(192, 0, 2, 1), gateway_mac };
+        let binding = Binding {
+            peer: "dc1".into(),
+            mac: MacAddr([2, 0, 0, 0, 0, 0x53]),
+            port: PortNo(3),
+            transfer,
+            epoch: placed,
+            profile,
+            gateway_mac: MacAddr([2, 0, 0, 0, 0, 2]),
+            active: true,
+        };
+        vec![
+            Record::Home { address, epoch, placement: None },
+            Record::Home { address, epoch, placement: Some(placement) },
+            Record::Host { address, epoch, binding: Some(binding), resting: None },
+            Record::Host { address, epoch, binding: None, resting: Some(transfer) },
+        ]
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for record in records() {
+            assert_eq!(Record::decode(&record.encode()).unwrap(), record);
+        }
+    }
+
+    #[test]
+    fn roles_are_filed_apart() {
+        let r = records();
+        assert_eq!(r[0].key(), r[1].key());
+        assert_eq!(r[0].key(), [1, 192, 0, 2, 53]);
+        assert_ne!(r[0].key(), r[2].key());
+    }
+
+    #[test]
+    fn a_truncated_record_is_an_error() {
+        for record in records() {
+            let bytes = record.encode();
+            for len in 0..bytes.len() {
+                assert!(Record::decode(&bytes[..len]).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let stored = Stored { role: HOST, peer: Some("dc1".into()), prefix_len: Some(24), ..Stored::default() };
+        let err = Record::decode(&minicbor::to_vec(&stored).unwrap()).unwrap_err();
+        assert_eq!(err.to_string(), "a stored record lacks a usable home gateway");
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_stop_the_reader(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = Record::decode(&bytes);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The machines against what is asked of them.
+
+pub(in crate::migration) mod site;
