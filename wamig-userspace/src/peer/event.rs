@@ -7,7 +7,7 @@ use super::refusal::Refusal;
 /// no message comes between [`PeerEvent::Down`] and the next up.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum PeerEvent {
-    /// There is a session with the site. An up without a down before it cannot happen.
+    /// There is a session with the site. Between two ups there is always a down.
     Up {
         /// Its name.
         site: String,
@@ -101,12 +101,6 @@ impl DownReason {
     /// network or a daemon that does not work: waiting does not help, a person must act.
     pub fn is_unauthorised(self) -> bool {
         matches!(self, Self::RefusedCertificate | Self::WrongCertificate | Self::WrongSite)
-    }
-
-    /// The text for the migration application: begins with `unauthorised` or `unreachable`.
-    pub fn for_migration(self) -> String {
-        let class = if self.is_unauthorised() { "unauthorised" } else { "unreachable" };
-        if class == self.as_str() { class.to_owned() } else { format!("{class}: {}", self.as_str()) }
     }
 
     /// What the operator can do, as a sentence.

@@ -1,7 +1,8 @@
 //! This site's certificate and private key: made by [`keygen`], read by [`Identity::load`].
 //!
-//! Certificates are self-signed. Nobody checks their names or dates (see [`super::tls`]); the
-//! site's name is in them for people only.
+//! Certificates are self-signed. A peer accepts one by its fingerprint alone: the site's name
+//! in it is for people, and its dates bind nobody. To withdraw a certificate, remove its
+//! fingerprint from the peers' configurations.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
