@@ -4,8 +4,11 @@
 //! Exit codes: 0 done, 1 not done (the reason is on stderr), 2 the command line is wrong.
 
 mod check_config;
+mod detach;
 mod flows;
+mod keygen;
 mod layout;
+mod run;
 mod status;
 
 use std::ffi::OsString;
@@ -43,9 +46,12 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Verb {
+    Run(run::Arguments),
     CheckConfig(check_config::Arguments),
+    Keygen(keygen::Arguments),
     Status(status::Arguments),
     Flows(flows::Arguments),
+    Detach(detach::Arguments),
 }
 
 /// Which daemon a client verb talks to.
@@ -80,11 +86,11 @@ enum Format {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    run(std::env::args_os())
+    carry_out(std::env::args_os())
 }
 
 /// Runs a command line; its first word is the program's name.
-fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+fn carry_out(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(e) => {
@@ -99,9 +105,12 @@ fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         return ExitCode::from(2);
     }
     let done = match &cli.verb {
+        Verb::Run(arguments) => run::run(arguments),
         Verb::CheckConfig(arguments) => check_config::run(arguments),
+        Verb::Keygen(arguments) => keygen::run(arguments),
         Verb::Status(arguments) => status::run(arguments),
         Verb::Flows(arguments) => flows::run(arguments),
+        Verb::Detach(arguments) => detach::run(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -160,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_wrong_command_line_is_told_from_a_failure() {
-        let code = |words: &[&str]| run(words.iter().map(OsString::from));
+        let code = |words: &[&str]| carry_out(words.iter().map(OsString::from));
         assert_eq!(code(&["wamig", "fly"]), ExitCode::from(2));
         assert_eq!(code(&["wamig"]), ExitCode::from(2));
         assert_eq!(code(&["wamig", "status", "--socket", "a", "--config", "b"]), ExitCode::from(2));

@@ -11,7 +11,8 @@ use wamig_openflow::{DatapathId, MacAddr};
 use super::address::{self, BadPrefix};
 use super::error::{ConfigError, Mistakes};
 use super::file::{self, File, Number, Text};
-use super::{Config, DEFAULT_PIN_PATH, DEFAULT_SOCKET, DEFAULT_STATE_DIR, Lan, Learning, Switch, XdpMode};
+use super::{Config, DEFAULT_PIN_PATH, DEFAULT_SOCKET, DEFAULT_STATE_DIR, Lan, Learning, Switch};
+use crate::fastpath::xdp::XdpMode;
 use crate::migration::config::{Hosting, Prefix};
 use crate::peer::identity::is_site_name;
 

@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use wamig_openflow::{DatapathId, MacAddr, PortNo};
 
 use crate::controller::learning::Settings;
+use crate::fastpath::xdp::XdpMode;
 use crate::migration::config::{Hosting, Prefix, Server, SiteConfig, Timers};
 use crate::peer::{Identity, PeerConfig, PeerTimers, PeeringConfig};
 use error::ConfigError;
@@ -92,18 +93,6 @@ impl Switch {
     pub fn numbered(&self) -> impl Iterator<Item = (PortNo, &str)> {
         self.ports.iter().enumerate().map(|(i, name)| (PortNo(i as u32 + 1), name.as_str()))
     }
-}
-
-/// How XDP is attached to an interface.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum XdpMode {
-    /// Native, or else generic with a warning.
-    #[default]
-    Auto,
-    /// Native or not at all.
-    Native,
-    /// In the network stack: works with every driver, at a fraction of the speed.
-    Generic,
 }
 
 /// The LAN.

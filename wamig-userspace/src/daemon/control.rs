@@ -3,26 +3,31 @@
 //! or the store.
 
 use std::collections::VecDeque;
+use std::sync::PoisonError;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant as TokioInstant, sleep, sleep_until};
+use wamig_openflow::PortNo;
 
-use super::path::Path;
 use super::peer_table::PeerTable;
 use super::report;
 use super::timeline::Timeline;
+use super::watch::Change;
 use crate::admin::Query;
 use crate::admin::flow::FlowLine;
 use crate::controller::{Command, Controller};
 use crate::datapath::local::Local;
 use crate::datapath::{Datapath, DatapathError};
-use crate::migration::io::{Input, event};
+use crate::fastpath::xdp::attach::SharedPorts;
+use crate::fastpath::{FastPath, FastPort};
 use crate::migration::REFUSED;
+use crate::migration::io::{Input, event};
 use crate::migration::record::Record;
 use crate::peer::message::Message;
 use crate::peer::{PeerEvent, RefusalCounters};
 use crate::store::Store;
+use crate::switch::port::PortChange;
 
 /// The store's table of [`Record`]s.
 pub const RECORDS: &str = "address";
@@ -35,6 +40,8 @@ pub struct Inputs {
     pub peers: mpsc::Receiver<PeerEvent>,
     /// From the control socket.
     pub queries: mpsc::Receiver<Query>,
+    /// From the watch over the interfaces.
+    pub links: mpsc::Receiver<Change>,
     /// Closed when the daemon shall stop.
     pub stop: mpsc::Receiver<()>,
 }
@@ -44,8 +51,8 @@ pub struct Inputs {
 pub enum Ended {
     /// As told.
     Stopped,
-    /// The data path is gone.
-    DatapathDown(String),
+    /// The data path does not begin to forward, or is gone.
+    Datapath(String),
 }
 
 /// The loop's state.
@@ -54,8 +61,18 @@ pub struct Control<F> {
     pub site: String,
     /// The switch.
     pub datapath: Local<F>,
-    /// What an operator should know about the ports, in the order of their numbers.
-    pub warnings: Vec<(wamig_openflow::PortNo, String)>,
+    /// `xdp` or `memory`.
+    pub kind: &'static str,
+    /// What an operator should know about the ports' interfaces.
+    pub warnings: Vec<(PortNo, String)>,
+    /// How the ports are attached.
+    pub attached: SharedPorts,
+    /// To the switch.
+    pub port_changes: mpsc::Sender<PortChange>,
+    /// The ports as the data path knows them.
+    pub ports: Vec<FastPort>,
+    /// Forwarding has begun.
+    pub active: bool,
     /// What decides.
     pub controller: Controller,
     /// What survives.
@@ -78,10 +95,11 @@ enum Happened {
     Peer(PeerEvent),
     Deadline,
     Query(Query),
+    Links(Change),
     Stop,
 }
 
-impl<F: Path> Control<F> {
+impl<F: FastPath> Control<F> {
     /// Carries out `first`, then goes on until told to stop or the data path is gone.
     pub async fn run(&mut self, first: Vec<Command>, inputs: &mut Inputs) -> Ended {
         if let Some(ended) = self.carry_out(first, inputs).await {
@@ -92,11 +110,15 @@ impl<F: Path> Control<F> {
             let now = TokioInstant::now().into_std();
             let commands = match happened {
                 Happened::Stop => return Ended::Stopped,
-                Happened::Datapath(None) => return Ended::DatapathDown("it says nothing any more".to_owned()),
-                Happened::Datapath(Some(crate::datapath::Event::Down(why))) => return Ended::DatapathDown(why),
+                Happened::Datapath(None) => return Ended::Datapath("it says nothing any more".to_owned()),
+                Happened::Datapath(Some(crate::datapath::Event::Down(why))) => return Ended::Datapath(why),
                 Happened::Datapath(Some(event)) => self.controller.on_datapath(now, event),
                 Happened::Peer(event) => self.on_peer(now, event),
                 Happened::Deadline => self.controller.tick(now),
+                Happened::Links(change) => {
+                    self.on_links(change);
+                    Vec::new()
+                }
                 Happened::Query(query) => {
                     self.answer(query).await;
                     Vec::new()
@@ -115,6 +137,7 @@ impl<F: Path> Control<F> {
             _ = inputs.stop.recv() => Happened::Stop,
             event = self.datapath.next_event() => Happened::Datapath(event),
             Some(event) = inputs.peers.recv() => Happened::Peer(event),
+            Some(change) = inputs.links.recv() => Happened::Links(change),
             Some(query) = inputs.queries.recv() => Happened::Query(query),
             () = sleep_until(deadline.unwrap_or_else(far)) => Happened::Deadline,
         }
@@ -145,6 +168,39 @@ impl<F: Path> Control<F> {
         }
     }
 
+    /// The data path takes in the interfaces as they are now, then the switch learns of it.
+    fn on_links(&mut self, Change { change, ports }: Change) {
+        if ports != self.ports {
+            if let Err(error) = self.datapath.switch().fast_path().set_ports(&ports) {
+                let detail = format!("the data path cannot follow its interfaces: {error}; restart wamig");
+                self.timeline.add(unix_us(), None, event::ALERT, detail, true);
+            }
+            self.ports = ports;
+        }
+        if let Some(change) = change
+            && self.port_changes.try_send(change).is_err()
+        {
+            tracing::error!("a change of a port is lost on the switch; restart wamig");
+        }
+    }
+
+    /// Begins to forward, once the first flows are in.
+    fn activate(&mut self) -> Result<(), Ended> {
+        if self.active {
+            return Ok(());
+        }
+        let begun = self.datapath.switch().fast_path().activate();
+        begun.map_err(|error| Ended::Datapath(format!("the data path does not begin to forward: {error}")))?;
+        self.active = true;
+        for port in self.attached.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            tracing::info!("port {} ({}) forwards, XDP mode {}", port.port, port.name, port.mode);
+            if let Some(warning) = &port.warning {
+                tracing::warn!("port {} ({}): {warning}", port.port, port.name);
+            }
+        }
+        Ok(())
+    }
+
     /// Carries out commands, and those that follow from their outcome.
     async fn carry_out(&mut self, commands: Vec<Command>, inputs: &mut Inputs) -> Option<Ended> {
         let mut queue = VecDeque::from(commands);
@@ -158,15 +214,20 @@ impl<F: Path> Control<F> {
                 }
                 Command::Program { ticket, mods } => {
                     let result = match self.datapath.send(mods, now).await {
-                        Err(DatapathError::Down(why)) => return Some(Ended::DatapathDown(why)),
+                        Err(DatapathError::Down(why)) => return Some(Ended::Datapath(why)),
                         Err(refused) => Err(refused.to_string()),
                         Ok(()) => Ok(()),
                     };
+                    if result.is_ok()
+                        && let Err(ended) = self.activate()
+                    {
+                        return Some(ended);
+                    }
                     let visible = TokioInstant::now().into_std();
                     queue.extend(self.controller.programmed(visible, ticket, result));
                 }
                 Command::PacketOut(out) => match self.datapath.packet_out(out, now).await {
-                    Err(DatapathError::Down(why)) => return Some(Ended::DatapathDown(why)),
+                    Err(DatapathError::Down(why)) => return Some(Ended::Datapath(why)),
                     Err(refused) => tracing::warn!("packet-out: {refused}"),
                     Ok(()) => {}
                 },

@@ -1,17 +1,9 @@
 //! What must be so before the data path is touched, each with an error that names its remedy.
-
-use std::path::{Path, PathBuf};
-
-use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
+//! Kernel and BPF file system are looked at by whoever opens the data path.
 
 use super::links::{Link, Machine};
 use super::start_error::StartError;
 use crate::config::Config;
-
-/// Oldest kernel whose verifier takes every program (Debian 12's).
-const KERNEL_MIN: (u32, u32) = (6, 1);
-/// Where a BPF file system is mounted by custom.
-const BPFFS: &str = "/sys/fs/bpf";
 
 /// Linux capabilities by bit (capability.h); the data path needs all of them.
 const CAPABILITIES: [(u32, &str); 4] =
@@ -83,23 +75,6 @@ fn warning(link: &Link, machine: &Machine) -> Option<String> {
     (!said.is_empty()).then(|| said.join("; "))
 }
 
-/// Checks the kernel's release.
-///
-/// # Errors
-/// [`StartError::Kernel`].
-pub fn kernel() -> Result<(), StartError> {
-    let uname =
-        nix::sys::utsname::uname().map_err(|e| StartError::System { what: "uname does not work", source: e.into() })?;
-    let release = uname.release().to_string_lossy().into_owned();
-    if version(&release).is_some_and(|v| v < KERNEL_MIN) { Err(StartError::Kernel { release }) } else { Ok(()) }
-}
-
-/// Major and minor number of a release such as `6.1.0-42-cloud-amd64`.
-fn version(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
-}
-
 /// Checks the process's capabilities.
 ///
 /// # Errors
@@ -117,35 +92,6 @@ fn missing_capabilities(status: &str) -> Vec<&'static str> {
     let has = |bit: u32| effective & 1 << bit != 0;
     let enough = |bit| has(bit) || bit >= 38 && has(CAP_SYS_ADMIN);
     CAPABILITIES.iter().filter(|(bit, _)| !enough(*bit)).map(|(_, name)| *name).collect()
-}
-
-/// Makes sure that `pin_path` is in a BPF file system, and mounts one at its usual place if
-/// that is where it belongs.
-///
-/// # Errors
-/// [`StartError::NoBpffs`].
-pub fn bpffs(pin_path: &Path) -> Result<(), StartError> {
-    if in_bpffs(pin_path) {
-        return Ok(());
-    }
-    let path = pin_path.to_owned();
-    if !pin_path.starts_with(BPFFS) {
-        return Err(StartError::NoBpffs { path, why: String::new() });
-    }
-    let none: Option<&str> = None;
-    match nix::mount::mount(Some("bpf"), BPFFS, Some("bpf"), nix::mount::MsFlags::empty(), none) {
-        Ok(()) => {
-            tracing::info!("mounted a BPF file system at {BPFFS}");
-            Ok(())
-        }
-        Err(e) => Err(StartError::NoBpffs { path, why: format!(", and mounting one failed: {}", e.desc()) }),
-    }
-}
-
-/// Whether the nearest directory that exists is in a BPF file system.
-pub fn in_bpffs(path: &Path) -> bool {
-    let nearest: Option<PathBuf> = path.ancestors().find(|p| p.exists()).map(Path::to_owned);
-    nearest.is_some_and(|p| statfs(&p).is_ok_and(|s| s.filesystem_type() == BPF_FS_MAGIC))
 }
 
 #[cfg(test)]

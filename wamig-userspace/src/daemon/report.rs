@@ -1,19 +1,22 @@
 //! The answer to `GET /v1/status`, put together from everything that knows a part of it.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 use std::time::Instant;
 
 use super::control::Control;
-use super::path::Path;
 use crate::admin::status::{Address, Datapath as Switch, Pool, Port, Status};
 use crate::datapath::Datapath;
+use crate::fastpath::FastPath;
 use crate::migration::status::AddressStatus;
 
+/// The one variant of the program so far: nothing is left out.
+const PROGRAM: &str = "general";
 /// Frames that the slow path had no time for.
 const SLOW_PATH_BUSY: &str = "slow-path-busy";
 
 /// The status of `control` at `now`, which the wall clock calls `unix_us`.
-pub fn status<F: Path>(control: &mut Control<F>, now: Instant, unix_us: u64) -> Status {
+pub fn status<F: FastPath>(control: &mut Control<F>, now: Instant, unix_us: u64) -> Status {
     let reasons = control.datapath.switch().fast_path().reasons();
     let mut drops = named(reasons.drops);
     drops.insert(SLOW_PATH_BUSY.to_owned(), control.datapath.switch().slow_counters().limited);
@@ -38,19 +41,22 @@ pub fn status<F: Path>(control: &mut Control<F>, now: Instant, unix_us: u64) -> 
     }
 }
 
-fn switch<F: Path>(control: &mut Control<F>) -> Switch {
+fn switch<F: FastPath>(control: &mut Control<F>) -> Switch {
     let dpid = control.datapath.features().dpid.to_string();
     let descs = control.datapath.features().ports.clone();
     let fast = control.datapath.switch().fast_path();
+    let attached = control.attached.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut ports = Vec::new();
     for desc in descs {
         let counters = fast.port_counters(desc.port);
-        let warnings: Vec<&str> =
-            control.warnings.iter().filter(|(p, _)| *p == desc.port).map(|(_, w)| w.as_str()).collect();
+        let attached = attached.iter().find(|a| a.port == desc.port);
+        let mode = attached.map_or("none", |a| a.mode);
+        let of_kind = control.warnings.iter().filter(|(p, _)| *p == desc.port).map(|(_, w)| w.as_str());
+        let warnings: Vec<&str> = attached.and_then(|a| a.warning.as_deref()).into_iter().chain(of_kind).collect();
         ports.push(Port {
             port: desc.port.0,
             name: desc.name,
-            mode: fast.mode(desc.port).to_owned(),
+            mode: mode.to_owned(),
             link_up: desc.link_up,
             warning: (!warnings.is_empty()).then(|| warnings.join("; ")),
             rx_packets: counters.rx_packets,
@@ -60,7 +66,7 @@ fn switch<F: Path>(control: &mut Control<F>) -> Switch {
             rx_dropped: counters.rx_dropped,
         });
     }
-    Switch { dpid, kind: fast.kind().to_owned(), program: fast.program(), ports }
+    Switch { dpid, kind: control.kind.to_owned(), program: PROGRAM.to_owned(), ports }
 }
 
 fn address(status: AddressStatus, wall: impl Fn(Instant) -> u64) -> Address {

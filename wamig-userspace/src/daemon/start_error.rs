@@ -5,6 +5,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::admin::socket::SocketError;
+use crate::fastpath::xdp::OpenError;
+use crate::migration::record::RecordError;
+use crate::peer::PeeringError;
+use crate::peer::identity::IdentityError;
+use crate::store::StoreError;
 
 /// Each message ends with its remedy.
 #[derive(Debug, thiserror::Error)]
@@ -47,12 +52,6 @@ pub enum StartError {
         /// Its interface.
         interface: String,
     },
-    /// Too old a kernel.
-    #[error("the kernel is {release}; wamig needs Linux 6.1 or later: boot a newer one (Debian 12's own will do)")]
-    Kernel {
-        /// As uname tells.
-        release: String,
-    },
     /// Missing capabilities.
     #[error(
         "no privilege: {missing} missing; run as root, or with \
@@ -61,17 +60,6 @@ pub enum StartError {
     Privilege {
         /// Names of the capabilities.
         missing: String,
-    },
-    /// The pin path is not in a BPF file system.
-    #[error(
-        "{} (switch.pin_path) is not in a BPF file system{why}; \
-         mount one with `mount -t bpf bpf /sys/fs/bpf`, or set switch.pin_path", path.display()
-    )]
-    NoBpffs {
-        /// As configured.
-        path: PathBuf,
-        /// Why mounting it failed, if that was tried.
-        why: String,
     },
     /// Someone listens there already.
     #[error(
@@ -89,14 +77,6 @@ pub enum StartError {
         /// As configured.
         address: SocketAddr,
     },
-    /// Listening failed otherwise.
-    #[error("cannot listen on {address} (peering.listen): {source}; correct peering.listen")]
-    Listen {
-        /// As configured.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
     /// The control socket.
     #[error(transparent)]
     Socket(#[from] SocketError),
@@ -111,24 +91,39 @@ pub enum StartError {
         /// Why not.
         source: io::Error,
     },
-    /// The state file, its own remedy included.
-    #[error("{0}")]
-    Store(String),
-    /// Certificate and key, the remedy included.
-    #[error("{0}")]
-    Identity(String),
-    /// The data path, the remedy included.
-    #[error("{0}")]
-    Datapath(String),
+    /// The state file.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A record in the state file.
+    #[error("{}: record {key}: {source}; it is of another version of wamig, or damaged: run that version, or move the file away to begin anew", path.display())]
+    Record {
+        /// The state file.
+        path: PathBuf,
+        /// The record's key.
+        key: String,
+        /// What is wrong with it.
+        source: RecordError,
+    },
+    /// Certificate and key.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The peer sessions.
+    #[error(transparent)]
+    Peering(PeeringError),
+    /// The data path.
+    #[error(transparent)]
+    Datapath(#[from] OpenError),
 }
 
-impl StartError {
-    /// The reason why `address` cannot be listened on.
-    pub fn listen(address: SocketAddr, source: io::Error) -> Self {
-        match source.kind() {
-            io::ErrorKind::AddrInUse => Self::PortTaken { address },
-            io::ErrorKind::AddrNotAvailable => Self::NotOurAddress { address },
-            _ => Self::Listen { address, source },
+impl From<PeeringError> for StartError {
+    fn from(error: PeeringError) -> Self {
+        match error {
+            PeeringError::Listen { address, source } => match source.kind() {
+                io::ErrorKind::AddrInUse => Self::PortTaken { address },
+                io::ErrorKind::AddrNotAvailable => Self::NotOurAddress { address },
+                _ => Self::Peering(PeeringError::Listen { address, source }),
+            },
+            other => Self::Peering(other),
         }
     }
 }

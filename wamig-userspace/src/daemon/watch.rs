@@ -11,10 +11,20 @@ use wamig_openflow::{PortDesc, PortNo};
 
 use super::links::{self, Link, Monitor};
 use super::preflight::Port;
+use crate::fastpath::FastPort;
 use crate::switch::port::PortChange;
 
 /// A look without a hint.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// What a look showed to be different.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Change {
+    /// For the switch; `None` when an interface was made anew, like the one before.
+    pub change: Option<PortChange>,
+    /// For the data path: the ports that have an interface now.
+    pub ports: Vec<FastPort>,
+}
 
 /// A port as OpenFlow describes it.
 pub fn describe(port: PortNo, link: &Link) -> PortDesc {
@@ -22,7 +32,7 @@ pub fn describe(port: PortNo, link: &Link) -> PortDesc {
 }
 
 /// Watches until `changes` is closed. `monitor`'s connection must be running.
-pub async fn watch(mut monitor: Monitor, ports: Vec<Port>, changes: mpsc::Sender<PortChange>) {
+pub async fn watch(mut monitor: Monitor, ports: Vec<Port>, changes: mpsc::Sender<Change>) {
     let mut known: Vec<Known> = ports.into_iter().map(Known::new).collect();
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -30,7 +40,6 @@ pub async fn watch(mut monitor: Monitor, ports: Vec<Port>, changes: mpsc::Sender
         tokio::select! {
             _ = look.tick() => {}
             hint = monitor.changes.next() => if hint.is_none() {
-                tracing::error!("the kernel tells nothing about interfaces any more; restart wamig to notice changes of ports");
                 return;
             },
         }
@@ -41,8 +50,13 @@ pub async fn watch(mut monitor: Monitor, ports: Vec<Port>, changes: mpsc::Sender
                 continue;
             }
         };
-        for change in known.iter_mut().filter_map(|k| k.look(&links)) {
-            if changes.send(change).await.is_err() {
+        for i in 0..known.len() {
+            if !known[i].look(&links) {
+                continue;
+            }
+            let change = known[i].change();
+            let ports = known.iter().filter_map(Known::fast_port).collect();
+            if changes.send(Change { change, ports }).await.is_err() {
                 return;
             }
         }
@@ -53,36 +67,58 @@ pub async fn watch(mut monitor: Monitor, ports: Vec<Port>, changes: mpsc::Sender
 struct Known {
     port: PortNo,
     configured: String,
-    index: u32,
-    desc: Option<PortDesc>,
+    /// The interface, while there is one.
+    link: Option<Link>,
+    /// What the switch was told.
+    told: Option<PortDesc>,
 }
 
 impl Known {
     fn new(port: Port) -> Self {
-        let desc = Some(describe(port.port, &port.link));
-        Self { port: port.port, configured: port.link.name, index: port.link.index, desc }
+        let told = Some(describe(port.port, &port.link));
+        Self { port: port.port, configured: port.link.name.clone(), link: Some(port.link), told }
     }
 
-    fn look(&mut self, links: &[Link]) -> Option<PortChange> {
-        let now = links.iter().find(|l| l.index == self.index).map(|l| describe(self.port, l));
-        if now == self.desc {
-            return None;
+    fn fast_port(&self) -> Option<FastPort> {
+        let link = self.link.as_ref()?;
+        Some(FastPort { port: self.port, name: link.name.clone(), ifindex: link.index })
+    }
+
+    /// Finds the interface again: the same one under whatever name, else another one under
+    /// the configured name. True when something is different.
+    fn look(&mut self, links: &[Link]) -> bool {
+        let same = self.link.as_ref().and_then(|was| links.iter().find(|l| l.index == was.index));
+        let now = same.or_else(|| links.iter().find(|l| l.name == self.configured)).cloned();
+        if now == self.link {
+            return false;
         }
         let (port, name) = (self.port, &self.configured);
-        match (&self.desc, &now) {
-            (_, None) => tracing::warn!(
-                %port, "interface {name} is gone; make it again and restart wamig, which attaches it as before"
-            ),
-            (Some(was), Some(is)) if was.link_up != is.link_up => {
-                tracing::info!(%port, "interface {name} is {}", if is.link_up { "up" } else { "down" });
+        match (&self.link, &now) {
+            (_, None) => tracing::warn!(%port, "interface {name} is gone; the port comes back when it does"),
+            (None, Some(_)) => tracing::info!(%port, "interface {name} is there again"),
+            (Some(was), Some(is)) if was.index != is.index => {
+                tracing::info!(%port, "interface {name} was made anew");
             }
             (Some(was), Some(is)) if was.name != is.name => {
                 tracing::warn!(%port, "interface {} is now called {}; correct switch.ports", was.name, is.name);
             }
+            (Some(was), Some(is)) if was.up != is.up => {
+                tracing::info!(%port, "interface {name} is {}", if is.up { "up" } else { "down" });
+            }
             _ => {}
         }
-        self.desc.clone_from(&now);
-        Some(now.map_or(PortChange::Gone(port), PortChange::Present))
+        self.link = now;
+        true
+    }
+
+    /// What the switch has to be told.
+    fn change(&mut self) -> Option<PortChange> {
+        let now = self.link.as_ref().map(|l| describe(self.port, l));
+        if now == self.told {
+            return None;
+        }
+        self.told.clone_from(&now);
+        Some(now.map_or(PortChange::Gone(self.port), PortChange::Present))
     }
 }
 
@@ -105,13 +141,20 @@ mod tests {
     }
 
     #[test]
-    fn a_port_follows_its_interface_by_index() {
+    fn a_port_follows_its_interface() {
         let mut known = Known::new(Port { port: PortNo(1), link: link(7, "up", true), warning: None });
+        let mut look = |links: &[Link]| {
+            let different = known.look(links);
+            (different, known.change(), known.fast_port().map(|p| (p.name, p.ifindex)))
+        };
+        let at = |name: &str, index| Some((name.to_owned(), index));
         let present = |l: &Link| Some(PortChange::Present(describe(PortNo(1), l)));
-        assert_eq!(known.look(&[link(7, "up", true)]), None);
-        assert_eq!(known.look(&[link(7, "up", false)]), present(&link(7, "up", false)));
-        assert_eq!(known.look(&[link(7, "wan", false)]), present(&link(7, "wan", false)), "renamed");
-        assert_eq!(known.look(&[link(9, "up", true)]), Some(PortChange::Gone(PortNo(1))), "another interface");
-        assert_eq!(known.look(&[]), None, "told once");
+        assert_eq!(look(&[link(7, "up", true)]), (false, None, at("up", 7)));
+        assert_eq!(look(&[link(7, "up", false)]), (true, present(&link(7, "up", false)), at("up", 7)));
+        assert_eq!(look(&[link(7, "wan", false)]), (true, present(&link(7, "wan", false)), at("wan", 7)), "renamed");
+        assert_eq!(look(&[link(8, "wan", true)]), (true, Some(PortChange::Gone(PortNo(1))), None), "another interface");
+        assert_eq!(look(&[]), (false, None, None), "told once");
+        assert_eq!(look(&[link(9, "up", true)]), (true, present(&link(9, "up", true)), at("up", 9)), "made anew");
+        assert_eq!(look(&[link(10, "up", true)]), (true, None, at("up", 10)), "the data path has to know");
     }
 }
