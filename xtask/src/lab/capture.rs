@@ -13,12 +13,11 @@ use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, LinkAddr, MsgFlags, SockFlag, SockType, recvmsg, setsockopt, socket, sockopt,
-};
+use nix::sys::socket::{ControlMessageOwned, LinkAddr, MsgFlags, recvmsg, setsockopt, sockopt};
 
 use super::frame::Frame;
 use super::netns;
+use super::raw::packet_socket;
 
 /// Octets kept of each frame: whole frames at the lab's MTU, the head of merged ones.
 const SNAP: usize = 2048;
@@ -138,23 +137,9 @@ impl Drop for Capture {
 }
 
 fn open(interface: &str) -> Result<OwnedFd> {
-    // Protocol 0 until it is bound: nothing of other interfaces gets in.
-    let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)?;
+    let socket = packet_socket(interface, libc::ETH_P_ALL as u16)?;
     setsockopt(&socket, sockopt::RcvBufForce, &(16 << 20))?;
     setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
-    let index = nix::net::if_::if_nametoindex(interface)?;
-    // SAFETY: sockaddr_ll is plain data for which zeroes are valid.
-    let mut address: libc::sockaddr_ll = unsafe { MaybeUninit::zeroed().assume_init() };
-    address.sll_family = libc::AF_PACKET as u16;
-    address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
-    address.sll_ifindex = index as i32;
-    // SAFETY: the address is a whole sockaddr_ll and outlives the call.
-    let done = unsafe {
-        libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size_of_val(&address) as libc::socklen_t)
-    };
-    if done < 0 {
-        return Err(std::io::Error::last_os_error().into());
-    }
     Ok(socket)
 }
 

@@ -12,7 +12,7 @@ use super::journal::Journal;
 use super::process::Process;
 use super::signals;
 use super::status::{Flow, Status};
-use super::topology::{GATEWAY1, GATEWAY2, POOL, SERVER, SERVER_MAC, Site};
+use super::topology::{GATEWAY1, GATEWAY2, POOL, SERVER, SERVER_MAC, Site, mac_text};
 
 /// What a test changes about a site's configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -113,7 +113,7 @@ impl Gateway {
         let keys = if settings.stranger { "stranger" } else { "keys" };
         let part = match site {
             Site::Dc1 => {
-                let mac = SERVER_MAC.map(|octet| format!("{octet:02x}")).join(":");
+                let mac = mac_text(SERVER_MAC);
                 format!("[[server]]\naddress = \"{SERVER}\"\nmac = \"{mac}\"\nhosts = [\"{}\"]\n", other.name())
             }
             Site::Dc2 => format!(

@@ -7,9 +7,11 @@
 //! | [`server`], [`web`] | the name server that moves, the web server that does not |
 //! | [`gateway`], [`status`] | the `wamig` daemons and what they say |
 //! | [`stream`], [`dns`] | the client's questions |
-//! | [`capture`], [`frame`], [`proof`] | what was on the links, and what that proves |
-//! | [`play`], [`timeline`], [`demo`] | the paper's experiment, step by step |
+//! | [`capture`], [`frame`], [`raw`], [`proof`] | what was on the links, and what that proves |
+//! | [`play`], [`script`], [`timeline`] | the paper's experiment, step by step, and how it is told |
+//! | [`demo`], [`poke`] | the verbs of `cargo xtask` |
 //! | [`journal`], [`process`], [`signals`] | so that nothing is left behind |
+//! | [`trial`] | a lab for a test |
 
 pub mod capture;
 pub mod delay_line;
@@ -21,14 +23,18 @@ pub mod journal;
 pub mod netns;
 pub mod offload;
 pub mod play;
+pub mod poke;
 pub mod process;
 pub mod proof;
+pub mod raw;
+pub mod script;
 pub mod server;
 pub mod signals;
 pub mod status;
 pub mod stream;
 pub mod timeline;
 pub mod topology;
+pub mod trial;
 pub mod web;
 
 use std::fs;
@@ -209,6 +215,11 @@ impl Lab {
     /// Whether the server runs at a site.
     pub fn slot_running(&mut self, site: Site) -> bool {
         self.slots[usize::from(site.number()) - 1].running()
+    }
+
+    /// Whether a site's daemon runs.
+    pub fn gateway_running(&mut self, site: Site) -> bool {
+        self.gateways[usize::from(site.number()) - 1].running()
     }
 
     /// Starts a site's daemon.

@@ -9,7 +9,7 @@ use super::capture::{Capture, Record};
 use super::dns;
 use super::frame::{Frame, Ip};
 use super::stream::Query;
-use super::topology::{CLIENT, SERVER, SERVER_MAC, WEB};
+use super::topology::{CLIENT, SERVER, SERVER_MAC, WEB, mac_text};
 
 /// A sentence and whether it holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -106,7 +106,7 @@ struct Sight {
 
 impl Sight {
     fn to(&self) -> String {
-        format!("{} at {}", self.destination, self.mac.map(|octet| format!("{octet:02x}")).join(":"))
+        format!("{} at {}", self.destination, mac_text(self.mac))
     }
 }
 
@@ -232,8 +232,7 @@ pub fn asks_for_gateway(claim: &str, slot: &Capture, window: &Window, gateway: I
     let frame = first.and_then(Record::frame);
     let verdict = match frame.as_ref().and_then(|frame| frame.arp().map(|arp| (frame.from, arp))) {
         Some((from, arp)) if arp.operation == 1 && arp.sender == SERVER && arp.target == gateway => {
-            let mac = from.map(|octet| format!("{octet:02x}")).join(":");
-            Ok(format!("who-has {} tell {}, from {mac}", arp.target, arp.sender))
+            Ok(format!("who-has {} tell {}, from {}", arp.target, arp.sender, mac_text(from)))
         }
         _ => Err(format!("its first frame was {:?}", frame.map(|frame| frame.carries))),
     };

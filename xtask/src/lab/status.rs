@@ -25,6 +25,9 @@ pub struct Status {
     pub drops: BTreeMap<String, u64>,
     /// Frames sent up or refused on the way up, by reason.
     pub punts: BTreeMap<String, u64>,
+    /// Frames that could be read in part only, by what was wrong with them.
+    #[serde(default)]
+    pub anomalies: BTreeMap<String, u64>,
     /// Connections and messages of other sites refused, by reason.
     pub refused: BTreeMap<String, u64>,
 }

@@ -123,6 +123,19 @@ impl Place {
         Self::Slot(Site::Dc2),
     ];
 
+    /// The MAC of its own interface, fixed so that flows and captures read well.
+    pub fn mac(self) -> [u8; 6] {
+        match self {
+            Self::Client => [2, 0, 0, 0, 3, 0x10],
+            Self::Internet => [2, 0, 0, 0, 3, 1],
+            Self::Router(site) => [2, 0, 0, 0, site.number(), 1],
+            Self::Gateway(site) => [2, 0, 0, 0, site.number(), 2],
+            Self::Host(Site::Dc1) => [2, 0, 0, 0, 0, 0x80],
+            Self::Host(Site::Dc2) => [2, 0, 0, 0, 2, 0x20],
+            Self::Slot(_) => SERVER_MAC,
+        }
+    }
+
     /// The namespace's name without the prefix of the run.
     pub fn name(self) -> &'static str {
         match self {
@@ -169,7 +182,11 @@ pub fn build(
     // Every cable is made from its host's end, so that the switch's end has the port's name.
     let cable = |host: Place, interface: &str, far: Place, port: &str| -> Result<()> {
         let far = name(far);
-        netns::ip(&name(host), &format!("link add name {interface} type veth peer name {port} netns {far}"))?;
+        let mac = mac_text(host.mac());
+        netns::ip(
+            &name(host),
+            &format!("link add name {interface} address {mac} type veth peer name {port} netns {far}"),
+        )?;
         netns::ip(&far, &format!("link set dev {port} up"))
     };
     cable(Place::Client, "eth0", Place::Internet, "client")?;
@@ -217,8 +234,7 @@ pub fn build(
                  route add default via 10.255.{n}.1"
             ),
         )?;
-        let mac = SERVER_MAC.map(|octet| format!("{octet:02x}")).join(":");
-        netns::ip(&name(Place::Slot(site)), &format!("link set eth0 address {mac}\naddr add {SERVER}/24 dev eth0"))?;
+        netns::ip(&name(Place::Slot(site)), &format!("addr add {SERVER}/24 dev eth0"))?;
     }
 
     for router in [Place::Internet, Place::Router(Site::Dc1), Place::Router(Site::Dc2)] {
@@ -241,4 +257,9 @@ fn wires() -> impl Iterator<Item = (Place, &'static str)> {
 fn host_setup(addresses: &[Ipv4Addr], gateway: Ipv4Addr) -> String {
     let lines = addresses.iter().map(|address| format!("addr add {address}/24 dev eth0\n"));
     lines.collect::<String>() + &format!("link set eth0 up\nroute add default via {gateway}\n")
+}
+
+/// A MAC as people write it.
+pub fn mac_text(mac: [u8; 6]) -> String {
+    mac.map(|octet| format!("{octet:02x}")).join(":")
 }
