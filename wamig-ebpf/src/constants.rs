@@ -34,7 +34,7 @@ constants! {
     /// Whether some flow changes headers.
     USES_EDITS = 1, edits_in_use;
     /// Whether inconsistencies are logged (aya-log).
-    LOG_LEVEL = 0, log_level;
+    LOG_LEVEL = 1, log_level;
 }
 
 /// Whether inconsistencies are logged.

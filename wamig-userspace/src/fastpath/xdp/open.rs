@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aya::{Ebpf, EbpfLoader, programs::Xdp as XdpProgram};
+use aya_log::EbpfLogger;
 use tokio::sync::mpsc;
 
 use super::Xdp;
@@ -165,10 +166,12 @@ fn open_in(config: &XdpConfig, bytes: &'static [u8], maps_dir: &Path) -> io::Res
     let mut first = first;
     let arp = first.take_map("PUNT_ARP");
     let other = first.take_map("PUNT_OTHER");
+    // The ring of log lines is pinned like the other maps, so that one reader serves all ports.
+    let mut logger = EbpfLogger::init(&mut first).map_err(io::Error::other)?;
     let mut fastpath = Writer::new(XdpMaps::new(first, attachments, &config.rates)?);
     fastpath.set_ports(&config.ports)?;
     let (send, punts) = mpsc::channel(PUNT_QUEUE);
-    let reader = PuntReader::start([arp, other], fastpath.owners().clone(), send)?;
+    let reader = PuntReader::start([arp, other], move || logger.flush(), fastpath.owners().clone(), send)?;
     Ok(Opened { fastpath, punts, ports, reader })
 }
 
