@@ -11,7 +11,7 @@
 //! What is pinned under the configured directory:
 //!
 //! ```text
-//! PIN_PATH/links/IFNAME.MODE  the XDP link of a port: as long as it is there, the port forwards
+//! PIN_PATH/links/IFNAME-MODE  the XDP link of a port: as long as it is there, the port forwards
 //! PIN_PATH/maps-N/NAME        the maps of daemon start N; the newest belong to the links
 //! ```
 
