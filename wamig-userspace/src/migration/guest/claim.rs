@@ -86,7 +86,11 @@ impl Guest {
         };
         self.send_claim(cx, transfer);
         let next = cx.now + cx.config.timers.claim_retry;
-        self.enter(cx, Phase::Claiming { tries: 1, next }, None, &format!("transfer address {transfer}"));
+        // What this site could see to be over is over; what the home said is until it says else.
+        let reason = self.reason.clone().filter(|r| {
+            [reason::HOME_UNREACHABLE, reason::UNAUTHORISED, reason::FROZEN, reason::CLAIM_LAPSED].contains(&r.text)
+        });
+        self.enter(cx, Phase::Claiming { tries: 1, next }, reason, &format!("transfer address {transfer}"));
     }
 
     pub(super) fn send_claim(&self, cx: &mut Context<'_>, transfer: Ipv4Addr) {
@@ -100,6 +104,7 @@ impl Guest {
     pub(in crate::migration) fn retry(&mut self, cx: &mut Context<'_>) {
         if self.is_seen() {
             self.backoff = Duration::ZERO;
+            self.reason = None;
             self.claim(cx);
         }
     }
@@ -193,6 +198,7 @@ impl Guest {
         cx.out.program(vec![cookie::delete(Role::Hosting, self.address)]);
         self.seen(cx, reason::CLAIM_LAPSED, "It is claimed anew by itself.".to_owned());
         cx.out.note(self.address, event::STATE, format!("claimed anew: {why}"));
+        self.reason = None;
         self.claim(cx);
     }
 

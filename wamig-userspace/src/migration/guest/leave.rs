@@ -69,7 +69,7 @@ impl Guest {
         cx.out.alert(Some(self.address), format!("fenced: {why}"));
         let silence = cx.config.timers.fence_silence.as_secs();
         let remedy = format!(
-            "Stop the copy on port {} here, or stop the server at home; the fence opens once the copy has been silent for {silence} s.",
+            "Stop the copy on port {} here; the fence opens once it has been silent for {silence} s. To move the server, stop it at home first.",
             self.port
         );
         self.enter(cx, Phase::Fenced { probe: cx.now }, Some(Reason { text: reason::DUPLICATE, remedy }), why);

@@ -184,6 +184,8 @@ impl Guest {
     pub(super) fn state(&self) -> State {
         match &self.phase {
             Phase::Seen { .. } | Phase::Gone => State::Seen,
+            // A claim that failed before is repeated in the background: its reason stays in view.
+            Phase::Claiming { .. } if self.reason.is_some() => State::Seen,
             Phase::Claiming { .. } => State::Claiming,
             Phase::Ready { .. } => State::Ready,
             Phase::Hosting { stale: false, .. } => State::Hosting,
@@ -194,14 +196,14 @@ impl Guest {
     }
 
     fn enter(&mut self, cx: &mut Context<'_>, phase: Phase, reason: Option<Reason>, why: &str) {
-        let from = self.state();
+        let (from, because) = (self.state(), self.reason.take());
         self.phase = phase;
+        self.reason = reason;
         let to = if self.is_gone() { "NONE" } else { self.state().as_str() };
-        if from.as_str() != to || self.reason.as_ref().map(|r| r.text) != reason.as_ref().map(|r| r.text) {
+        if from.as_str() != to || because.map(|r| r.text) != self.reason.as_ref().map(|r| r.text) {
             self.since = cx.now;
             cx.out.note(self.address, event::STATE, format!("{} -> {to}: {why}", from.as_str()));
         }
-        self.reason = reason;
     }
 
     // ---- what the guest says ------------------------------------------------------------
