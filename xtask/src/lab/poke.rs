@@ -77,7 +77,7 @@ pub fn advise(lab: &Lab, wamig: &Path) {
     println!("  {xtask} lab halt dc1        # the server's copies: halt or boot, dc1 or dc2");
     println!("  {xtask} lab boot dc2");
     println!("  {xtask} lab ask             # the client asks who answers");
-    println!("  ip netns exec {} ping {SERVER}", lab.name(Place::Client));
+    println!("  ip netns exec {} bash  # a shell at the client", lab.name(Place::Client));
     println!("  tail {}", lab.gateway(Site::Dc2).log().display());
     println!("  {xtask} lab clean           # takes it down; so does the next demo");
 }
