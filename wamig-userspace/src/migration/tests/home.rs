@@ -195,6 +195,8 @@ fn a_host_that_does_not_get_ready_loses_its_grant() {
     assert_eq!((b.state(), b.status().epoch), (State::Home, e.next()));
     let again = b.pass(ms(500));
     assert_eq!(*message(&again), revoke, "until it is acknowledged");
+    b.peer("dc2", Message::RevokeAck { address: S, epoch: e });
+    assert_eq!(*message(&b.pass(ms(1000))), revoke, "an old acknowledgement is none");
     b.peer("dc2", Message::RevokeAck { address: S, epoch: e.next() });
     assert!(messages(&b.pass(ms(60_000))).is_empty());
 }
@@ -343,6 +345,15 @@ fn a_lost_log_is_noticed_and_epochs_still_go_up() {
     b.claim_knowing("dc2", T1, far);
     b.pass(ms(300));
     assert!(b.status().epoch > far);
+}
+
+#[test]
+fn a_release_before_ready_ends_the_grant() {
+    let mut b = bench();
+    let e = b.claimed();
+    let given_up = b.peer("dc2", Message::Release { address: S, epoch: e });
+    assert_eq!(*messages(&given_up)[0].1, Message::ReleaseAck { address: S, epoch: e });
+    assert_eq!((b.state(), b.status().epoch), (State::Home, e.next()));
 }
 
 #[test]

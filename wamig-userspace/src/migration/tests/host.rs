@@ -239,12 +239,16 @@ fn a_copy_of_a_server_that_is_alive_at_home_is_fenced() {
 }
 
 #[test]
-fn a_stale_claim_is_made_anew_with_another_address() {
+fn a_claim_that_is_stale_again_and_again_gets_another_address() {
     let mut b = bench();
     b.seen();
+    for pause in [1000, 2000, 4000] {
+        nack(&mut b, NackReason::Stale);
+        assert_eq!(b.status().reason, Some(reason::CLAIM_LAPSED));
+        assert!(matches!(message(&b.pass(ms(pause))), Message::Claim { transfer: T1, .. }), "{pause}");
+    }
     nack(&mut b, NackReason::Stale);
-    assert_eq!(b.status().reason, Some(reason::CLAIM_LAPSED));
-    assert!(matches!(message(&b.pass(ms(1000))), Message::Claim { transfer: T2, .. }));
+    assert!(matches!(message(&b.pass(ms(8000))), Message::Claim { transfer: T2, .. }));
 }
 
 #[test]
@@ -261,8 +265,10 @@ fn flows_that_the_switch_refuses_are_shown() {
     b.seen();
     let acked = b.ack(epoch(1));
     let refused = b.refuse(batch(&acked));
-    assert!(has_alert(&refused) && messages(&refused).is_empty());
-    assert_eq!(b.status().reason, Some(reason::SWITCH_REFUSED));
+    assert!(has_alert(&refused));
+    assert_eq!(*message(&refused), Message::Release { address: S, epoch: epoch(1) });
+    assert_eq!((b.status().reason, b.status().transfer), (Some(reason::SWITCH_REFUSED), Some(T1)));
+    assert!(matches!(messages(&b.pass(ms(1000)))[..], [(_, Message::Claim { transfer: T1, .. })]));
 }
 
 // ---- READY ------------------------------------------------------------------------------
@@ -325,11 +331,29 @@ fn a_grant_that_is_not_current_is_claimed_anew() {
 }
 
 #[test]
+fn a_home_that_disowns_a_guest_that_is_ready_is_told_to_switch_back() {
+    let mut b = bench();
+    let e = b.ready();
+    let given_up = nack(&mut b, NackReason::Unauthorised);
+    assert_eq!(*message(&given_up), Message::Release { address: S, epoch: e });
+    assert_eq!((b.status().reason, b.migration.pool_status().quarantined), (Some(reason::UNAUTHORISED), 1));
+}
+
+#[test]
 fn a_second_grant_is_not_believed_without_a_second_claim() {
     let mut b = bench();
     let e = b.ready();
     let regranted = b.ack(e.next());
     assert!(matches!(message(&regranted), Message::Claim { last_epoch, .. } if *last_epoch == e.next()));
+}
+
+#[test]
+fn a_grant_that_was_revoked_before_it_arrived_is_not_followed() {
+    let mut b = bench();
+    b.seen();
+    b.revoke(epoch(2), false);
+    assert!(b.ack(epoch(1)).is_empty());
+    assert_eq!(b.state(), State::Claiming);
 }
 
 #[test]

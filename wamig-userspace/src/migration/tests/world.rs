@@ -61,6 +61,8 @@ pub(super) struct Faults {
     pub(super) doubled: u64,
     /// Greatest extra delay, milliseconds; with it, messages overtake each other.
     pub(super) jitter: u64,
+    /// Batches that the switch refuses, percent.
+    pub(super) refused: u64,
 }
 
 #[derive(Debug)]
@@ -318,8 +320,11 @@ impl World {
             Event::Programmed { site, boot, batch, mods } => {
                 // What a killed daemon had sent may or may not arrive.
                 if self.sites[site].boot == boot && (self.sites[site].migration.is_some() || self.dice.chance(50)) {
-                    self.sites[site].switch.apply(&mods);
-                    self.feed(site, Input::Programmed { batch, result: Ok(()) });
+                    let result = if self.dice.chance(self.faults.refused) { Err("table full".into()) } else { Ok(()) };
+                    if result.is_ok() {
+                        self.sites[site].switch.apply(&mods);
+                    }
+                    self.feed(site, Input::Programmed { batch, result });
                 }
             }
             Event::Asks { site, start } => {
