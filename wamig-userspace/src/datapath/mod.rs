@@ -1,6 +1,9 @@
 //! What a controller holds: a datapath, be it the switch in this process, a remote OpenFlow
 //! switch, or a fake for tests. The migration code and the learning switch know only this.
 
+pub mod fake;
+pub mod local;
+
 use std::time::Instant;
 
 use wamig_openflow::{

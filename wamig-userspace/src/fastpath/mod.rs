@@ -4,11 +4,27 @@
 //! them at any time. Two implementations share one writer: [`xdp`] (BPF maps) and
 //! [`memory`] (the same structures in process memory, for tests and `trace`).
 
+pub mod compile;
+
+mod intern;
+pub mod maps;
+pub mod memory;
+pub mod owners;
+mod room;
+mod subtable;
+pub mod writer;
+pub mod xdp;
+
 use bytes::Bytes;
 use wamig_common::action::Op;
 use wamig_common::key::{FlowKey, FlowMask};
-use wamig_common::verdict::{PuntReason, SlowReason};
+use wamig_common::limits::{LOCAL_INDEX, MAX_PORTS};
+use wamig_common::stats::{ANOMALIES, DROPS, LOSSES, PUNTS, SLOW};
+use wamig_common::verdict::{Anomaly, DropReason, PuntLoss, PuntReason, SlowReason};
 use wamig_openflow::{OfpError, PortNo};
+
+use self::maps::Maps;
+use self::writer::Writer;
 
 /// A flow's name between switch and fast path; never reused while the daemon runs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -27,11 +43,12 @@ pub struct CompiledFlow {
     pub key: FlowKey,
     /// Mask of the match.
     pub mask: FlowMask,
-    /// Apply-actions. An [`wamig_common::action::OUTPUT_SET`] op's `arg` indexes `sets`.
+    /// Apply-actions. The `value` of an [`wamig_common::action::OUTPUT_SET`] indexes `sets`.
     pub apply: Vec<Op>,
     /// Write-actions, likewise.
     pub write: Vec<Op>,
-    /// Port sets (OpenFlow port numbers) that the ops name by index.
+    /// Port sets (OpenFlow port numbers) that the ops name by index; exactly `[OFPP_ALL]` or
+    /// `[OFPP_FLOOD]` mean what they say.
     pub sets: Vec<Vec<u32>>,
     /// Clear-actions comes before write-actions.
     pub clear: bool,
@@ -132,8 +149,11 @@ pub struct Punt {
 pub struct ReasonCounters {
     /// (name of the [`wamig_common::verdict::DropReason`], frames), all reasons.
     pub drops: Vec<(&'static str, u64)>,
-    /// (name of the [`PuntReason`] or of the limiter that refused it, frames).
+    /// (name of the [`PuntReason`], of the limiter that refused it or of the reason for the
+    /// slow path, frames).
     pub punts: Vec<(&'static str, u64)>,
+    /// (name of the [`Anomaly`], frames): odd frames that were matched by what could be read.
+    pub anomalies: Vec<(&'static str, u64)>,
 }
 
 /// What the switch programs. Calls are made by one writer.
@@ -165,4 +185,90 @@ pub trait FastPath: Send {
     /// # Errors
     /// The operating system's, naming the port.
     fn inject(&mut self, port: PortNo, frame: &[u8]) -> std::io::Result<()>;
+
+    /// The ports that exist now: ALL and FLOOD mean these, and frames can be sent to them.
+    ///
+    /// # Errors
+    /// The operating system's, naming the port.
+    fn set_ports(&mut self, ports: &[FastPort]) -> std::io::Result<()>;
+
+    /// Begins to forward on every port. Until then nothing is attached, and what an earlier
+    /// daemon left attached keeps forwarding by its own tables; so it is called once the
+    /// first flows are in.
+    ///
+    /// # Errors
+    /// Naming the port and the remedy.
+    fn activate(&mut self) -> std::io::Result<()>;
+}
+
+/// The fast path's index of a port; `None` for a reserved port other than LOCAL.
+pub fn port_index(port: PortNo) -> Option<u32> {
+    match port {
+        PortNo::LOCAL => Some(LOCAL_INDEX),
+        PortNo(n) if (1..=MAX_PORTS).contains(&n) => Some(n),
+        _ => None,
+    }
+}
+
+impl<M: Maps> FastPath for Writer<M> {
+    fn commit(&mut self, batch: &Batch) -> Result<(), OfpError> {
+        Self::commit(self, batch)
+    }
+
+    fn flow_counters(&mut self, flows: &[FlowId]) -> Vec<FlowCounters> {
+        let counters = |id: &FlowId| {
+            let count = self.count(*id);
+            let idle_ms = (count.last != 0).then(|| self.maps_mut().age_ms(count.last));
+            FlowCounters { packets: count.packets, bytes: count.bytes, idle_ms }
+        };
+        flows.iter().map(counters).collect()
+    }
+
+    fn reset_counters(&mut self, flow: FlowId) {
+        self.reset_count(flow);
+    }
+
+    fn table_counters(&mut self, table: u8) -> TableCounters {
+        let count = self.maps_mut().table_count(table);
+        TableCounters { matched: count.matched, missed: count.missed }
+    }
+
+    fn port_counters(&mut self, port: PortNo) -> PortCounters {
+        let Some(index) = port_index(port) else { return PortCounters::default() };
+        let c = self.maps_mut().port_count(index);
+        PortCounters {
+            rx_packets: c.rx_packets,
+            rx_bytes: c.rx_bytes,
+            tx_packets: c.tx_packets,
+            tx_bytes: c.tx_bytes,
+            rx_dropped: c.rx_dropped,
+        }
+    }
+
+    fn reasons(&mut self) -> ReasonCounters {
+        let stats = self.maps_mut().stats();
+        let at = |base: u32, index: u32| stats.get((base + index) as usize).copied().unwrap_or(0);
+        let drops = DropReason::ALL.iter().map(|r| (r.as_str(), at(DROPS, r.index()))).collect();
+        let punts = PuntReason::ALL.iter().map(|r| (r.as_str(), at(PUNTS, r.index())));
+        let losses = PuntLoss::ALL.iter().map(|r| (r.as_str(), at(LOSSES, r.index())));
+        let slow = SlowReason::ALL.iter().map(|r| (r.as_str(), at(SLOW, r.index())));
+        let anomalies = Anomaly::ALL.iter().map(|r| (r.as_str(), at(ANOMALIES, r.index()))).collect();
+        ReasonCounters { drops, punts: punts.chain(losses).chain(slow).collect(), anomalies }
+    }
+
+    fn inject(&mut self, port: PortNo, frame: &[u8]) -> std::io::Result<()> {
+        let index = port_index(port).ok_or_else(|| std::io::Error::other(format!("there is no port {port}")))?;
+        self.maps_mut().send(index, frame)
+    }
+
+    fn set_ports(&mut self, ports: &[FastPort]) -> std::io::Result<()> {
+        self.maps_mut().set_ports(ports)?;
+        let members: Vec<u32> = ports.iter().map(|p| p.port.0).collect();
+        self.maps_mut().set_port_set(writer::SET_ALL, &members)?;
+        self.maps_mut().set_port_set(writer::SET_FLOOD, &members)
+    }
+
+    fn activate(&mut self) -> std::io::Result<()> {
+        self.maps_mut().activate()
+    }
 }

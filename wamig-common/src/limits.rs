@@ -1,0 +1,38 @@
+//! Every bound of the pipeline and every map name, once.
+
+/// Flow tables, numbered from 0.
+pub const MAX_TABLES: usize = 16;
+/// Masks (subtables) that one table may hold at a time.
+pub const MAX_SUBTABLES: usize = 64;
+/// Subtables in all tables together; id 0 is never used.
+pub const SUBTABLE_IDS: usize = 512;
+/// Actions in one apply or write list.
+pub const MAX_OPS: usize = 16;
+/// Slots of the action set.
+pub const SET_SLOTS: usize = 40;
+/// Highest OpenFlow number of a physical port.
+pub const MAX_PORTS: u32 = 254;
+/// The number under which the fast path keeps the LOCAL port.
+pub const LOCAL_INDEX: u32 = 255;
+/// Entries of the port map: 0 unused, 1..=254 physical, 255 LOCAL.
+pub const PORT_SLOTS: u32 = 256;
+/// Port sets: 0 = ALL, 1 = FLOOD, the others interned by content.
+pub const PORT_SETS: u32 = 256;
+/// Flows (map entries) unless configured otherwise.
+pub const DEFAULT_FLOWS: u32 = 131_072;
+/// Action lists; one may serve many flows.
+pub const ACTION_LISTS: u32 = 16_384;
+/// Words of a subtable's filter (64 bits each: 64 Kbit).
+pub const FILTER_WORDS: usize = 1024;
+
+/// Bytes of a frame that the header window holds at most.
+pub const WINDOW_LEN: usize = 192;
+/// Room before the window for pushed tags, in bytes.
+pub const WINDOW_HEADROOM: usize = 32;
+/// Size of the window's buffer: headroom, window, and slack for 8-byte accesses at its end.
+pub const WINDOW_BUF: usize = 320;
+/// Offsets into the buffer are taken modulo this, so that no access can leave it.
+pub const WINDOW_MASK: u32 = 255;
+
+/// Masks up to this number are searched by a plain loop, more by `bpf_loop`.
+pub const PLAIN_LOOP_MASKS: u32 = 8;

@@ -1,0 +1,290 @@
+//! The walk outside the kernel: over the same tables, with the same steps as the XDP program.
+//!
+//! Two ways of output: [`walk`] keeps one plan, as XDP does, and says "slow path" where one
+//! plan is not enough; [`walk_all`] makes every output at once, as the slow path does.
+
+use crate::action::{END, Op, slot};
+use crate::classify::classify;
+use crate::entry::{FlowMapKey, FlowRecord, NONE, Records, SLOW, Table, Tables};
+use crate::execute::{Context, execute, step};
+use crate::extract::{Layout, extract};
+use crate::frame::{Buffer, Edited};
+use crate::key::{FlowKey, METADATA};
+use crate::limits::{MAX_OPS, MAX_SUBTABLES, MAX_TABLES, SET_SLOTS, WINDOW_LEN};
+use crate::plan::{Plan, STALE_KEY};
+use crate::translate::{ActionSet, Machine, translate};
+use crate::verdict::{DropReason, Verdict};
+
+/// Tables that a walk outside the kernel needs.
+pub trait Store: Tables + Records {
+    /// The present version.
+    fn version(&self) -> u64;
+    /// A table's search order as `version` sees it.
+    fn table(&self, table: u8, version: u64) -> Option<&Table>;
+}
+
+/// The flows that a frame met, table by table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Path {
+    /// (table, flow; [`NONE`] = miss).
+    pub steps: [(u8, u32); MAX_TABLES],
+    /// Steps in use.
+    pub n: usize,
+}
+
+impl Path {
+    /// The steps made.
+    pub fn iter(&self) -> impl Iterator<Item = (u8, u32)> + '_ {
+        self.steps.iter().take(self.n).copied()
+    }
+}
+
+/// What came of a frame.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The decision.
+    pub verdict: Verdict,
+    /// The plan, to be carried out unless the verdict is slow.
+    pub plan: Plan,
+    /// The key as extracted from the frame received.
+    pub key: FlowKey,
+    /// The layout of the frame received.
+    pub layout: Layout,
+    /// The flows met.
+    pub path: Path,
+    window: Buffer,
+}
+
+impl Outcome {
+    /// The edited frame in two parts: headers, and the untouched rest of `frame` (the frame
+    /// as received).
+    pub fn edited<'a>(&'a self, frame: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+        parts(&self.plan, &self.window, frame)
+    }
+}
+
+fn parts<'a>(plan: &Plan, window: &'a Buffer, frame: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+    let start = plan.start as usize;
+    (&window.0[start..start + plan.held as usize], &frame[frame.len().min(WINDOW_LEN)..])
+}
+
+/// One output of [`walk_all`]: the frame as it stands at that action, in two parts.
+#[derive(Clone, Copy, Debug)]
+pub struct Emission<'a> {
+    /// The output action.
+    pub op: Op,
+    /// The flow it belongs to and the metadata at that point.
+    pub context: Context,
+    /// Headers, as edited so far.
+    pub header: &'a [u8],
+    /// The rest of the frame.
+    pub rest: &'a [u8],
+}
+
+/// Receives the outputs of [`walk_all`].
+pub type Sink<'s> = dyn FnMut(Emission<'_>) + 's;
+
+struct Walker<'a, 's, S> {
+    store: &'a S,
+    frame: &'a [u8],
+    version: u64,
+    in_port: u32,
+    key: FlowKey,
+    layout: Layout,
+    scratch: FlowMapKey,
+    window: Buffer,
+    plan: Plan,
+    set: ActionSet,
+    path: Path,
+    sink: Option<&'a mut Sink<'s>>,
+}
+
+impl<S: Store> Walker<'_, '_, S> {
+    fn run(&mut self, op: &Op, cx: Context) -> u32 {
+        if let Some(sink) = self.sink.as_mut()
+            && op.is_output()
+        {
+            let (header, rest) = parts(&self.plan, &self.window, self.frame);
+            sink(Emission { op: *op, context: cx, header, rest });
+            return step::NEXT;
+        }
+        let result = execute(&mut self.plan, &mut self.window, &self.layout, op, cx);
+        if let Some(sink) = self.sink.as_mut()
+            && result == step::STOP
+        {
+            let (header, rest) = parts(&self.plan, &self.window, self.frame);
+            // A TTL ran out: the plan holds the packet-in that it makes.
+            let ttl = Op { kind: crate::action::DEC_TTL, value: u64::MAX, ..Op::default() };
+            sink(Emission { op: ttl, context: cx, header, rest });
+        }
+        result
+    }
+}
+
+impl<S: Store> Machine for Walker<'_, '_, S> {
+    fn tables(&self) -> u32 {
+        MAX_TABLES as u32
+    }
+
+    fn classify(&mut self, table: u8) -> u32 {
+        let found = match self.store.table(table, self.version) {
+            Some(t) => classify(self.store, &self.key, &mut self.scratch, t, MAX_SUBTABLES, self.version),
+            None => crate::entry::Slot::default(),
+        };
+        if let Some(step) = self.path.steps.get_mut(self.path.n) {
+            *step = (table, found.flow());
+            self.path.n += 1;
+        }
+        found.flow()
+    }
+
+    fn record(&mut self, flow: u32) -> Option<FlowRecord> {
+        let mut record = self.store.record(flow).copied()?;
+        if self.sink.is_some() {
+            // This is the slow path: what flows are sent here for.
+            record.flags &= !SLOW;
+        }
+        Some(record)
+    }
+
+    fn apply(&mut self, list: u32, cx: Context) -> u32 {
+        for i in 0..MAX_OPS as u32 {
+            let Some(op) = self.store.op(list, i).copied() else {
+                return step::DROP | DropReason::Inconsistent.index();
+            };
+            let result = self.run(&op, cx);
+            if result != step::NEXT {
+                return result;
+            }
+        }
+        step::NEXT
+    }
+
+    fn merge(&mut self, list: u32, flow: u32) -> u32 {
+        for i in 0..MAX_OPS as u32 {
+            let Some(op) = self.store.op(list, i) else { return step::DROP | DropReason::Inconsistent.index() };
+            if op.kind == END {
+                break;
+            }
+            self.set.write(op, flow);
+        }
+        step::NEXT
+    }
+
+    fn clear_set(&mut self) {
+        self.set.used = 0;
+    }
+
+    fn run_set(&mut self, cx: Context) -> u32 {
+        for i in 0..SET_SLOTS {
+            if self.set.used >> i & 1 == 0 {
+                continue;
+            }
+            let op = self.set.ops[i];
+            let cx = if i == usize::from(slot::OUTPUT) { Context { flow: self.set.flow, ..cx } } else { cx };
+            let result = self.run(&op, cx);
+            if result != step::NEXT {
+                return result;
+            }
+        }
+        step::NEXT
+    }
+
+    fn metadata(&self) -> u64 {
+        self.key.get(METADATA)
+    }
+
+    fn set_metadata(&mut self, value: u64) {
+        self.key.set(METADATA, value);
+    }
+
+    fn refresh_key(&mut self) -> bool {
+        if !self.plan.has(STALE_KEY) {
+            return true;
+        }
+        let metadata = self.metadata();
+        let edited = Edited {
+            window: &self.window,
+            start: self.plan.start,
+            held: self.plan.held,
+            total: self.plan.edited_total(),
+        };
+        self.key = FlowKey::default();
+        let read = extract(&edited, self.in_port, &mut self.key, &mut self.layout).is_some();
+        self.set_metadata(metadata);
+        self.plan.origin = self.plan.start;
+        self.plan.flags &= !STALE_KEY;
+        read
+    }
+
+    fn plan(&mut self) -> &mut Plan {
+        &mut self.plan
+    }
+}
+
+fn start<S: Store>(store: &S, in_port: u32, port_index: u32, frame: &[u8], sink: Option<&mut Sink<'_>>) -> Outcome {
+    let mut plan = Plan::default();
+    plan.reset(port_index, frame.len() as u32);
+    let mut walker = Walker {
+        store,
+        frame,
+        version: store.version(),
+        in_port,
+        key: FlowKey::default(),
+        layout: Layout::default(),
+        scratch: FlowMapKey::default(),
+        window: Buffer::of(frame),
+        plan,
+        set: ActionSet::default(),
+        path: Path::default(),
+        sink,
+    };
+    let readable = extract(frame, in_port, &mut walker.key, &mut walker.layout).is_some();
+    let (key, layout) = (walker.key, walker.layout);
+    let verdict = if readable { translate(&mut walker) } else { Verdict::Drop(DropReason::Truncated) };
+    Outcome { verdict, plan: walker.plan, key, layout, path: walker.path, window: walker.window }
+}
+
+/// Walks a frame as the XDP program does. `in_port` is the OpenFlow number that flows match,
+/// `port_index` the fast path's number of the same port.
+pub fn walk<S: Store>(store: &S, in_port: u32, port_index: u32, frame: &[u8]) -> Outcome {
+    start(store, in_port, port_index, frame, None)
+}
+
+/// Walks a frame as the slow path does: every output and packet-in goes to `sink` as it is
+/// met. An emission of kind [`crate::action::DEC_TTL`] is the packet-in of a TTL that ran out.
+pub fn walk_all<S: Store>(store: &S, in_port: u32, port_index: u32, frame: &[u8], sink: &mut Sink<'_>) -> Outcome {
+    start(store, in_port, port_index, frame, Some(sink))
+}
+
+/// Runs a list of actions on a frame, as a packet-out does: no table is looked up.
+pub fn run_list(
+    ops: &[Op],
+    in_port: u32,
+    port_index: u32,
+    frame: &[u8],
+    sink: &mut Sink<'_>,
+) -> Result<(), DropReason> {
+    let mut key = FlowKey::default();
+    let mut layout = Layout::default();
+    extract(frame, in_port, &mut key, &mut layout).ok_or(DropReason::Truncated)?;
+    let mut plan = Plan::default();
+    plan.reset(port_index, frame.len() as u32);
+    let mut window = Buffer::of(frame);
+    let cx = Context { flow: NONE, metadata: 0, miss: false };
+    for op in ops {
+        if op.is_output() {
+            let (header, rest) = parts(&plan, &window, frame);
+            sink(Emission { op: *op, context: cx, header, rest });
+            continue;
+        }
+        let result = execute(&mut plan, &mut window, &layout, op, cx);
+        if result & step::DROP != 0 {
+            return Err(DropReason::from_index(result & 0xff).unwrap_or(DropReason::Inconsistent));
+        }
+        if result != step::NEXT {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! The walk through the tables: which flows a frame meets, and what they make of it
+//! (OpenFlow 1.3.5 §5.1.1, figure 2).
+
+use crate::action::{Op, slot};
+use crate::entry::{CLEAR, FlowRecord, MISS, NO_GOTO, NONE, SLOW};
+use crate::execute::{Context, step};
+use crate::limits::SET_SLOTS;
+use crate::plan::MISSED;
+use crate::plan::{Plan, TO_INGRESS};
+use crate::verdict::{DropReason, SlowReason, Verdict};
+
+/// One frame's way through the tables, in steps small enough for the BPF verifier to check
+/// each on its own.
+pub trait Machine {
+    /// Tables in use; the walk makes at most so many steps.
+    fn tables(&self) -> u32;
+    /// The best flow of a table for the present key, counted; [`NONE`] = miss.
+    fn classify(&mut self, table: u8) -> u32;
+    /// A flow's instructions.
+    fn record(&mut self, flow: u32) -> Option<FlowRecord>;
+    /// Runs an apply-list; returns a [`step`].
+    fn apply(&mut self, list: u32, cx: Context) -> u32;
+    /// Merges a write-list into the action set; returns a [`step`].
+    fn merge(&mut self, list: u32, flow: u32) -> u32;
+    /// Empties the action set.
+    fn clear_set(&mut self);
+    /// Runs the action set; returns a [`step`].
+    fn run_set(&mut self, cx: Context) -> u32;
+    /// Pipeline metadata.
+    fn metadata(&self) -> u64;
+    /// Replaces it.
+    fn set_metadata(&mut self, value: u64);
+    /// Reads the key anew from the window, if that was edited since; false = it cannot be read.
+    fn refresh_key(&mut self) -> bool;
+    /// The plan.
+    fn plan(&mut self) -> &mut Plan;
+}
+
+/// Walks the tables from table 0.
+#[inline(always)]
+pub fn translate<M: Machine>(m: &mut M) -> Verdict {
+    let mut table = 0u8;
+    let mut steps = 0u32;
+    while steps < m.tables() {
+        steps += 1;
+        let flow = m.classify(table);
+        if flow == NONE {
+            m.plan().flags |= MISSED;
+            return end(m);
+        }
+        let Some(record) = m.record(flow) else { return Verdict::Drop(DropReason::Inconsistent) };
+        let cx = Context { flow, metadata: m.metadata(), miss: record.flags & MISS != 0 };
+        if record.flags & SLOW != 0 {
+            return slow(u32::from(record.slow));
+        }
+        if record.apply != NONE {
+            let result = m.apply(record.apply, cx);
+            if result > step::END {
+                return stopped(m, result);
+            }
+        }
+        if record.flags & CLEAR != 0 {
+            m.clear_set();
+        }
+        if record.write != NONE {
+            let result = m.merge(record.write, flow);
+            if result > step::END {
+                return stopped(m, result);
+            }
+        }
+        if record.metadata_mask != 0 {
+            let metadata = m.metadata() & !record.metadata_mask | record.metadata;
+            m.set_metadata(metadata);
+        }
+        if record.goto == NO_GOTO {
+            let cx = Context { metadata: m.metadata(), ..cx };
+            let result = m.run_set(cx);
+            if result > step::END {
+                return stopped(m, result);
+            }
+            return end(m);
+        }
+        if !m.refresh_key() {
+            return Verdict::Drop(DropReason::Truncated);
+        }
+        table = record.goto;
+    }
+    Verdict::Drop(DropReason::TooManyTables)
+}
+
+#[inline(always)]
+fn slow(index: u32) -> Verdict {
+    match SlowReason::from_index(index) {
+        Some(reason) => Verdict::Slow(reason),
+        None => Verdict::Drop(DropReason::Inconsistent),
+    }
+}
+
+#[inline(always)]
+fn stopped<M: Machine>(m: &mut M, result: u32) -> Verdict {
+    if result == step::STOP {
+        end(m)
+    } else if result & step::SLOW != 0 {
+        slow(result & 0xff)
+    } else {
+        Verdict::Drop(DropReason::from_index(result & 0xff).unwrap_or(DropReason::Inconsistent))
+    }
+}
+
+/// The end of the walk: the plan stands, or there is nothing to carry out.
+#[inline(always)]
+fn end<M: Machine>(m: &mut M) -> Verdict {
+    let plan = m.plan();
+    if plan.outputs() {
+        return Verdict::Done;
+    }
+    Verdict::Drop(if plan.early.reason != 0 || plan.late.reason != 0 {
+        DropReason::ControllerOnly
+    } else if plan.has(TO_INGRESS) {
+        DropReason::IngressPort
+    } else if plan.has(MISSED) {
+        DropReason::TableMiss
+    } else {
+        DropReason::NoOutput
+    })
+}
+
+/// The action set: one action per slot, run in the order of the slots (§5.10).
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ActionSet {
+    /// Bit n: slot n is used.
+    pub used: u64,
+    /// The flow that wrote the output.
+    pub flow: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// The actions.
+    pub ops: [Op; SET_SLOTS],
+}
+
+impl Default for ActionSet {
+    fn default() -> Self {
+        Self { used: 0, flow: NONE, reserved: 0, ops: [Op::default(); SET_SLOTS] }
+    }
+}
+
+impl ActionSet {
+    /// Writes an action; one of the same slot is replaced.
+    #[inline(always)]
+    pub fn write(&mut self, op: &Op, flow: u32) {
+        if let Some(place) = self.ops.get_mut(op.slot as usize) {
+            *place = *op;
+            self.used |= 1 << (op.slot & 63);
+            if op.slot == slot::OUTPUT {
+                self.flow = flow;
+            }
+        }
+    }
+}

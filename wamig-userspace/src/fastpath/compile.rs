@@ -1,0 +1,305 @@
+//! A flow in the fast path's terms: match to key and mask, actions to operations on header
+//! bytes, and whether the fast path can do it alone.
+//!
+//! Whether a flow needs the slow path is decided here, when it is added, and `wamig flows`
+//! shows the reason. What depends on the flows of several tables together (an output in one,
+//! an edit in the next) is found by the walk itself, frame by frame.
+//!
+//! Outputs with no edit between them are the same frame sent to several ports: they become
+//! one operation on a port set. A set that is exactly `[OFPP_ALL]` or `[OFPP_FLOOD]` means
+//! that reserved port.
+
+use wamig_common::action::{self, Op};
+use wamig_common::key::{self, FlowKey, FlowMask, KeyField};
+use wamig_common::limits::{LOCAL_INDEX, MAX_OPS};
+use wamig_common::verdict::SlowReason;
+use wamig_openflow::flow_match::{ETH_TYPE_IPV4, ETH_TYPE_IPV6};
+use wamig_openflow::{Action, ErrorKind, Field, Instructions, Match, OfpError, PortNo, TableId};
+
+use self::place::{L3, Place, places};
+use super::{CompiledFlow, FlowId};
+
+mod place;
+
+/// Compiles a flow whose match and actions were validated.
+///
+/// # Errors
+/// `OFPBAC_TOO_MANY` when a list needs more than [`MAX_OPS`] operations;
+/// `OFPBAC_MATCH_INCONSISTENT` when an action must know the frame's type and the match does
+/// not say it; `OFPBAC_BAD_SET_TYPE` for a field that is not in the frame.
+pub fn compile(
+    id: FlowId,
+    table: TableId,
+    priority: u16,
+    matching: &Match,
+    instructions: &Instructions,
+) -> Result<CompiledFlow, OfpError> {
+    let (key, mask) = key_and_mask(matching);
+    let mut sets = Vec::new();
+    let apply = apply_list(&instructions.apply, matching, &mut sets)?;
+    let write = write_list(&instructions.write, matching, &mut sets)?;
+    for (name, list) in [("apply", &apply), ("write", &write)] {
+        if list.len() > MAX_OPS {
+            let detail = format!("the {name}-actions need {} operations, {MAX_OPS} are possible", list.len());
+            return Err(OfpError::new(ErrorKind::BadActionTooMany, detail));
+        }
+    }
+    let (value, meta_mask) = instructions.metadata.unwrap_or((0, 0));
+    Ok(CompiledFlow {
+        id,
+        table: table.0,
+        priority,
+        key,
+        mask,
+        slow: slow_reason(instructions, &apply, &write),
+        apply,
+        write,
+        sets,
+        clear: instructions.clear,
+        metadata: (value & meta_mask, meta_mask),
+        goto: instructions.goto.map(|t| t.0),
+    })
+}
+
+/// The match as value and mask of the key.
+pub fn key_and_mask(matching: &Match) -> (FlowKey, FlowMask) {
+    let mut key = FlowKey::default();
+    let mut mask = FlowMask::default();
+    for (field, m) in matching.iter() {
+        for part in key_parts(field) {
+            let value = (m.value >> part.from) as u64 & part.ones();
+            let bits = (m.mask >> part.from) as u64 & part.ones();
+            or(&mut key, part.at, value << part.to);
+            or(&mut mask, part.at, bits << part.to);
+        }
+    }
+    (key, mask)
+}
+
+/// Some fields share a place of the key (id and priority of a tag, DSCP and ECN).
+fn or(key: &mut FlowKey, at: KeyField, bits: u64) {
+    key.set(at, key.get(at) | bits);
+}
+
+/// A run of bits of an OpenFlow field and its place within a field of the key.
+struct KeyPart {
+    at: KeyField,
+    /// Lowest bit in the OpenFlow field.
+    from: u32,
+    /// Lowest bit in the key's field.
+    to: u32,
+    bits: u32,
+}
+
+impl KeyPart {
+    fn ones(&self) -> u64 {
+        u64::MAX >> (64 - self.bits)
+    }
+}
+
+fn key_parts(field: Field) -> Vec<KeyPart> {
+    let whole = |at: KeyField, to| vec![KeyPart { at, from: 0, to, bits: u32::from(field.bits()) }];
+    let halves =
+        |hi, lo| vec![KeyPart { at: hi, from: 64, to: 0, bits: 64 }, KeyPart { at: lo, from: 0, to: 0, bits: 64 }];
+    match field {
+        Field::InPort => whole(key::IN_PORT, 0),
+        Field::Metadata => whole(key::METADATA, 0),
+        Field::EthDst => whole(key::ETH_DST, 0),
+        Field::EthSrc => whole(key::ETH_SRC, 0),
+        Field::EthType => whole(key::ETH_TYPE, 0),
+        Field::VlanVid => whole(key::VLAN_TCI, 0),
+        Field::VlanPcp => whole(key::VLAN_TCI, 13),
+        Field::IpDscp => whole(key::IP_TOS, 2),
+        Field::IpEcn => whole(key::IP_TOS, 0),
+        // Of the ARP opcode the key holds 8 bits; larger ones are refused as a bad value.
+        Field::IpProto => whole(key::IP_PROTO, 0),
+        Field::ArpOp => vec![KeyPart { at: key::IP_PROTO, from: 0, to: 0, bits: 8 }],
+        Field::Ipv4Src | Field::ArpSpa => whole(key::IPV4_SRC, 0),
+        Field::Ipv4Dst | Field::ArpTpa => whole(key::IPV4_DST, 0),
+        Field::ArpSha => whole(key::ARP_SHA, 0),
+        Field::ArpTha => whole(key::ARP_THA, 0),
+        Field::TcpSrc | Field::UdpSrc | Field::SctpSrc | Field::Icmpv4Type | Field::Icmpv6Type => whole(key::TP_SRC, 0),
+        Field::TcpDst | Field::UdpDst | Field::SctpDst | Field::Icmpv4Code | Field::Icmpv6Code => whole(key::TP_DST, 0),
+        Field::Ipv6Src => halves(key::IPV6_SRC_HI, key::IPV6_SRC_LO),
+        Field::Ipv6Dst => halves(key::IPV6_DST_HI, key::IPV6_DST_LO),
+        Field::Ipv6Flabel => whole(key::LABEL, 0),
+    }
+}
+
+/// The operations of an apply-list, in its order; outputs of one and the same frame are
+/// joined. `matching` says what is known of the frame; port sets are added to `sets`.
+///
+/// # Errors
+/// As for [`compile`], without the limit.
+pub fn apply_list(actions: &[Action], matching: &Match, sets: &mut Vec<Vec<u32>>) -> Result<Vec<Op>, OfpError> {
+    let l3 = L3::of(matching);
+    let mut ops = Vec::new();
+    let mut ports = Vec::new();
+    for action in actions {
+        match action {
+            Action::Output { port: PortNo::CONTROLLER, max_len } => ops.push(controller(*max_len)),
+            Action::Output { port, .. } => ports.push(*port),
+            edit => {
+                join_outputs(&mut ports, sets, &mut ops);
+                edits(edit, l3, &mut ops)?;
+            }
+        }
+    }
+    join_outputs(&mut ports, sets, &mut ops);
+    Ok(ops)
+}
+
+/// The operations of a write-list. Of two that fill the same place of the action set the last
+/// one stays (§5.10).
+fn write_list(actions: &[Action], matching: &Match, sets: &mut Vec<Vec<u32>>) -> Result<Vec<Op>, OfpError> {
+    let l3 = L3::of(matching);
+    let mut ops: Vec<Op> = Vec::new();
+    for action in actions {
+        let mut one = Vec::new();
+        match action {
+            Action::Output { port: PortNo::CONTROLLER, max_len } => one.push(controller(*max_len)),
+            Action::Output { port, .. } => one.push(output(*port, sets)),
+            edit => edits(edit, l3, &mut one)?,
+        }
+        for op in one {
+            ops.retain(|o| o.slot != op.slot);
+            ops.push(op);
+        }
+    }
+    Ok(ops)
+}
+
+fn controller(max_len: u16) -> Op {
+    Op { kind: action::CONTROLLER, slot: action::slot::OUTPUT, value: u64::from(max_len), ..Op::default() }
+}
+
+/// Sends the frame as it stands to all ports collected so far, by one operation if they are
+/// plain ports and none is named twice.
+fn join_outputs(ports: &mut Vec<PortNo>, sets: &mut Vec<Vec<u32>>, ops: &mut Vec<Op>) {
+    let mut numbers: Vec<u32> = ports.iter().map(|p| p.0).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let plain = ports.iter().all(|p| *p == PortNo::LOCAL || p.reserved_name().is_none());
+    if ports.len() > 1 && plain && numbers.len() == ports.len() {
+        ops.push(output_set(numbers, sets));
+        ports.clear();
+    }
+    ops.extend(ports.drain(..).map(|p| output(p, sets)));
+}
+
+/// [`PortNo::TABLE`], in packet-outs only, keeps its number: no port has it.
+fn output(port: PortNo, sets: &mut Vec<Vec<u32>>) -> Op {
+    let op = Op { slot: action::slot::OUTPUT, ..Op::default() };
+    match port {
+        PortNo::IN_PORT => Op { kind: action::OUTPUT_IN_PORT, ..op },
+        PortNo::ALL | PortNo::FLOOD => output_set(vec![port.0], sets),
+        PortNo::LOCAL => Op { kind: action::OUTPUT, value: u64::from(LOCAL_INDEX), ..op },
+        _ => Op { kind: action::OUTPUT, value: u64::from(port.0), ..op },
+    }
+}
+
+fn output_set(ports: Vec<u32>, sets: &mut Vec<Vec<u32>>) -> Op {
+    let index = sets.iter().position(|s| *s == ports).unwrap_or_else(|| {
+        sets.push(ports);
+        sets.len() - 1
+    });
+    Op { kind: action::OUTPUT_SET, slot: action::slot::OUTPUT, value: index as u64, ..Op::default() }
+}
+
+fn edits(edit: &Action, l3: Option<L3>, ops: &mut Vec<Op>) -> Result<(), OfpError> {
+    match edit {
+        Action::Output { .. } => {}
+        Action::SetField { field, value, mask } => {
+            for (i, p) in placed(edit, *field, l3)?.into_iter().enumerate() {
+                let slot = place::slot(*field) + i as u8;
+                ops.push(write(&p, slot, (*value >> p.from) as u64, (*mask >> p.from) as u64));
+            }
+        }
+        Action::SetNwTtl(ttl) => {
+            let l3 = l3.ok_or_else(|| needs_ip(edit))?;
+            ops.push(write(&place::ttl(l3), place::TTL_SLOT, u64::from(*ttl), 0xff));
+        }
+        Action::Move { src, dst } => {
+            for (s, d) in placed(edit, *src, l3)?.into_iter().zip(placed(edit, *dst, l3)?) {
+                ops.push(Op {
+                    kind: action::MOVE,
+                    src_base: s.base,
+                    src_off: s.off,
+                    value: u64::from((64 + d.shift - s.shift) % 64),
+                    flags: d.flags | s.flags & place::NEEDS,
+                    ..write(&d, 0, 0, u64::MAX)
+                });
+            }
+        }
+        Action::PushVlan(tag) => {
+            let slot = action::slot::PUSH_VLAN;
+            ops.push(Op { kind: action::PUSH_VLAN, slot, value: u64::from(*tag), ..Op::default() });
+        }
+        Action::PopVlan => ops.push(Op { kind: action::POP_VLAN, slot: action::slot::POP_VLAN, ..Op::default() }),
+        Action::DecNwTtl => ops.push(Op { kind: action::DEC_TTL, slot: action::slot::DEC_TTL, ..Op::default() }),
+    }
+    Ok(())
+}
+
+fn placed(edit: &Action, field: Field, l3: Option<L3>) -> Result<Vec<Place>, OfpError> {
+    if !field.settable() {
+        return Err(OfpError::new(ErrorKind::BadActionBadSetType, format!("{edit}: not a header field of the frame")));
+    }
+    places(field, l3).ok_or_else(|| needs_ip(edit))
+}
+
+fn needs_ip(edit: &Action) -> OfpError {
+    let detail = format!("{edit}: needs a match on eth_type {ETH_TYPE_IPV4:#06x} or {ETH_TYPE_IPV6:#06x}");
+    OfpError::new(ErrorKind::BadActionMatchInconsistent, detail)
+}
+
+fn write(p: &Place, slot: u8, value: u64, mask: u64) -> Op {
+    let mask = mask & (u64::MAX >> (64 - p.bits));
+    Op {
+        kind: action::SET,
+        slot,
+        base: p.base,
+        off: p.off,
+        flags: p.flags,
+        value: (value & mask) << p.shift,
+        mask: mask << p.shift,
+        ..Op::default()
+    }
+}
+
+/// Why the fast path cannot carry the flow out for any frame: found by going through its
+/// operations as the fast path would. The action set counts if it runs at this flow.
+fn slow_reason(instructions: &Instructions, apply: &[Op], write: &[Op]) -> Option<SlowReason> {
+    let edited = |field: Field| {
+        instructions.apply.iter().chain(&instructions.write).any(|a| match a {
+            Action::SetField { field: f, .. } => *f == field,
+            Action::Move { dst, .. } => *dst == field,
+            _ => false,
+        })
+    };
+    if edited(Field::SctpSrc) || edited(Field::SctpDst) {
+        return Some(SlowReason::Sctp);
+    }
+    let mut set: Vec<_> = if instructions.goto.is_none() { write.to_vec() } else { Vec::new() };
+    set.sort_by_key(|op| op.slot);
+    let (mut output, mut changed, mut early, mut late) = (false, false, false, false);
+    for op in apply.iter().chain(&set) {
+        if op.is_edit() {
+            if output || late {
+                return Some(SlowReason::EditAfterOutput);
+            }
+            changed = true;
+        } else if op.kind == action::CONTROLLER {
+            let taken = if changed { &mut late } else { &mut early };
+            if std::mem::replace(taken, true) {
+                return Some(SlowReason::SeveralPacketIns);
+            }
+        } else if std::mem::replace(&mut output, true) {
+            return Some(SlowReason::SeveralOutputs);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+//! Where the fields that actions write are in a frame: as bits of eight bytes at an offset
+//! into a header, with what must be there and which checksums cover them (RFC 791, 793, 768,
+//! 792, 826, 8200, 4443, IEEE 802.1Q).
+
+use wamig_common::action::{
+    BASE_L2, BASE_L3, BASE_L4, NEED_ARP, NEED_IPV4, NEED_IPV6, NEED_L4, NEED_TAG, SUM_IPV4, SUM_L4, SUM_PSEUDO, slot,
+};
+use wamig_openflow::flow_match::{ETH_TYPE_IPV4, ETH_TYPE_IPV6};
+use wamig_openflow::{Field, Match};
+
+/// All `NEED_*` flags.
+pub const NEEDS: u16 = NEED_IPV4 | NEED_IPV6 | NEED_ARP | NEED_L4 | NEED_TAG;
+/// Slot of "set TTL" in the action set.
+pub const TTL_SLOT: u8 = slot::LAST_SET;
+
+/// The IP version that a match fixes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum L3 {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl L3 {
+    /// What the match says.
+    pub fn of(matching: &Match) -> Option<Self> {
+        match matching.get(Field::EthType)?.value as u16 {
+            ETH_TYPE_IPV4 => Some(Self::V4),
+            ETH_TYPE_IPV6 => Some(Self::V6),
+            _ => None,
+        }
+    }
+}
+
+/// Bits of a field within eight bytes of a header.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// Header.
+    pub base: u8,
+    /// First of the eight bytes; even where a checksum covers them.
+    pub off: u8,
+    /// Lowest bit there; the first byte is most significant.
+    pub shift: u32,
+    /// Width.
+    pub bits: u32,
+    /// Lowest bit of the field that lands here.
+    pub from: u32,
+    /// `NEED_*` and `SUM_*`.
+    pub flags: u16,
+}
+
+const fn at(base: u8, off: u8, shift: u32, bits: u32, flags: u16) -> Place {
+    Place { base, off, shift, bits, from: 0, flags }
+}
+
+/// Where a field is; an IPv6 address has two places. `None`: the field is not in the frame
+/// (pipeline fields and types), or its place depends on the IP version and that is unknown.
+pub fn places(field: Field, l3: Option<L3>) -> Option<Vec<Place>> {
+    const ADDR4: u16 = NEED_IPV4 | SUM_IPV4 | SUM_PSEUDO;
+    const ADDR6: u16 = NEED_IPV6 | SUM_PSEUDO;
+    const L4: u16 = NEED_L4 | SUM_L4;
+    let one = match field {
+        Field::InPort | Field::Metadata | Field::EthType | Field::IpProto => return None,
+        Field::EthDst => at(BASE_L2, 0, 16, 48, 0),
+        Field::EthSrc => at(BASE_L2, 6, 16, 48, 0),
+        // Behind the tag's type; the present bit has no place in the frame.
+        Field::VlanVid => at(BASE_L2, 12, 32, 12, NEED_TAG),
+        Field::VlanPcp => at(BASE_L2, 12, 45, 3, NEED_TAG),
+        Field::IpDscp | Field::IpEcn => tos(field, l3?),
+        Field::Ipv4Src => at(BASE_L3, 12, 32, 32, ADDR4),
+        Field::Ipv4Dst => at(BASE_L3, 16, 32, 32, ADDR4),
+        Field::TcpSrc | Field::UdpSrc => at(BASE_L4, 0, 48, 16, L4),
+        Field::TcpDst | Field::UdpDst => at(BASE_L4, 2, 48, 16, L4),
+        // CRC32c covers the whole packet: the slow path computes it anew.
+        Field::SctpSrc => at(BASE_L4, 0, 48, 16, NEED_L4),
+        Field::SctpDst => at(BASE_L4, 2, 48, 16, NEED_L4),
+        Field::Icmpv4Type | Field::Icmpv6Type => at(BASE_L4, 0, 56, 8, L4),
+        Field::Icmpv4Code | Field::Icmpv6Code => at(BASE_L4, 0, 48, 8, L4),
+        Field::ArpOp => at(BASE_L3, 6, 48, 16, NEED_ARP),
+        Field::ArpSha => at(BASE_L3, 8, 16, 48, NEED_ARP),
+        Field::ArpSpa => at(BASE_L3, 14, 32, 32, NEED_ARP),
+        Field::ArpTha => at(BASE_L3, 18, 16, 48, NEED_ARP),
+        Field::ArpTpa => at(BASE_L3, 24, 32, 32, NEED_ARP),
+        Field::Ipv6Flabel => at(BASE_L3, 0, 32, 20, NEED_IPV6),
+        Field::Ipv6Src => return Some(halves(8, ADDR6)),
+        Field::Ipv6Dst => return Some(halves(24, ADDR6)),
+    };
+    Some(vec![one])
+}
+
+fn halves(off: u8, flags: u16) -> Vec<Place> {
+    vec![Place { from: 64, ..at(BASE_L3, off, 0, 64, flags) }, at(BASE_L3, off + 8, 0, 64, flags)]
+}
+
+fn tos(field: Field, l3: L3) -> Place {
+    // IPv4: the second byte. IPv6: the eight bits behind the version.
+    let (byte, flags) = match l3 {
+        L3::V4 => (48, NEED_IPV4 | SUM_IPV4),
+        L3::V6 => (52, NEED_IPV6),
+    };
+    if field == Field::IpDscp { at(BASE_L3, 0, byte + 2, 6, flags) } else { at(BASE_L3, 0, byte, 2, flags) }
+}
+
+/// Where the TTL or hop limit is.
+pub fn ttl(l3: L3) -> Place {
+    match l3 {
+        L3::V4 => at(BASE_L3, 8, 56, 8, NEED_IPV4 | SUM_IPV4),
+        L3::V6 => at(BASE_L3, 0, 0, 8, NEED_IPV6),
+    }
+}
+
+/// A field's slot in the action set; IPv6 addresses have the next one as well.
+pub fn slot(field: Field) -> u8 {
+    let before = Field::ALL.iter().take_while(|f| **f != field).filter(|f| f.settable());
+    slot::FIRST_SET + before.map(|f| if f.bits() > 64 { 2 } else { 1 }).sum::<u8>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_settable_field_has_a_slot_of_its_own() {
+        let mut taken = vec![TTL_SLOT];
+        for f in Field::ALL.iter().filter(|f| f.settable()) {
+            for i in 0..places(*f, Some(L3::V4)).unwrap().len() as u8 {
+                let s = slot(*f) + i;
+                assert!((slot::FIRST_SET..=slot::LAST_SET).contains(&s), "{f:?}");
+                assert!(!taken.contains(&s), "{f:?}");
+                taken.push(s);
+            }
+        }
+    }
+
+    #[test]
+    fn places_are_as_wide_as_their_fields_and_checksummed_ones_are_even() {
+        for f in Field::ALL.iter().filter(|f| f.settable() && **f != Field::VlanVid) {
+            for l3 in [L3::V4, L3::V6] {
+                let places = places(*f, Some(l3)).unwrap();
+                assert_eq!(places.iter().map(|p| p.bits).sum::<u32>(), u32::from(f.bits()), "{f:?}");
+                for p in places.iter().chain([&ttl(l3)]) {
+                    assert!(p.shift + p.bits <= 64, "{f:?}");
+                    assert!(p.flags & (SUM_IPV4 | SUM_PSEUDO | SUM_L4) == 0 || p.off % 2 == 0, "{f:?}");
+                }
+            }
+        }
+    }
+}

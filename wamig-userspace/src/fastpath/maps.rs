@@ -1,0 +1,70 @@
+//! The maps of a fast path as its writer sees them.
+
+use std::io;
+
+use wamig_common::action::ActionList;
+use wamig_common::entry::{FlowCount, FlowMapKey, FlowRecord, FlowValue, PortCount, Table, TableCount};
+use wamig_common::key::FlowMask;
+use wamig_common::limits::FILTER_WORDS;
+
+use super::FastPort;
+
+/// How many entries the maps have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Capacity {
+    /// Flow ids, 1..flows.
+    pub flows: u32,
+    /// Action lists, 1..lists.
+    pub lists: u32,
+    /// Subtables, 1..subtables.
+    pub subtables: u32,
+    /// Port sets, from 0.
+    pub port_sets: u32,
+}
+
+/// Stores and loads, one map each. Writes are made by one writer; readers run concurrently.
+pub trait Maps: Send {
+    /// Sizes.
+    fn capacity(&self) -> Capacity;
+    /// Makes `version` the present one: all that was staged for it becomes visible by this
+    /// one store.
+    fn publish(&mut self, version: u64);
+    /// A table's search order, for versions of this parity (0 or 1).
+    fn set_table(&mut self, table: u8, parity: u8, order: &Table) -> io::Result<()>;
+    /// A subtable's mask.
+    fn set_mask(&mut self, subtable: u32, mask: &FlowMask) -> io::Result<()>;
+    /// A subtable's filter.
+    fn set_filter(&mut self, subtable: u32, filter: &[u64; FILTER_WORDS]) -> io::Result<()>;
+    /// A flow map entry.
+    fn set_flow(&mut self, key: &FlowMapKey, value: &FlowValue) -> io::Result<()>;
+    /// Deletes a flow map entry; it is no error if there is none.
+    fn remove_flow(&mut self, key: &FlowMapKey) -> io::Result<()>;
+    /// A flow's instructions.
+    fn set_record(&mut self, flow: u32, record: &FlowRecord) -> io::Result<()>;
+    /// An action list.
+    fn set_list(&mut self, list: u32, actions: &ActionList) -> io::Result<()>;
+    /// The members of a port set: OpenFlow numbers.
+    fn set_port_set(&mut self, set: u32, members: &[u32]) -> io::Result<()>;
+    /// A flow's counters, summed over CPUs; `last` is the latest.
+    fn flow_count(&mut self, flow: u32) -> FlowCount;
+    /// Zeroes a flow's counters.
+    fn clear_flow_count(&mut self, flow: u32) -> io::Result<()>;
+    /// A table's counters.
+    fn table_count(&mut self, table: u8) -> TableCount;
+    /// A port's counters, by index.
+    fn port_count(&mut self, port: u32) -> PortCount;
+    /// Every counter of [`wamig_common::stats`].
+    fn stats(&mut self) -> Vec<u64>;
+    /// Milliseconds since `last` (as in [`FlowCount`]).
+    fn age_ms(&mut self, last: u64) -> u64;
+    /// Sends a frame out of a port, by index.
+    fn send(&mut self, port: u32, frame: &[u8]) -> io::Result<()>;
+    /// The ports that exist now.
+    fn set_ports(&mut self, ports: &[FastPort]) -> io::Result<()>;
+    /// Begins to forward.
+    fn activate(&mut self) -> io::Result<()>;
+    /// Starts waiting for every reader that is now running.
+    fn begin_grace(&mut self);
+    /// Whether all of them have finished; with `wait`, returns when they have.
+    fn grace_is_over(&mut self, wait: bool) -> bool;
+}

@@ -1,0 +1,520 @@
+//! The one writer of a fast path's maps: batches of flows become visible by one store.
+//!
+//! A batch moves the version from T-1 to T:
+//! 1. what nobody reads yet is written: lists, records, masks, filter bits;
+//! 2. every changed key is staged as "T-1's flow before T, T's flow from T on";
+//! 3. changed search orders go to the parity of T;
+//! 4. one store of T makes all of it visible; readers use the version that they read first;
+//! 5. after a grace period, when no reader of an older version is left, entries are deleted,
+//!    filter bits cleared and numbers recycled.
+//!
+//! Steps 2 and 3 overwrite what readers of T-2 may be using. So a batch first waits for the
+//! grace of those before it if it touches a key that they changed, or if it or the one before
+//! changes a search order (the parity of T is that of T-2). Other batches do not wait.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::io;
+
+use wamig_common::action::{ActionList, OUTPUT_SET, Op};
+use wamig_common::entry::{
+    CLEAR, FlowCount, FlowMapKey, FlowRecord, FlowValue, MAX_FLOW_ID, MISS, NO_GOTO, NONE, SLOW, Slot, SubtableRef,
+    Table,
+};
+use wamig_common::key::{FlowKey, FlowMask};
+use wamig_common::limits::{FILTER_WORDS, MAX_SUBTABLES};
+use wamig_openflow::{ErrorKind, OfpError, PortNo};
+
+use super::intern::Interned;
+use super::maps::Maps;
+use super::owners::Owners;
+use super::room::{Room, check_room};
+use super::subtable::Subtable;
+use super::{Batch, Change, CompiledFlow, FlowId};
+
+/// Number of the set of all ports.
+pub const SET_ALL: u32 = 0;
+/// Number of the set that FLOOD uses.
+pub const SET_FLOOD: u32 = 1;
+
+struct Entry {
+    table: u8,
+    priority: u16,
+    key: FlowKey,
+    subtable: u32,
+    /// The record in force, and those whose readers may still be counting.
+    record: u32,
+    retiring: Vec<u32>,
+    /// Counted under records that are gone.
+    carried: FlowCount,
+    lists: Vec<u32>,
+    sets: Vec<u32>,
+}
+
+/// What batches left behind for the end of their grace period.
+#[derive(Default)]
+struct Left {
+    /// Keys whose value was changed.
+    keys: HashSet<FlowMapKey>,
+    records: Vec<(u32, FlowId)>,
+    lists: Vec<u32>,
+    sets: Vec<u32>,
+    subtables: Vec<u32>,
+}
+
+impl Left {
+    fn append(&mut self, mut other: Self) {
+        self.keys.extend(other.keys);
+        self.records.append(&mut other.records);
+        self.lists.append(&mut other.lists);
+        self.sets.append(&mut other.sets);
+        self.subtables.append(&mut other.subtables);
+    }
+}
+
+/// What one batch changes.
+#[derive(Default)]
+struct Staged {
+    touched: Vec<(u32, FlowKey)>,
+    orders: BTreeSet<u8>,
+    left: Left,
+}
+
+/// The writer.
+pub struct Writer<M> {
+    maps: M,
+    version: u64,
+    subtables: HashMap<u32, Subtable>,
+    by_mask: HashMap<(u8, FlowMask), u32>,
+    free_subtables: Vec<u32>,
+    flows: HashMap<FlowId, Entry>,
+    owners: Owners,
+    /// First in, first out: a number rests as long as possible before a punt that still
+    /// carries it could be taken for another flow's.
+    free_records: VecDeque<u32>,
+    lists: Interned<ActionList>,
+    sets: Interned<Vec<u32>>,
+    /// Every key in the flow map with the slot of the present version; absent = to be deleted.
+    installed: HashMap<FlowMapKey, Slot>,
+    /// Tables whose order for the other parity is older.
+    stale_orders: BTreeSet<u8>,
+    /// Left by batches whose grace has not begun.
+    left: Option<Left>,
+    /// Left by batches whose grace is running.
+    in_grace: Option<Left>,
+    broken: Option<String>,
+}
+
+fn refused(e: &io::Error) -> OfpError {
+    OfpError::new(ErrorKind::FlowModUnknown, format!("the kernel refused a map update: {e}"))
+}
+
+fn map_key(subtable: u32, key: &FlowKey) -> FlowMapKey {
+    FlowMapKey { words: key.words, subtable: u64::from(subtable) }
+}
+
+fn add(sum: &mut FlowCount, more: &FlowCount) {
+    sum.packets += more.packets;
+    sum.bytes += more.bytes;
+    sum.last = sum.last.max(more.last);
+}
+
+impl<M: Maps> Writer<M> {
+    /// A writer of maps that hold nothing.
+    pub fn new(mut maps: M) -> Self {
+        let capacity = maps.capacity();
+        maps.publish(1);
+        Self {
+            maps,
+            version: 1,
+            subtables: HashMap::new(),
+            by_mask: HashMap::new(),
+            free_subtables: (1..capacity.subtables).rev().collect(),
+            flows: HashMap::new(),
+            owners: Owners::new(capacity.flows),
+            free_records: (1..capacity.flows.min(MAX_FLOW_ID)).collect(),
+            lists: Interned::new(1, capacity.lists),
+            sets: Interned::new(SET_FLOOD + 1, capacity.port_sets),
+            installed: HashMap::new(),
+            stale_orders: BTreeSet::new(),
+            left: None,
+            in_grace: None,
+            broken: None,
+        }
+    }
+
+    /// The maps.
+    pub fn maps(&self) -> &M {
+        &self.maps
+    }
+
+    /// The maps, for counters and ports.
+    pub fn maps_mut(&mut self) -> &mut M {
+        &mut self.maps
+    }
+
+    /// Which flow a record number stands for; shared with the reader of punts.
+    pub fn owners(&self) -> &Owners {
+        &self.owners
+    }
+
+    /// Words that some mask in force reads, a bit each.
+    pub fn used_words(&self) -> u32 {
+        self.subtables.values().fold(0, |used, s| used | s.mask.used_words())
+    }
+
+    /// A flow's counters since it was added; zeros if it is unknown.
+    pub fn count(&mut self, id: FlowId) -> FlowCount {
+        let Some(entry) = self.flows.get(&id) else { return FlowCount::default() };
+        let mut sum = entry.carried;
+        for record in entry.retiring.iter().chain([&entry.record]) {
+            add(&mut sum, &self.maps.flow_count(*record));
+        }
+        sum
+    }
+
+    /// Zeroes a flow's counters.
+    pub fn reset_count(&mut self, id: FlowId) {
+        if let Some(entry) = self.flows.get_mut(&id) {
+            entry.carried = FlowCount::default();
+            for record in entry.retiring.iter().chain([&entry.record]) {
+                // A refusal leaves the old count, which is no worse than not having asked.
+                let _ = self.maps.clear_flow_count(*record);
+            }
+        }
+    }
+
+    /// Applies a batch as one change; when it returns, the next frame follows it.
+    ///
+    /// # Errors
+    /// `OFPFMFC_TABLE_FULL` or `OFPBAC_TOO_MANY` before anything is changed. Should the kernel
+    /// refuse an update on the way (out of memory), no reader sees anything of the batch, and
+    /// the writer refuses further ones, because it no longer knows what the maps hold.
+    pub fn commit(&mut self, batch: &Batch) -> Result<(), OfpError> {
+        if let Some(why) = &self.broken {
+            let detail = format!("the fast path must be rebuilt by a restart of wamig: {why}");
+            return Err(OfpError::new(ErrorKind::FlowModUnknown, detail));
+        }
+        if batch.changes.is_empty() {
+            return Ok(());
+        }
+        self.collect(false);
+        if check_room(batch, &self.room()).is_err() {
+            // room may be waiting for the end of a grace
+            self.collect(true);
+            check_room(batch, &self.room())?;
+        }
+        let done = self.apply(batch);
+        if let Err(e) = &done {
+            self.broken = Some(e.to_string());
+        }
+        done.map_err(|e| refused(&e))
+    }
+
+    fn room(&self) -> Room<'_> {
+        Room {
+            records: self.free_records.len(),
+            keys: (self.maps.capacity().flows as usize).saturating_sub(self.installed.len()),
+            subtables: self.free_subtables.len(),
+            masks: &self.by_mask,
+            lists: &self.lists,
+            sets: &self.sets,
+        }
+    }
+
+    fn apply(&mut self, batch: &Batch) -> io::Result<()> {
+        // What nobody reads yet.
+        let mut staged = Staged::default();
+        for change in &batch.changes {
+            match change {
+                Change::Insert(flow) => self.insert(flow, &mut staged)?,
+                Change::Replace(flow) => self.replace(flow, &mut staged)?,
+                Change::Remove(id) => self.remove(*id, &mut staged),
+            }
+        }
+        // What readers of older versions may be reading.
+        let ungraced = self.left.is_some() || self.in_grace.is_some();
+        if !self.stale_orders.is_empty()
+            || (ungraced && !staged.orders.is_empty())
+            || staged.touched.iter().any(|(s, k)| self.is_ungraced(&map_key(*s, k)))
+        {
+            self.collect(true);
+        }
+        let version = self.version + 1;
+        self.stage(version, &mut staged)?;
+        let stale = std::mem::replace(&mut self.stale_orders, staged.orders);
+        let changed: BTreeSet<u8> = stale.union(&self.stale_orders).copied().collect();
+        for table in changed {
+            let order = self.order(table);
+            self.maps.set_table(table, (version & 1) as u8, &order)?;
+        }
+        self.maps.publish(version);
+        self.version = version;
+        self.left.get_or_insert_default().append(staged.left);
+        self.begin_grace();
+        Ok(())
+    }
+
+    fn insert(&mut self, flow: &CompiledFlow, staged: &mut Staged) -> io::Result<()> {
+        let subtable = self.subtable_of(flow)?;
+        let mut entry = Entry {
+            table: flow.table,
+            priority: flow.priority,
+            key: flow.key,
+            subtable,
+            record: self.free_records.pop_front().ok_or(io::ErrorKind::StorageFull)?,
+            retiring: Vec::new(),
+            carried: FlowCount::default(),
+            lists: Vec::new(),
+            sets: Vec::new(),
+        };
+        self.write_record(flow, &mut entry)?;
+        self.flows.insert(flow.id, entry);
+        if let Some(s) = self.subtables.get_mut(&subtable) {
+            s.insert(flow.key, flow.priority, flow.id);
+            if s.listed.is_none_or(|listed| listed < flow.priority) {
+                staged.orders.insert(flow.table);
+            }
+        }
+        staged.touched.push((subtable, flow.key));
+        Ok(())
+    }
+
+    /// The subtable of a flow's mask, made if there is none.
+    fn subtable_of(&mut self, flow: &CompiledFlow) -> io::Result<u32> {
+        if let Some(id) = self.by_mask.get(&(flow.table, flow.mask)) {
+            return Ok(*id);
+        }
+        let id = self.free_subtables.pop().ok_or(io::ErrorKind::StorageFull)?;
+        self.maps.set_mask(id, &flow.mask)?;
+        self.maps.set_filter(id, &[0; FILTER_WORDS])?;
+        self.by_mask.insert((flow.table, flow.mask), id);
+        self.subtables.insert(id, Subtable::new(id, flow.table, flow.mask));
+        Ok(id)
+    }
+
+    fn replace(&mut self, flow: &CompiledFlow, staged: &mut Staged) -> io::Result<()> {
+        let Some(mut entry) = self.flows.remove(&flow.id) else {
+            return Err(io::Error::other("a flow to be changed is not in the fast path"));
+        };
+        staged.left.lists.append(&mut entry.lists);
+        staged.left.sets.append(&mut entry.sets);
+        staged.left.records.push((entry.record, flow.id));
+        entry.retiring.push(entry.record);
+        entry.record = self.free_records.pop_front().ok_or(io::ErrorKind::StorageFull)?;
+        self.write_record(flow, &mut entry)?;
+        staged.touched.push((entry.subtable, entry.key));
+        self.flows.insert(flow.id, entry);
+        Ok(())
+    }
+
+    fn remove(&mut self, id: FlowId, staged: &mut Staged) {
+        let Some(entry) = self.flows.remove(&id) else { return };
+        staged.left.records.push((entry.record, id));
+        staged.left.lists.extend(&entry.lists);
+        staged.left.sets.extend(&entry.sets);
+        if let Some(s) = self.subtables.get_mut(&entry.subtable) {
+            s.remove(&entry.key, entry.priority, id);
+            if s.is_empty() {
+                staged.orders.insert(entry.table);
+                staged.left.subtables.push(s.id);
+            }
+        }
+        staged.touched.push((entry.subtable, entry.key));
+    }
+
+    fn write_record(&mut self, flow: &CompiledFlow, entry: &mut Entry) -> io::Result<()> {
+        let apply = self.write_list(&flow.apply, &flow.sets, entry)?;
+        let write = self.write_list(&flow.write, &flow.sets, entry)?;
+        let mut flags = 0;
+        if flow.clear {
+            flags |= CLEAR;
+        }
+        if flow.priority == 0 && flow.mask == FlowMask::default() {
+            flags |= MISS;
+        }
+        if flow.slow.is_some() {
+            flags |= SLOW;
+        }
+        let record = FlowRecord {
+            apply,
+            write,
+            metadata: flow.metadata.0 & flow.metadata.1,
+            metadata_mask: flow.metadata.1,
+            meter: NONE,
+            goto: flow.goto.unwrap_or(NO_GOTO),
+            flags,
+            table: flow.table,
+            slow: flow.slow.map_or(0, |s| s.index() as u8),
+        };
+        self.maps.clear_flow_count(entry.record)?;
+        self.maps.set_record(entry.record, &record)?;
+        self.owners.set(entry.record, Some(flow.id));
+        Ok(())
+    }
+
+    fn write_list(&mut self, ops: &[Op], sets: &[Vec<u32>], entry: &mut Entry) -> io::Result<u32> {
+        if ops.is_empty() {
+            return Ok(NONE);
+        }
+        let mut ops = ops.to_vec();
+        for op in ops.iter_mut().filter(|op| op.kind == OUTPUT_SET) {
+            let members = sets.get(op.value as usize).ok_or(io::ErrorKind::InvalidInput)?;
+            op.value = u64::from(match members.as_slice() {
+                [port] if *port == PortNo::ALL.0 => SET_ALL,
+                [port] if *port == PortNo::FLOOD.0 => SET_FLOOD,
+                _ => self.port_set(members, entry)?,
+            });
+        }
+        let list = ActionList::from_ops(&ops).ok_or(io::ErrorKind::InvalidInput)?;
+        let (id, new) = self.lists.take(&list).ok_or(io::ErrorKind::StorageFull)?;
+        entry.lists.push(id);
+        if new {
+            self.maps.set_list(id, &list)?;
+        }
+        Ok(id)
+    }
+
+    fn port_set(&mut self, members: &[u32], entry: &mut Entry) -> io::Result<u32> {
+        let (id, new) = self.sets.take(&members.to_vec()).ok_or(io::ErrorKind::StorageFull)?;
+        entry.sets.push(id);
+        if new {
+            self.maps.set_port_set(id, members)?;
+        }
+        Ok(id)
+    }
+
+    /// Stages every touched key: the flow that it had, and the one that it gets.
+    fn stage(&mut self, version: u64, staged: &mut Staged) -> io::Result<()> {
+        let mut values = Vec::with_capacity(staged.touched.len());
+        let mut filters = BTreeSet::new();
+        for (subtable, key) in &staged.touched {
+            let map_key = map_key(*subtable, key);
+            let Some(s) = self.subtables.get_mut(subtable) else { continue };
+            if !staged.left.keys.insert(map_key) {
+                continue;
+            }
+            let best = s.best(key).and_then(|(priority, id)| self.flows.get(&id).map(|e| (priority, e.record)));
+            let next = best.map_or(Slot::default(), |(priority, record)| Slot::new(record, priority, s.tag(key)));
+            let current = self.installed.get(&map_key).copied();
+            if current.is_none() {
+                if next.is_absent() {
+                    continue;
+                }
+                s.admit(key);
+                filters.insert(*subtable);
+            }
+            values.push((map_key, FlowValue { current: current.unwrap_or_default(), next, ver_next: version }));
+        }
+        for subtable in filters {
+            if let Some(s) = self.subtables.get(&subtable) {
+                self.maps.set_filter(subtable, s.filter())?;
+            }
+        }
+        for (key, value) in values {
+            self.maps.set_flow(&key, &value)?;
+            self.installed.insert(key, value.next);
+        }
+        Ok(())
+    }
+
+    /// A table's subtables, best possible priority first.
+    fn order(&mut self, table: u8) -> Table {
+        let mut refs: Vec<SubtableRef> = Vec::new();
+        for s in self.subtables.values_mut().filter(|s| s.table == table) {
+            s.listed = (!s.is_empty()).then(|| s.max_priority());
+            if let Some(max) = s.listed {
+                refs.push(SubtableRef { subtable: s.id, max_priority: u32::from(max) });
+            }
+        }
+        refs.sort_by_key(|r| (std::cmp::Reverse(r.max_priority), r.subtable));
+        let mut order = Table::default();
+        for (place, r) in order.subtables.iter_mut().zip(&refs) {
+            *place = *r;
+        }
+        order.n = refs.len().min(MAX_SUBTABLES) as u32;
+        order
+    }
+
+    fn begin_grace(&mut self) {
+        if self.in_grace.is_none()
+            && let Some(left) = self.left.take()
+        {
+            self.maps.begin_grace();
+            self.in_grace = Some(left);
+        }
+    }
+
+    /// Cleans up behind batches whose grace is over; with `wait`, behind all.
+    pub fn collect(&mut self, wait: bool) {
+        while self.in_grace.is_some() {
+            if !self.maps.grace_is_over(wait) {
+                return;
+            }
+            if let Some(left) = self.in_grace.take() {
+                self.clean_up(left);
+            }
+            self.begin_grace();
+        }
+    }
+
+    /// Nobody reads any more what these batches replaced. A refusal by the kernel here costs
+    /// room, not correctness, so it is only logged.
+    fn clean_up(&mut self, left: Left) {
+        let mut filters = BTreeSet::new();
+        for key in left.keys {
+            if !self.installed.get(&key).is_some_and(|slot| slot.is_absent()) || self.is_ungraced(&key) {
+                continue;
+            }
+            if let Err(e) = self.maps.remove_flow(&key) {
+                tracing::warn!("a flow map entry could not be deleted: {e}");
+                continue;
+            }
+            self.installed.remove(&key);
+            let subtable = key.subtable as u32;
+            if let Some(s) = self.subtables.get_mut(&subtable) {
+                s.forget(&FlowKey { words: key.words });
+                filters.insert(subtable);
+            }
+        }
+        for (record, owner) in left.records {
+            let count = self.maps.flow_count(record);
+            if let Some(entry) = self.flows.get_mut(&owner) {
+                entry.retiring.retain(|r| *r != record);
+                add(&mut entry.carried, &count);
+            }
+            self.owners.set(record, None);
+            self.free_records.push_back(record);
+        }
+        for list in left.lists {
+            if self.lists.release(list) {
+                self.lists.recycle(list);
+            }
+        }
+        for set in left.sets {
+            if self.sets.release(set) {
+                self.sets.recycle(set);
+            }
+        }
+        for id in left.subtables {
+            let unused = |s: &Subtable| s.is_empty() && s.listed.is_none() && !self.stale_orders.contains(&s.table);
+            if self.subtables.get(&id).is_some_and(unused)
+                && let Some(s) = self.subtables.remove(&id)
+            {
+                self.by_mask.remove(&(s.table, s.mask));
+                self.free_subtables.push(id);
+                filters.remove(&id);
+            }
+        }
+        for id in filters {
+            if let Some(s) = self.subtables.get(&id)
+                && let Err(e) = self.maps.set_filter(id, s.filter())
+            {
+                tracing::warn!("a filter could not be narrowed: {e}");
+            }
+        }
+    }
+
+    fn is_ungraced(&self, key: &FlowMapKey) -> bool {
+        [&self.left, &self.in_grace].into_iter().flatten().any(|l| l.keys.contains(key))
+    }
+}

@@ -1,0 +1,240 @@
+//! Programs on ports: attached in native mode where the driver can, links pinned so that they
+//! outlive the daemon, links of an earlier daemon taken over without a frame lost.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aya::Ebpf;
+use aya::programs::Xdp;
+use wamig_openflow::PortNo;
+
+use super::syscall;
+use crate::fastpath::FastPort;
+
+/// `XDP_FLAGS_SKB_MODE`
+const SKB_MODE: u32 = 1 << 1;
+/// `XDP_FLAGS_DRV_MODE`
+const DRIVER_MODE: u32 = 1 << 2;
+
+/// How the program is wanted on the ports.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum XdpMode {
+    /// Native where the driver can, else generic with a warning.
+    #[default]
+    Auto,
+    /// Native or not at all.
+    Native,
+    /// Generic (after the kernel has made a socket buffer; about 2.4 times the cost).
+    Generic,
+}
+
+/// A port as it is attached.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AttachedPort {
+    /// OpenFlow number.
+    pub port: PortNo,
+    /// Interface.
+    pub name: String,
+    /// `native`, `generic`, or `detached` before forwarding begins.
+    pub mode: &'static str,
+    /// What the operator should know, with the remedy.
+    pub warning: Option<String>,
+}
+
+/// The ports' state, shared with whoever shows it.
+pub type SharedPorts = Arc<Mutex<Vec<AttachedPort>>>;
+
+/// Makes the program of one port: the object with the port's constants, over the shared maps.
+pub type Loader = Box<dyn FnMut(&FastPort) -> io::Result<Ebpf> + Send>;
+
+/// The programs and links of all ports.
+pub struct Attachments {
+    pin_path: PathBuf,
+    maps_dir: PathBuf,
+    mode: XdpMode,
+    load: Loader,
+    first: Option<Ebpf>,
+    ports: Vec<(FastPort, Ebpf, Option<OwnedFd>)>,
+    shown: SharedPorts,
+    active: bool,
+}
+
+impl Attachments {
+    /// Nothing loaded yet.
+    pub fn new(pin_path: PathBuf, maps_dir: PathBuf, mode: XdpMode, load: Loader) -> Self {
+        Self {
+            pin_path,
+            maps_dir,
+            mode,
+            load,
+            first: None,
+            ports: Vec::new(),
+            shown: SharedPorts::default(),
+            active: false,
+        }
+    }
+
+    /// Keeps the object that made the maps.
+    pub fn keep(&mut self, object: Ebpf) {
+        self.first = Some(object);
+    }
+
+    /// The object that made the maps.
+    pub fn object(&self) -> Option<&Ebpf> {
+        self.first.as_ref()
+    }
+
+    /// The ports' state, as it will be.
+    pub fn shown(&self) -> SharedPorts {
+        Arc::clone(&self.shown)
+    }
+
+    /// Loads programs for new ports, forgets those that are gone; a new port is attached at
+    /// once when forwarding has begun.
+    pub fn set_ports(&mut self, ports: &[FastPort]) -> io::Result<()> {
+        let same = |a: &FastPort, b: &FastPort| a.port == b.port && a.ifindex == b.ifindex;
+        self.ports.retain(|(p, _, _)| ports.iter().any(|q| same(p, q)));
+        for port in ports {
+            if !self.ports.iter().any(|(p, _, _)| same(p, port)) {
+                let object = (self.load)(port)?;
+                self.ports.push((port.clone(), object, None));
+            }
+        }
+        self.show();
+        if self.active { self.activate() } else { Ok(()) }
+    }
+
+    /// Attaches every port that is not, taking over the link of an earlier daemon.
+    pub fn activate(&mut self) -> io::Result<()> {
+        self.active = true;
+        let links = self.pin_path.join("links");
+        fs::create_dir_all(&links)?;
+        for i in 0..self.ports.len() {
+            let (port, object, link) = &mut self.ports[i];
+            if link.is_some() {
+                continue;
+            }
+            let (fd, mode) = attach(port, object, self.mode, &links)?;
+            *link = Some(fd);
+            let (number, warning) = (port.port, warning(port, mode, self.mode));
+            self.show();
+            let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(p) = shown.iter_mut().find(|p| p.port == number) {
+                (p.mode, p.warning) = (mode, warning);
+            }
+        }
+        remove_older(&self.pin_path, &self.maps_dir);
+        Ok(())
+    }
+
+    fn show(&self) {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::take(&mut *shown);
+        *shown = self
+            .ports
+            .iter()
+            .map(|(p, _, _)| {
+                let known = before.iter().find(|b| b.port == p.port && b.name == p.name).cloned();
+                let (port, name) = (p.port, p.name.clone());
+                known.unwrap_or(AttachedPort { port, name, mode: "detached", warning: None })
+            })
+            .collect();
+    }
+}
+
+/// Name of a link's pin. bpffs takes no dots, which names of VLAN interfaces have.
+fn pin_name(interface: &str, mode: &str) -> String {
+    format!("{}-{mode}", interface.replace('%', "%25").replace('.', "%2e"))
+}
+
+/// The interface of a link's pin.
+pub fn interface_of_pin(name: &str) -> String {
+    let interface = name.rsplit_once('-').map_or(name, |(interface, _)| interface);
+    interface.replace("%2e", ".").replace("%25", "%")
+}
+
+fn at_port(port: &FastPort, what: impl std::fmt::Display) -> io::Error {
+    io::Error::other(format!("port {} ({}): {what}", port.port, port.name))
+}
+
+fn attach(port: &FastPort, object: &Ebpf, mode: XdpMode, links: &Path) -> io::Result<(OwnedFd, &'static str)> {
+    let program: &Xdp = object
+        .program("wamig")
+        .ok_or_else(|| at_port(port, "the XDP object has no program wamig"))?
+        .try_into()
+        .map_err(|e| at_port(port, e))?;
+    let program = program.fd().map_err(|e| at_port(port, e))?.as_fd();
+    let modes: &[(u32, &str)] = match mode {
+        XdpMode::Auto => &[(DRIVER_MODE, "native"), (SKB_MODE, "generic")],
+        XdpMode::Native => &[(DRIVER_MODE, "native")],
+        XdpMode::Generic => &[(SKB_MODE, "generic")],
+    };
+    // The kernel does not tell a link's mode, so the pin's name does.
+    for name in ["native", "generic"] {
+        let pin = links.join(pin_name(&port.name, name));
+        let Ok(link) = syscall::open_pin(&pin) else { continue };
+        // The link of an interface that has gone is dead, and so is that of another interface
+        // which had this name.
+        let same = syscall::link_ifindex(link.as_fd()).is_ok_and(|i| i == port.ifindex);
+        if same && modes.iter().any(|(_, m)| *m == name) && syscall::update_link(link.as_fd(), program).is_ok() {
+            return Ok((link, name));
+        }
+        fs::remove_file(&pin).map_err(|e| at_port(port, format!("{}: {e}", pin.display())))?;
+    }
+    let mut refused = Vec::new();
+    for (flags, name) in modes {
+        match syscall::create_xdp_link(program, port.ifindex, *flags) {
+            Ok(link) => {
+                let pin = links.join(pin_name(&port.name, name));
+                syscall::pin(link.as_fd(), &pin).map_err(|e| at_port(port, format!("{}: {e}", pin.display())))?;
+                return Ok((link, name));
+            }
+            Err(e) if matches!(e.raw_os_error(), Some(libc::EBUSY | libc::EEXIST)) => {
+                let remedy = format!("remove it with: ip link set dev {} xdp off", port.name);
+                return Err(at_port(port, format!("another XDP program is attached; {remedy}")));
+            }
+            Err(e) => refused.push(format!("{name}: {e}")),
+        }
+    }
+    let remedy = "native mode needs a driver with XDP and an MTU of at most about 3500; \
+                  generic mode is chosen by xdp_mode = \"generic\" under [switch]";
+    Err(at_port(port, format!("XDP cannot be attached ({}); {remedy}", refused.join("; "))))
+}
+
+fn warning(port: &FastPort, mode: &str, wanted: XdpMode) -> Option<String> {
+    if mode == "generic" && wanted != XdpMode::Generic {
+        return Some(format!(
+            "{} runs XDP in generic mode (its driver refused native mode): frames cost about 2.4 times as much",
+            port.name
+        ));
+    }
+    None
+}
+
+/// Removes the pins of maps that no link uses any more. What cannot be removed is only clutter.
+fn remove_older(pin_path: &Path, keep: &Path) {
+    for entry in fs::read_dir(pin_path).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let name = entry.file_name();
+        if path != keep && name.to_string_lossy().starts_with("maps-") {
+            let _ = fs::remove_dir_all(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_tells_its_interface() {
+        for name in ["eth0", "eth0.5", "a-b", "50%.x"] {
+            let pin = pin_name(name, "native");
+            assert!(!pin.contains('.'), "{pin}");
+            assert_eq!(interface_of_pin(&pin), name);
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! The BPF maps behind the writer.
+
+use std::collections::HashMap as StdHashMap;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use aya::Ebpf;
+use aya::maps::{Array, DevMap, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
+use wamig_common::action::ActionList;
+use wamig_common::entry::{FlowCount, FlowMapKey, FlowRecord, FlowValue, PortCount, Table, TableCount};
+use wamig_common::key::FlowMask;
+use wamig_common::limits::{ACTION_LISTS, FILTER_WORDS, SUBTABLE_IDS};
+use wamig_common::punt::{BucketConfig, CLASS_COUNT};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+use super::attach::Attachments;
+use super::clock::Clock;
+use super::grace::Grace;
+use super::open::PuntRates;
+use super::packet_socket::PacketSocket;
+use super::pod::Plain;
+use super::port_set::{GRACE_SET, PortSets};
+use super::syscall;
+use crate::fastpath::maps::{Capacity, Maps};
+use crate::fastpath::{FastPort, port_index};
+
+type PlainArray<T> = Array<MapData, Plain<T>>;
+type PlainCounters<T> = PerCpuArray<MapData, Plain<T>>;
+
+/// The maps of one data path, shared by the programs of all its ports.
+pub struct XdpMaps {
+    version: Version,
+    tables: PlainArray<Table>,
+    masks: PlainArray<FlowMask>,
+    filters: PlainArray<[u64; FILTER_WORDS]>,
+    flows: HashMap<MapData, Plain<FlowMapKey>, Plain<FlowValue>>,
+    records: PlainArray<FlowRecord>,
+    lists: PlainArray<ActionList>,
+    flow_counts: PlainCounters<FlowCount>,
+    table_counts: PlainCounters<TableCount>,
+    port_counts: PlainCounters<PortCount>,
+    stats: PerCpuArray<MapData, u64>,
+    ports: DevMap<MapData>,
+    ports_fd: OwnedFd,
+    port_sets: PortSets,
+    grace: Grace,
+    clock: Clock,
+    cpus: usize,
+    sockets: StdHashMap<u32, (u32, PacketSocket)>,
+    attachments: Attachments,
+}
+
+fn other(e: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::other(e)
+}
+
+/// The errno of a refused map call is what tells "full" from "no memory".
+fn map_error(e: MapError) -> io::Error {
+    match e {
+        MapError::SyscallError(e) => io::Error::new(e.io_error.kind(), e.to_string()),
+        e => other(e),
+    }
+}
+
+fn take(object: &mut Ebpf, name: &str) -> io::Result<Map> {
+    object.take_map(name).ok_or_else(|| other(format!("the XDP object has no map {name}")))
+}
+
+macro_rules! typed {
+    ($object:expr, $name:literal) => {
+        take($object, $name)?.try_into().map_err(map_error)?
+    };
+}
+
+impl XdpMaps {
+    /// The maps of an object that is loaded.
+    pub fn new(mut object: Ebpf, attachments: Attachments, rates: &PuntRates) -> io::Result<Self> {
+        let outer = take(&mut object, "PORT_SET_MAPS")?;
+        let Map::ArrayOfMaps(outer) = &outer else { return Err(other("PORT_SET_MAPS is no map of maps")) };
+        let clone = || outer.fd().as_fd().try_clone_to_owned();
+        let clock = Clock::new(&mut object)?;
+        let ports = take(&mut object, "PORTS")?;
+        let Map::DevMap(devmap) = &ports else { return Err(other("PORTS is no devmap")) };
+        let ports_fd = devmap.fd().as_fd().try_clone_to_owned()?;
+        let mut maps = Self {
+            version: Version::new(take(&mut object, "VERSION")?)?,
+            tables: typed!(&mut object, "TABLES"),
+            masks: typed!(&mut object, "MASKS"),
+            filters: typed!(&mut object, "FILTERS"),
+            flows: typed!(&mut object, "FLOWS"),
+            records: typed!(&mut object, "RECORDS"),
+            lists: typed!(&mut object, "LISTS"),
+            flow_counts: typed!(&mut object, "FLOW_COUNTS"),
+            table_counts: typed!(&mut object, "TABLE_COUNTS"),
+            port_counts: typed!(&mut object, "PORT_COUNTS"),
+            stats: typed!(&mut object, "STATS"),
+            ports: ports.try_into().map_err(map_error)?,
+            ports_fd,
+            port_sets: PortSets::new(clone()?),
+            grace: Grace::new(clone()?)?,
+            clock,
+            cpus: aya::util::nr_cpus().map_err(|(_, e)| e)?,
+            sockets: StdHashMap::new(),
+            attachments,
+        };
+        let mut buckets: PlainArray<BucketConfig> = typed!(&mut object, "BUCKET_CONFIG");
+        for (class, (rate, burst)) in rates.by_class().into_iter().enumerate().take(CLASS_COUNT as usize) {
+            let config = BucketConfig { per_jiffy: rate * 1000 / maps.clock.hz(), burst: burst * 1000 };
+            buckets.set(class as u32, Plain(config), 0).map_err(map_error)?;
+        }
+        maps.attachments.keep(object);
+        Ok(maps)
+    }
+
+    fn sum<T: IntoBytes + FromBytes + Immutable + Copy + Default + 'static>(
+        map: &PlainCounters<T>,
+        index: u32,
+        add: impl Fn(&mut T, &T),
+    ) -> T {
+        let mut sum = T::default();
+        if let Ok(values) = map.get(&index, 0) {
+            values.iter().for_each(|v| add(&mut sum, &v.0));
+        }
+        sum
+    }
+}
+
+impl Maps for XdpMaps {
+    fn capacity(&self) -> Capacity {
+        Capacity {
+            flows: self.records.len(),
+            lists: ACTION_LISTS,
+            subtables: SUBTABLE_IDS as u32,
+            port_sets: GRACE_SET,
+        }
+    }
+
+    fn publish(&mut self, version: u64) {
+        self.version.store(version);
+    }
+
+    fn set_table(&mut self, table: u8, parity: u8, order: &Table) -> io::Result<()> {
+        self.tables.set(u32::from(table) * 2 + u32::from(parity), Plain(*order), 0).map_err(map_error)
+    }
+
+    fn set_mask(&mut self, subtable: u32, mask: &FlowMask) -> io::Result<()> {
+        self.masks.set(subtable, Plain(*mask), 0).map_err(map_error)
+    }
+
+    fn set_filter(&mut self, subtable: u32, filter: &[u64; FILTER_WORDS]) -> io::Result<()> {
+        self.filters.set(subtable, Plain(*filter), 0).map_err(map_error)
+    }
+
+    fn set_flow(&mut self, key: &FlowMapKey, value: &FlowValue) -> io::Result<()> {
+        self.flows.insert(Plain(*key), Plain(*value), 0).map_err(map_error)
+    }
+
+    fn remove_flow(&mut self, key: &FlowMapKey) -> io::Result<()> {
+        match self.flows.remove(&Plain(*key)) {
+            Err(MapError::KeyNotFound) => Ok(()),
+            result => result.map_err(map_error),
+        }
+    }
+
+    fn set_record(&mut self, flow: u32, record: &FlowRecord) -> io::Result<()> {
+        self.records.set(flow, Plain(*record), 0).map_err(map_error)
+    }
+
+    fn set_list(&mut self, list: u32, actions: &ActionList) -> io::Result<()> {
+        self.lists.set(list, Plain(*actions), 0).map_err(map_error)
+    }
+
+    fn set_port_set(&mut self, set: u32, members: &[u32]) -> io::Result<()> {
+        self.port_sets.set(set, members)
+    }
+
+    fn flow_count(&mut self, flow: u32) -> FlowCount {
+        Self::sum(&self.flow_counts, flow, |sum, one| {
+            sum.packets += one.packets;
+            sum.bytes += one.bytes;
+            sum.last = sum.last.max(one.last);
+        })
+    }
+
+    fn clear_flow_count(&mut self, flow: u32) -> io::Result<()> {
+        let zeros = PerCpuValues::try_from(vec![Plain(FlowCount::default()); self.cpus])?;
+        self.flow_counts.set(flow, zeros, 0).map_err(map_error)
+    }
+
+    fn table_count(&mut self, table: u8) -> TableCount {
+        Self::sum(&self.table_counts, u32::from(table), |sum, one| {
+            sum.matched += one.matched;
+            sum.missed += one.missed;
+        })
+    }
+
+    fn port_count(&mut self, port: u32) -> PortCount {
+        Self::sum(&self.port_counts, port, |sum, one| {
+            sum.rx_packets += one.rx_packets;
+            sum.rx_bytes += one.rx_bytes;
+            sum.tx_packets += one.tx_packets;
+            sum.tx_bytes += one.tx_bytes;
+            sum.rx_dropped += one.rx_dropped;
+        })
+    }
+
+    fn stats(&mut self) -> Vec<u64> {
+        (0..self.stats.len()).map(|i| self.stats.get(&i, 0).map_or(0, |v| v.iter().sum())).collect()
+    }
+
+    fn age_ms(&mut self, last: u64) -> u64 {
+        let now = self.attachments.object().map(|object| self.clock.jiffies(object));
+        let Some(Ok(now)) = now else { return 0 };
+        now.saturating_sub(last) * 1000 / self.clock.hz()
+    }
+
+    fn send(&mut self, port: u32, frame: &[u8]) -> io::Result<()> {
+        let (_, socket) = self.sockets.get(&port).ok_or_else(|| other(format!("port {port} has no interface")))?;
+        socket.send(frame)
+    }
+
+    fn set_ports(&mut self, ports: &[FastPort]) -> io::Result<()> {
+        let devices: StdHashMap<u32, u32> =
+            ports.iter().filter_map(|p| Some((port_index(p.port)?, p.ifindex))).collect();
+        let gone: Vec<u32> = self.sockets.keys().filter(|i| !devices.contains_key(*i)).copied().collect();
+        for index in gone {
+            self.sockets.remove(&index);
+            syscall::delete(self.ports_fd.as_fd(), index)?;
+        }
+        for (index, ifindex) in &devices {
+            if self.sockets.get(index).is_none_or(|(i, _)| i != ifindex) {
+                self.ports.set(*index, *ifindex, None, 0).map_err(other)?;
+                self.sockets.insert(*index, (*ifindex, PacketSocket::new(*ifindex)?));
+            }
+        }
+        self.port_sets.set_devices(devices)?;
+        self.attachments.set_ports(ports)
+    }
+
+    fn activate(&mut self) -> io::Result<()> {
+        self.attachments.activate()
+    }
+
+    fn begin_grace(&mut self) {
+        self.grace.begin();
+    }
+
+    fn grace_is_over(&mut self, wait: bool) -> bool {
+        self.grace.is_over(wait)
+    }
+}
+
+/// The version, mapped into our memory: one store publishes a batch.
+struct Version {
+    page: *mut libc::c_void,
+    _map: Map,
+}
+
+// SAFETY: the page belongs to the map, is accessed atomically, and lives until the drop.
+unsafe impl Send for Version {}
+
+const PAGE: usize = 4096;
+
+impl Version {
+    fn new(map: Map) -> io::Result<Self> {
+        let Map::Array(data) = &map else { return Err(other("VERSION is no array")) };
+        let fd = data.fd().as_fd().as_raw_fd();
+        // SAFETY: a new mapping of a map that was made for it (BPF_F_MMAPABLE).
+        let page = unsafe {
+            libc::mmap(std::ptr::null_mut(), PAGE, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, fd, 0)
+        };
+        if page == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self { page, _map: map })
+    }
+
+    fn store(&self, version: u64) {
+        // SAFETY: the mapping is page-aligned and at least eight bytes long; the program
+        // reads it as one word.
+        unsafe { AtomicU64::from_ptr(self.page.cast()) }.store(version, Ordering::Release);
+    }
+}
+
+impl Drop for Version {
+    fn drop(&mut self) {
+        // SAFETY: mapped in `new`, not used after this.
+        unsafe { libc::munmap(self.page, PAGE) };
+    }
+}
+
+/// Names of all maps, for pinning.
+pub const NAMES: [&str; 19] = [
+    "SCRATCH",
+    "VERSION",
+    "TABLES",
+    "MASKS",
+    "FILTERS",
+    "FLOWS",
+    "RECORDS",
+    "LISTS",
+    "FLOW_COUNTS",
+    "TABLE_COUNTS",
+    "PORT_COUNTS",
+    "STATS",
+    "PORTS",
+    "PORT_SET_MAPS",
+    "PUNT_ARP",
+    "PUNT_OTHER",
+    "BUCKETS",
+    "BUCKET_CONFIG",
+    "AYA_LOGS",
+];
+
+/// Path of a pinned map.
+pub fn pin_of(dir: &std::path::Path, name: &str) -> PathBuf {
+    dir.join(name.to_lowercase())
+}

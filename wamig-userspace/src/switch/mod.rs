@@ -1,0 +1,304 @@
+//! The OpenFlow switch: what the controllers asked for, kept and carried out.
+//!
+//! ```text
+//!   flow-mods ──▶ transaction ──▶ flow_table (the truth) ──▶ compile ──▶ FastPath::commit
+//!                 validate           │        ▲
+//!   tick ───────▶ timeout ───────────┘        │ table and cookie of the flow
+//!   punt ───────▶ packet_in ◀─────────────────┤
+//!            └──▶ slowpath ──▶ frames to send, packet-ins
+//!   packet-out ─▶ packet_out ──▶ slowpath
+//! ```
+//!
+//! It does no IO but the fast path's and reads no clock: the time is an argument, and what is
+//! to be told or sent is returned as [`Effect`]s.
+
+pub mod effect;
+#[cfg(test)]
+pub(crate) mod fixtures;
+pub mod flow_table;
+pub mod packet_in;
+pub mod packet_out;
+pub mod port;
+pub mod sctp;
+pub mod slowpath;
+pub mod stats;
+pub mod timeout;
+pub mod token_bucket;
+pub mod transaction;
+pub mod validate;
+
+use std::time::{Duration, Instant};
+
+use wamig_common::entry::MAX_FLOW_ID;
+use wamig_common::limits::{DEFAULT_FLOWS, MAX_TABLES};
+use wamig_openflow::{FlowMod, FlowStats, OfpError, PacketOut, PortNo};
+
+use self::effect::{Effect, Event};
+use self::flow_table::{FlowTables, Selector};
+use self::packet_in::ToController;
+use self::port::{PortChange, Ports};
+use self::slowpath::Output;
+use self::timeout::{Expiry, Timeouts, judge};
+use self::token_bucket::TokenBucket;
+use self::transaction::{FlowIds, Staged};
+use crate::fastpath::maps::Capacity;
+use crate::fastpath::memory::{Memory, MemoryMaps};
+use crate::fastpath::{FastPath, FlowId, Punt};
+
+/// How long a flow lives on whose expiry the fast path refused.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What the slow path may cost and the tables may hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Flows in all tables together.
+    pub flows: usize,
+    /// Frames a second through the slow path.
+    pub slow_rate: u32,
+    /// Frames at once.
+    pub slow_burst: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { flows: DEFAULT_FLOWS as usize, slow_rate: 10_000, slow_burst: 1_000 }
+    }
+}
+
+/// Frames of the slow path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SlowCounters {
+    /// Carried out.
+    pub frames: u64,
+    /// Dropped because the token bucket was empty.
+    pub limited: u64,
+    /// Dropped because not all of the frame came up.
+    pub cut: u64,
+    /// Frames, of the slow path or of packet-outs, that the operating system did not send.
+    pub unsent: u64,
+}
+
+/// Sizes with which the slow path's tables never refuse what the fast path took.
+fn roomy(flows: usize) -> Capacity {
+    let flows = u32::try_from(flows).unwrap_or(u32::MAX).min(MAX_FLOW_ID / 2);
+    // A batch that replaces every flow needs two records for each.
+    Capacity { flows: 2 * flows + 1, lists: u32::MAX, subtables: 4096, port_sets: u32::MAX }
+}
+
+/// The switch.
+pub struct Switch<F> {
+    fast: F,
+    /// The same flows again in process memory, for the slow path.
+    slow: Memory,
+    tables: FlowTables,
+    ids: FlowIds,
+    ports: Ports,
+    timeouts: Timeouts,
+    bucket: TokenBucket,
+    slow_counters: SlowCounters,
+}
+
+impl<F: FastPath> Switch<F> {
+    /// A switch without flows over an empty fast path.
+    pub fn new(fast: F, ports: Ports, limits: Limits) -> Self {
+        Self {
+            fast,
+            slow: Memory::new(MemoryMaps::with_capacity(roomy(limits.flows))),
+            tables: FlowTables::new(MAX_TABLES as u8, limits.flows),
+            ids: FlowIds::default(),
+            ports,
+            timeouts: Timeouts::default(),
+            bucket: TokenBucket::new(limits.slow_rate, limits.slow_burst),
+            slow_counters: SlowCounters::default(),
+        }
+    }
+
+    /// Applies a batch as one change; when this returns, the next frame follows it.
+    ///
+    /// # Errors
+    /// The specification's, for the first flow-mod refused, or `OFPFMFC_TABLE_FULL` from the
+    /// fast path. Nothing has changed then.
+    pub fn apply(&mut self, batch: Vec<FlowMod>, now: Instant) -> Result<Vec<Event>, OfpError> {
+        let staged = transaction::begin(&mut self.tables, &mut self.ids, &self.ports, batch, now)?;
+        self.commit(staged, now)
+    }
+
+    /// Takes in a frame that came up from the fast path.
+    pub fn on_punt(&mut self, punt: Punt, now: Instant) -> Vec<Effect> {
+        let Some(reason) = packet_in::reason(punt.reason) else {
+            return self.slow_path(&punt, now);
+        };
+        let frame = ToController {
+            flow: punt.flow,
+            reason,
+            in_port: punt.in_port,
+            metadata: punt.metadata,
+            frame_len: punt.frame_len as usize,
+            frame: punt.frame,
+        };
+        vec![Effect::Event(Event::PacketIn(frame.into_message(&self.tables)))]
+    }
+
+    /// Carries out a packet-out. Frames that it sends through the tables are not counted by
+    /// their flows.
+    ///
+    /// # Errors
+    /// As [`packet_out::run`]; nothing was sent then.
+    pub fn packet_out(&self, out: &PacketOut) -> Result<Vec<Effect>, OfpError> {
+        let outputs = packet_out::run(out, &self.ports)?;
+        let mut effects = Vec::new();
+        self.effects(out.in_port, outputs, &mut effects);
+        Ok(effects)
+    }
+
+    /// Sends the frames among the effects and returns the rest. A frame that cannot be sent is
+    /// counted; the sender is not told, as on any link.
+    pub fn carry_out(&mut self, effects: Vec<Effect>) -> Vec<Event> {
+        let mut events = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Event(event) => events.push(event),
+                Effect::Inject { port, frame } => {
+                    if let Err(error) = self.fast.inject(port, &frame) {
+                        tracing::debug!(%port, %error, "a frame was not sent");
+                        self.slow_counters.unsent += 1;
+                    }
+                }
+            }
+        }
+        events
+    }
+
+    /// Takes in a change of a port; flows that name a port which is gone stay, and their
+    /// frames are dropped.
+    pub fn port_changed(&mut self, change: PortChange) -> Option<Event> {
+        self.ports.apply(change).map(Event::PortStatus)
+    }
+
+    /// Expires flows that are over by now.
+    pub fn tick(&mut self, now: Instant) -> Vec<Event> {
+        let due = self.timeouts.take_due(now);
+        if due.is_empty() {
+            return Vec::new();
+        }
+        let counters = self.fast.flow_counters(&due);
+        let mut expired = Vec::new();
+        for (id, counters) in due.into_iter().zip(counters) {
+            let Some(flow) = self.tables.get(id) else { continue };
+            match judge(flow, counters, now) {
+                Expiry::Expired(reason) => expired.push((id, reason)),
+                Expiry::Until(at) => self.timeouts.set(id, at),
+                Expiry::Never => {}
+            }
+        }
+        let staged = transaction::expire(&mut self.tables, &expired);
+        match self.commit(staged, now) {
+            Ok(events) => events,
+            Err(error) => {
+                tracing::warn!(%error, flows = expired.len(), "the fast path refused to expire flows; trying again");
+                for (id, _) in expired {
+                    self.timeouts.set(id, now + RETRY);
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    /// When [`Self::tick`] has something to do.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.timeouts.next()
+    }
+
+    /// The selected flows with their counters: tables ascending, priorities descending.
+    pub fn dump_flows(&mut self, selector: &Selector, now: Instant) -> Vec<FlowStats> {
+        let ids = self.tables.select(selector);
+        let counters = self.fast.flow_counters(&ids);
+        let flows = ids.iter().filter_map(|id| self.tables.get(*id));
+        flows.zip(counters).map(|(flow, counters)| stats::describe(flow, counters, now)).collect()
+    }
+
+    /// The ports.
+    pub fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
+    /// The flow tables.
+    pub fn tables(&self) -> &FlowTables {
+        &self.tables
+    }
+
+    /// Frames of the slow path.
+    pub fn slow_counters(&self) -> SlowCounters {
+        self.slow_counters
+    }
+
+    /// The fast path: counters of tables, ports and reasons, and sending of frames.
+    pub fn fast_path(&mut self) -> &mut F {
+        &mut self.fast
+    }
+
+    fn commit(&mut self, staged: Staged, now: Instant) -> Result<Vec<Event>, OfpError> {
+        let batch = staged.batch(&self.tables);
+        // A flow's counters cannot be read any more when it is gone.
+        let notices: Vec<_> = staged.removed().iter().filter(|r| r.flow.flags.send_flow_removed).collect();
+        let ids: Vec<FlowId> = notices.iter().map(|r| r.flow.id).collect();
+        let counters = if ids.is_empty() { Vec::new() } else { self.fast.flow_counters(&ids) };
+        if !batch.changes.is_empty()
+            && let Err(error) = self.fast.commit(&batch)
+        {
+            staged.revert(&mut self.tables);
+            return Err(error);
+        }
+        if let Err(error) = self.slow.commit(&batch) {
+            // Its limits are those of the fast path, which just accepted the batch.
+            tracing::error!(%error, "the slow path's tables differ from the fast path's");
+        }
+        let notices = notices.into_iter().zip(counters);
+        let events = notices.map(|(r, c)| Event::FlowRemoved(stats::removed(r, c, now))).collect();
+        for id in staged.reset() {
+            self.fast.reset_counters(*id);
+        }
+        for id in staged.touched() {
+            match self.tables.get(id) {
+                Some(flow) => self.timeouts.arm(flow),
+                None => self.timeouts.forget(id),
+            }
+        }
+        Ok(events)
+    }
+
+    fn slow_path(&mut self, punt: &Punt, now: Instant) -> Vec<Effect> {
+        if punt.frame.len() < punt.frame_len as usize {
+            self.slow_counters.cut += 1;
+            return Vec::new();
+        }
+        if !self.bucket.take(now) {
+            self.slow_counters.limited += 1;
+            return Vec::new();
+        }
+        self.slow_counters.frames += 1;
+        let outputs = slowpath::walk(&self.slow, &self.ports, punt.in_port, &punt.frame);
+        let mut effects = Vec::new();
+        self.effects(punt.in_port, outputs, &mut effects);
+        effects
+    }
+
+    fn effects(&self, in_port: PortNo, outputs: Vec<Output>, effects: &mut Vec<Effect>) {
+        for output in outputs {
+            match output {
+                Output::Port(port, frame) => effects.push(Effect::Inject { port, frame }),
+                Output::Controller(frame) => {
+                    effects.push(Effect::Event(Event::PacketIn(frame.into_message(&self.tables))));
+                }
+                // A walk through the tables has no further pipeline output.
+                Output::Pipeline(frame) => {
+                    let outputs = slowpath::walk(&self.slow, &self.ports, in_port, &frame);
+                    self.effects(in_port, outputs, effects);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

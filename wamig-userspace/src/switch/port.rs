@@ -1,0 +1,93 @@
+//! The ports of the switch, and the notices of their changes (OpenFlow 1.3.5 §7.2.1, §7.4.3).
+
+use std::collections::BTreeMap;
+
+use wamig_openflow::{PortDesc, PortNo, PortReason, PortStatus};
+
+/// What a watcher of interfaces saw.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PortChange {
+    /// A port appeared or looks like this from here on.
+    Present(PortDesc),
+    /// A port went away.
+    Gone(PortNo),
+}
+
+/// The port table.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Ports {
+    ports: BTreeMap<PortNo, PortDesc>,
+}
+
+impl Ports {
+    /// A table of these ports; of two with one number the last stays.
+    pub fn new(ports: impl IntoIterator<Item = PortDesc>) -> Self {
+        Self { ports: ports.into_iter().map(|p| (p.port, p)).collect() }
+    }
+
+    /// Takes a change in; `None` when nothing is different.
+    pub fn apply(&mut self, change: PortChange) -> Option<PortStatus> {
+        match change {
+            PortChange::Gone(port) => {
+                self.ports.remove(&port).map(|desc| PortStatus { reason: PortReason::Delete, desc })
+            }
+            PortChange::Present(desc) => {
+                let reason = match self.ports.insert(desc.port, desc.clone()) {
+                    None => PortReason::Add,
+                    Some(old) if old != desc => PortReason::Modify,
+                    Some(_) => return None,
+                };
+                Some(PortStatus { reason, desc })
+            }
+        }
+    }
+
+    /// The port of this number.
+    pub fn get(&self, port: PortNo) -> Option<&PortDesc> {
+        self.ports.get(&port)
+    }
+
+    /// Whether the number names a port of the switch ([`PortNo::LOCAL`] included, if it has one).
+    pub fn contains(&self, port: PortNo) -> bool {
+        self.ports.contains_key(&port)
+    }
+
+    /// The ports in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = &PortDesc> {
+        self.ports.values()
+    }
+
+    /// The numbers for an error's text: `1, 2, LOCAL`.
+    pub fn listed(&self) -> String {
+        let names: Vec<_> = self.ports.keys().map(ToString::to_string).collect();
+        if names.is_empty() { "none".into() } else { names.join(", ") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::switch::fixtures::port;
+
+    #[test]
+    fn every_change_is_told_once() {
+        let mut ports = Ports::default();
+        let reason = |s: Option<PortStatus>| s.map(|s| s.reason);
+        assert_eq!(reason(ports.apply(PortChange::Present(port(1)))), Some(PortReason::Add));
+        assert_eq!(ports.apply(PortChange::Present(port(1))), None);
+        let down = PortDesc { link_up: false, ..port(1) };
+        assert_eq!(reason(ports.apply(PortChange::Present(down.clone()))), Some(PortReason::Modify));
+        assert_eq!(
+            ports.apply(PortChange::Gone(PortNo(1))),
+            Some(PortStatus { reason: PortReason::Delete, desc: down })
+        );
+        assert_eq!(ports.apply(PortChange::Gone(PortNo(1))), None);
+    }
+
+    #[test]
+    fn ports_are_listed_for_people() {
+        assert_eq!(Ports::default().listed(), "none");
+        let local = PortDesc { port: PortNo::LOCAL, ..port(9) };
+        assert_eq!(Ports::new([port(2), local, port(1)]).listed(), "1, 2, LOCAL");
+    }
+}

@@ -1,0 +1,258 @@
+//! A batch of flow-mods as one change (after Open vSwitch's begin, revert, finish).
+//!
+//! *Begin* checks and carries out every flow-mod in order on the tables themselves, so each
+//! sees what those before it did, and notes how to undo it. *Revert* puts the tables back as
+//! they were: when a flow-mod is refused (by `begin` itself), or when the fast path refuses
+//! the batch. What is sent to the fast path is the net change: a flow that is added and
+//! deleted within the batch never reaches it. The notices of removed flows are given out
+//! only once nothing can fail any more.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use wamig_openflow::{ErrorKind, FlowMod, FlowModCommand, FlowRemovedReason, OfpError, PortNo};
+
+use super::flow_table::{Flow, FlowTables, Selector};
+use super::port::Ports;
+use super::validate;
+use crate::fastpath::compile::compile;
+use crate::fastpath::{Batch, Change, CompiledFlow, FlowId};
+
+/// Gives every flow a name that is never used again.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct FlowIds(u64);
+
+impl FlowIds {
+    /// The next name; 0 is never given out.
+    pub fn allocate(&mut self) -> FlowId {
+        self.0 += 1;
+        FlowId(self.0)
+    }
+}
+
+/// A flow that a batch or a timeout took out.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Removed {
+    /// As it was.
+    pub flow: Flow,
+    /// Why.
+    pub reason: FlowRemovedReason,
+}
+
+/// A batch that the tables hold and the fast path does not yet.
+#[derive(Debug, Default)]
+pub struct Staged {
+    /// What each touched flow was before the batch (`None`: not there), in the order of touch.
+    before: Vec<(FlowId, Option<Flow>)>,
+    touched: HashMap<FlowId, Option<CompiledFlow>>,
+    removed: Vec<Removed>,
+    reset: Vec<FlowId>,
+}
+
+/// Carries out the batch on the tables.
+///
+/// # Errors
+/// The specification's error for the first flow-mod that is refused; the tables are as they
+/// were before the call.
+pub fn begin(
+    tables: &mut FlowTables,
+    ids: &mut FlowIds,
+    ports: &Ports,
+    mods: Vec<FlowMod>,
+    now: Instant,
+) -> Result<Staged, OfpError> {
+    let mut staged = Staged::default();
+    let count = mods.len();
+    for (i, m) in mods.into_iter().enumerate() {
+        if let Err(mut error) = staged.step(tables, ids, ports, m, now) {
+            if count > 1 {
+                error.detail = format!("flow-mod {} of {count}: {}", i + 1, error.detail);
+            }
+            staged.revert(tables);
+            return Err(error);
+        }
+    }
+    Ok(staged)
+}
+
+/// Takes flows out because they expired; reverted like any other batch.
+pub fn expire(tables: &mut FlowTables, flows: &[(FlowId, FlowRemovedReason)]) -> Staged {
+    let mut staged = Staged::default();
+    for (id, reason) in flows {
+        staged.remove(tables, *id, *reason);
+    }
+    staged
+}
+
+fn selector(m: &FlowMod, out_port: PortNo) -> Selector {
+    let strict = matches!(m.command, FlowModCommand::ModifyStrict | FlowModCommand::DeleteStrict);
+    Selector {
+        table: m.table,
+        strict: strict.then_some(m.priority),
+        matching: m.matching.clone(),
+        cookie: m.cookie,
+        cookie_mask: m.cookie_mask,
+        out_port,
+    }
+}
+
+impl Staged {
+    /// The net change for the fast path: removals, then replacements, then insertions, so
+    /// that a match which changed hands is free before it is taken.
+    pub fn batch(&self, tables: &FlowTables) -> Batch {
+        let mut removals = Vec::new();
+        let mut replacements = Vec::new();
+        let mut insertions = Vec::new();
+        for (id, before) in &self.before {
+            match (before, self.touched.get(id).and_then(Option::as_ref)) {
+                (Some(_), None) => removals.push(Change::Remove(*id)),
+                (Some(old), Some(flow)) => {
+                    // A flow that is only refreshed costs the fast path nothing.
+                    if tables.get(*id).is_none_or(|new| new.instructions != old.instructions) {
+                        replacements.push(Change::Replace(flow.clone()));
+                    }
+                }
+                (None, Some(flow)) => insertions.push(Change::Insert(flow.clone())),
+                (None, None) => {}
+            }
+        }
+        removals.append(&mut replacements);
+        removals.append(&mut insertions);
+        Batch { changes: removals }
+    }
+
+    /// Flows that the batch added, changed or took out.
+    pub fn touched(&self) -> impl Iterator<Item = FlowId> {
+        self.before.iter().map(|(id, _)| *id)
+    }
+
+    /// Flows that the batch took out, in the order of the flow-mods.
+    pub fn removed(&self) -> &[Removed] {
+        &self.removed
+    }
+
+    /// Flows whose counters start anew (`OFPFF_RESET_COUNTS`).
+    pub fn reset(&self) -> &[FlowId] {
+        &self.reset
+    }
+
+    /// Puts the tables back as they were before [`begin`].
+    pub fn revert(self, tables: &mut FlowTables) {
+        // All out before any goes in: two flows of one match may have followed each other.
+        for (id, _) in &self.before {
+            tables.take(*id);
+        }
+        for (_, before) in self.before {
+            if let Some(flow) = before {
+                tables.put(flow);
+            }
+        }
+    }
+
+    fn step(
+        &mut self,
+        tables: &mut FlowTables,
+        ids: &mut FlowIds,
+        ports: &Ports,
+        m: FlowMod,
+        now: Instant,
+    ) -> Result<(), OfpError> {
+        validate::check(&m, tables.tables(), ports)?;
+        match m.command {
+            FlowModCommand::Add => self.add(tables, ids, m, now),
+            FlowModCommand::Modify | FlowModCommand::ModifyStrict => self.modify(tables, m),
+            FlowModCommand::Delete | FlowModCommand::DeleteStrict => {
+                for id in tables.select(&selector(&m, m.out_port)) {
+                    self.remove(tables, id, FlowRemovedReason::Delete);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// §6.4: an equal flow is cleared, duration included; its counters go over to the new one
+    /// unless they are to be reset; no flow-removed is sent.
+    fn add(&mut self, tables: &mut FlowTables, ids: &mut FlowIds, m: FlowMod, now: Instant) -> Result<(), OfpError> {
+        if m.flags.check_overlap
+            && let Some(other) = tables.overlapping(m.table, m.priority, &m.matching)
+        {
+            let detail = format!(
+                "table {}, priority {}: \"{}\" overlaps \"{}\" (cookie {})",
+                m.table, m.priority, m.matching, other.matching, other.cookie
+            );
+            return Err(OfpError::new(ErrorKind::FlowModOverlap, detail));
+        }
+        let equal = tables.find(m.table, m.priority, &m.matching);
+        if equal.is_none() && tables.len() >= tables.capacity() {
+            return Err(OfpError::new(
+                ErrorKind::FlowModTableFull,
+                format!("the switch holds {} flows at most", tables.capacity()),
+            ));
+        }
+        let (id, matching) = match equal {
+            Some(flow) => (flow.id, Arc::clone(&flow.matching)),
+            None => (ids.allocate(), Arc::new(m.matching)),
+        };
+        if equal.is_some() && m.flags.reset_counts {
+            self.reset.push(id);
+        }
+        self.put(
+            tables,
+            Flow {
+                id,
+                table: m.table,
+                priority: m.priority,
+                matching,
+                cookie: m.cookie,
+                idle_timeout: m.idle_timeout,
+                hard_timeout: m.hard_timeout,
+                flags: m.flags,
+                instructions: Arc::new(m.instructions),
+                slow: None,
+                added: now,
+            },
+        )
+    }
+
+    /// §6.4: only the instructions change; no flow in the match is no error.
+    fn modify(&mut self, tables: &mut FlowTables, m: FlowMod) -> Result<(), OfpError> {
+        let selected = tables.select(&selector(&m, PortNo::ANY));
+        let instructions = Arc::new(m.instructions);
+        for id in selected {
+            let Some(flow) = tables.get(id).cloned() else { continue };
+            if m.flags.reset_counts {
+                self.reset.push(id);
+            }
+            self.put(tables, Flow { instructions: Arc::clone(&instructions), ..flow })?;
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, tables: &mut FlowTables, mut flow: Flow) -> Result<(), OfpError> {
+        let compiled = compile(flow.id, flow.table, flow.priority, &flow.matching, &flow.instructions)?;
+        flow.slow = compiled.slow;
+        let id = flow.id;
+        let before = tables.put(flow);
+        self.note(id, before);
+        self.touched.insert(id, Some(compiled));
+        Ok(())
+    }
+
+    fn remove(&mut self, tables: &mut FlowTables, id: FlowId, reason: FlowRemovedReason) {
+        let Some(flow) = tables.take(id) else { return };
+        self.note(id, Some(flow.clone()));
+        self.touched.insert(id, None);
+        self.removed.push(Removed { flow, reason });
+    }
+
+    /// Keeps what a flow was before the batch touched it first.
+    fn note(&mut self, id: FlowId, before: Option<Flow>) {
+        if !self.touched.contains_key(&id) {
+            self.before.push((id, before));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

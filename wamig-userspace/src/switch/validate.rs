@@ -1,0 +1,241 @@
+//! What a flow-mod may ask for (OpenFlow 1.3.5 §5.9–5.12, §6.4, §7.2.3, §7.2.5): tables,
+//! match, instructions and actions are checked before anything is touched, and the answer
+//! names the field, port or limit.
+
+use wamig_common::limits::MAX_PORTS;
+use wamig_openflow::flow_match::VID_PRESENT;
+use wamig_openflow::{
+    Action, ErrorKind, Field, FlowMod, FlowModCommand, Instructions, Match, OfpError, PortNo, TableId,
+};
+
+use super::port::Ports;
+
+/// Checks one flow-mod by itself; overlap and capacity are for the transaction, which sees
+/// the tables.
+///
+/// # Errors
+/// The specification's error for the first thing that is wrong.
+pub fn check(m: &FlowMod, tables: u8, ports: &Ports) -> Result<(), OfpError> {
+    let delete = matches!(m.command, FlowModCommand::Delete | FlowModCommand::DeleteStrict);
+    let any_table = delete && m.table == TableId::ALL;
+    if m.table.0 >= tables && !any_table {
+        let all = if m.table == TableId::ALL { " (all tables is for deletes only)" } else { "" };
+        return Err(OfpError::new(
+            ErrorKind::FlowModBadTableId,
+            format!("table {}: tables are 0 to {}{all}", m.table, tables - 1),
+        ));
+    }
+    check_match(&m.matching)?;
+    if delete {
+        return Ok(());
+    }
+    check_instructions(m, tables)?;
+    check_actions(&m.instructions, &m.matching, ports)
+}
+
+fn check_match(matching: &Match) -> Result<(), OfpError> {
+    matching.validate()?;
+    let bad = |field: Field, what: String| {
+        Err(OfpError::new(ErrorKind::BadMatchBadValue, format!("{}: {what}", field.name())))
+    };
+    for (field, m) in matching.iter() {
+        match field {
+            Field::InPort => {
+                let port = PortNo(m.value as u32);
+                let known = (1..=MAX_PORTS).contains(&port.0) || port == PortNo::LOCAL || port == PortNo::CONTROLLER;
+                if !known {
+                    return bad(field, format!("port {port}: ports are 1 to {MAX_PORTS}, LOCAL and CONTROLLER"));
+                }
+            }
+            Field::VlanVid => {
+                let present = u128::from(VID_PRESENT);
+                if m.mask & present != 0 && m.value & present == 0 && m.value != 0 {
+                    return bad(field, format!("{:#x}: a VLAN id needs the present bit 0x1000", m.value));
+                }
+            }
+            Field::ArpOp if m.value > 0xff => return bad(field, format!("{}: opcodes are 0 to 255", m.value)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn check_instructions(m: &FlowMod, tables: u8) -> Result<(), OfpError> {
+    let Some(goto) = m.instructions.goto else { return Ok(()) };
+    if goto <= m.table || goto.0 >= tables {
+        return Err(OfpError::new(
+            ErrorKind::BadInstructionBadTableId,
+            format!("goto_table:{goto} in table {}: only tables {} to {}", m.table, m.table.0 + 1, tables - 1),
+        ));
+    }
+    Ok(())
+}
+
+fn check_actions(instructions: &Instructions, matching: &Match, ports: &Ports) -> Result<(), OfpError> {
+    for list in [&instructions.apply, &instructions.write] {
+        check_list(list, matching, |port| check_output(port, ports))?;
+    }
+    if let Some(action) = instructions.write.iter().find(|a| matches!(a, Action::Move { .. })) {
+        return Err(OfpError::new(
+            ErrorKind::BadActionBadType,
+            format!("{action} in write_actions: the action set has no place for it, use apply-actions"),
+        ));
+    }
+    Ok(())
+}
+
+/// Checks the actions of a packet-out against its frame: `frame` says which EtherType,
+/// protocol and tag the frame has. [`PortNo::TABLE`] is allowed.
+///
+/// # Errors
+/// As for a flow's actions.
+pub fn check_packet_out(actions: &[Action], frame: &Match, ports: &Ports) -> Result<(), OfpError> {
+    check_list(actions, frame, |port| if port == PortNo::TABLE { Ok(()) } else { check_output(port, ports) })
+}
+
+fn check_list(
+    actions: &[Action],
+    matching: &Match,
+    output: impl Fn(PortNo) -> Result<(), OfpError>,
+) -> Result<(), OfpError> {
+    let mut known = Known::from_match(matching);
+    for action in actions {
+        match action {
+            Action::Output { port, .. } => output(*port)?,
+            edit => known.step(edit)?,
+        }
+    }
+    Ok(())
+}
+
+/// What the match and the actions so far say about the frame.
+struct Known {
+    /// EtherType and IP protocol, as far as the match fixes them.
+    types: Match,
+    /// Tags that the actions pushed.
+    pushed: u32,
+    /// Whether the frame has a tag below those; `None` = either.
+    tagged: Option<bool>,
+}
+
+impl Known {
+    fn from_match(matching: &Match) -> Self {
+        let types = [Field::EthType, Field::IpProto].into_iter().filter_map(|f| matching.get(f).map(|m| (f, m)));
+        let present = u128::from(VID_PRESENT);
+        Self {
+            types: types.fold(Match::any(), |t, (f, m)| t.with_masked(f, m.value, m.mask)),
+            pushed: 0,
+            tagged: matching.get(Field::VlanVid).filter(|m| m.mask & present != 0).map(|m| m.value & present != 0),
+        }
+    }
+
+    fn step(&mut self, action: &Action) -> Result<(), OfpError> {
+        match action {
+            Action::Output { .. } => Ok(()),
+            Action::SetField { field, value, mask } => {
+                check_set(*field, *value, *mask)?;
+                self.needs(action, *field)
+            }
+            Action::Move { src, dst } => {
+                check_move(*src, *dst)?;
+                self.needs(action, *src)?;
+                self.needs(action, *dst)
+            }
+            Action::PushVlan(tag) => {
+                check_tag(*tag)?;
+                self.pushed += 1;
+                Ok(())
+            }
+            Action::PopVlan if self.pushed > 0 => {
+                self.pushed -= 1;
+                Ok(())
+            }
+            Action::PopVlan if self.tagged == Some(false) => {
+                Err(inconsistent(action, "the match takes untagged frames"))
+            }
+            Action::PopVlan => {
+                self.tagged = None;
+                Ok(())
+            }
+            Action::DecNwTtl | Action::SetNwTtl(_) => self.needs(action, Field::IpDscp),
+        }
+    }
+
+    fn needs(&self, action: &Action, field: Field) -> Result<(), OfpError> {
+        if matches!(field, Field::VlanVid | Field::VlanPcp) {
+            if self.pushed == 0 && self.tagged != Some(true) {
+                return Err(inconsistent(
+                    action,
+                    "needs a match on vlan_vid with the present bit, or push_vlan before it",
+                ));
+            }
+            return Ok(());
+        }
+        let with_field = self.types.clone().with(field, 0);
+        with_field.validate().map_err(|e| inconsistent(action, &e.detail))
+    }
+}
+
+fn inconsistent(action: &Action, why: &str) -> OfpError {
+    OfpError::new(ErrorKind::BadActionMatchInconsistent, format!("{action}: {why}"))
+}
+
+fn check_output(port: PortNo, ports: &Ports) -> Result<(), OfpError> {
+    let refuse = |why: String| Err(OfpError::new(ErrorKind::BadActionBadOutPort, format!("output:{port}: {why}")));
+    match port {
+        PortNo::IN_PORT | PortNo::FLOOD | PortNo::ALL | PortNo::CONTROLLER => Ok(()),
+        PortNo::NORMAL => refuse("this switch has no traditional pipeline; goto the learning table".into()),
+        PortNo::TABLE => refuse("is for packet-out only".into()),
+        _ if ports.contains(port) => Ok(()),
+        _ => refuse(format!("no such port; there are {}", ports.listed())),
+    }
+}
+
+fn check_set(field: Field, value: u128, mask: u128) -> Result<(), OfpError> {
+    let name = field.name();
+    if !field.settable() {
+        return Err(OfpError::new(ErrorKind::BadActionBadSetType, format!("set_field: {name} cannot be written")));
+    }
+    let bad = |why: &str| Err(OfpError::new(ErrorKind::BadActionBadSetArgument, format!("set_field: {name}: {why}")));
+    if value & !field.full_mask() != 0 {
+        return bad(&format!("the value has more than {} bits", field.bits()));
+    }
+    if mask == 0 || mask & !field.full_mask() != 0 || value & !mask != 0 {
+        return bad("the mask is empty, too wide, or the value has bits outside it");
+    }
+    if mask != field.full_mask() && !field.maskable() {
+        return bad("takes no mask");
+    }
+    if field == Field::VlanVid && mask & !value & u128::from(VID_PRESENT) != 0 {
+        return bad("needs the present bit 0x1000; pop_vlan removes a tag");
+    }
+    if field == Field::ArpOp && value > 0xff {
+        return bad("opcodes are 0 to 255");
+    }
+    Ok(())
+}
+
+fn check_move(src: Field, dst: Field) -> Result<(), OfpError> {
+    let names = format!("move:{}[]->{}[]", src.nxm_name(), dst.nxm_name());
+    let movable = |f: Field| f.settable() && f != Field::VlanVid;
+    if !movable(src) || !movable(dst) {
+        return Err(OfpError::new(ErrorKind::BadActionBadSetType, format!("{names}: not a header field of the frame")));
+    }
+    if src.bits() != dst.bits() {
+        return Err(OfpError::new(
+            ErrorKind::BadActionBadSetLen,
+            format!("{names}: {} bits onto {}", src.bits(), dst.bits()),
+        ));
+    }
+    Ok(())
+}
+
+fn check_tag(tag: u16) -> Result<(), OfpError> {
+    if matches!(tag, 0x8100 | 0x88a8) {
+        return Ok(());
+    }
+    Err(OfpError::new(ErrorKind::BadActionBadTag, format!("push_vlan:{tag:#06x}: tags are 0x8100 and 0x88a8")))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! `cargo xtask demo`: the paper's experiment on a terminal.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+
+use super::play::{self, Outcome, Pace};
+use super::signals::{self, Interrupted};
+use super::timeline::millis;
+use super::topology::{CLIENT, GATEWAY1, GATEWAY2, SERVER, Site, WEB};
+use super::{DEMO_PREFIX, Lab, Options, poke};
+use crate::interrupt;
+
+/// Options of the demonstration.
+#[derive(Args, Clone, Debug)]
+pub struct Demo {
+    /// Leave the two sites up at the end, and say how to poke at them
+    #[arg(long)]
+    keep: bool,
+    /// Write a capture of each link into this directory
+    #[arg(long, value_name = "DIR")]
+    pcap: Option<PathBuf>,
+    /// Delay of each of the two WAN links, one way, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=1000))]
+    delay: u64,
+    /// The wamig program (default: $WAMIG_BIN, else the one built beside this program)
+    #[arg(long, value_name = "FILE")]
+    wamig: Option<PathBuf>,
+    /// What the names of everything it makes begin with
+    #[arg(long, hide = true, default_value = DEMO_PREFIX)]
+    prefix: String,
+}
+
+/// The `wamig` program: what `WAMIG_BIN` says, else the one built beside this program.
+///
+/// # Errors
+/// It was not built.
+pub fn built_wamig() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("WAMIG_BIN") {
+        return Ok(path.into());
+    }
+    let own = std::env::current_exe()?;
+    // A test's program lies one directory deeper.
+    let candidates = own.ancestors().skip(1).take(2).map(|dir| dir.join("wamig"));
+    let found = candidates.into_iter().find(|path| path.is_file());
+    found.with_context(|| {
+        format!("there is no wamig beside {}: cargo build --locked -p wamig-userspace builds it", own.display())
+    })
+}
+
+impl Demo {
+    /// Plays it. 0 if everything is proven, 1 if not, 128 + N after signal N.
+    pub fn run(&self) -> ExitCode {
+        match self.play() {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => {
+                if let Some(&interrupted) = error.downcast_ref::<Interrupted>() {
+                    eprintln!("\ndemo: {interrupted}; everything was taken down");
+                    return ExitCode::from(128_u8.wrapping_add(interrupted.0 as u8));
+                }
+                eprintln!("\ndemo: {error:#}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn play(&self) -> Result<bool> {
+        interrupt::watch()?;
+        let begun = Instant::now();
+        let wamig = match &self.wamig {
+            Some(path) => path.canonicalize().with_context(|| format!("there is no {}", path.display()))?,
+            None => built_wamig()?,
+        };
+        if let Some(dir) = &self.pcap {
+            std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+        }
+        let mut options = Options::new(&self.prefix, &std::env::current_exe()?, &wamig);
+        options.delay = Duration::from_millis(self.delay);
+
+        let done = self.play_in(&options, &wamig);
+        // Whatever an interrupted step complains of, the signal is the reason.
+        signals::check()?;
+        let holds = done?;
+        println!("It took {:.0} s.", begun.elapsed().as_secs_f64());
+        Ok(holds)
+    }
+
+    fn play_in(&self, options: &Options, wamig: &Path) -> Result<bool> {
+        println!("wamig: a name server moves between two sites and back, by itself\n");
+        println!("{}", picture(self.delay));
+        let (mut lab, swept) = Lab::up(options)?;
+        if !swept.is_empty() {
+            let what = if swept.kept { "A demo that was left up" } else { "An earlier run that was killed" };
+            println!("{what} was removed first: {swept}.");
+        }
+        lab.start_daemons()?;
+        for site in Site::BOTH {
+            let status = lab.gateway(site).status()?;
+            let ports: Vec<String> =
+                status.datapath.ports.iter().map(|port| format!("{} {}", port.name, port.mode)).collect();
+            println!("{}: wamig runs, XDP: {}", site.title(), ports.join(", "));
+            for port in &status.datapath.ports {
+                if let Some(warning) = &port.warning {
+                    println!("     {}: {warning}", port.name);
+                }
+            }
+        }
+        let outcome = play::run(&mut lab, Pace::DEMO)?;
+        summary(&outcome);
+        if let Some(dir) = &self.pcap {
+            write_pcaps(&outcome, dir)?;
+        }
+        let holds = outcome.holds();
+        drop(outcome);
+        if self.keep {
+            lab.keep()?;
+            poke::advise(&lab, wamig);
+        } else {
+            let gone = lab.down();
+            ensure!(gone.failures.is_empty(), "not everything could be taken down: {gone}");
+        }
+        Ok(holds)
+    }
+}
+
+fn picture(delay: u64) -> String {
+    format!(
+        "                       {delay} ms\n\
+         client ─── internet ─┬─ WAN ── r1 {GATEWAY1} ───── gw1 ┬─ web server {WEB}\n\
+         {CLIENT}         │                                └─ slot for the server {SERVER}    DC1\n\
+         {blank}{delay} ms\n\
+         {blank}└─ WAN ── r2 {GATEWAY2} ── gw2 ┬─ local host\n\
+         {blank}                                 └─ slot for the server {SERVER}    DC2\n",
+        blank = " ".repeat(21),
+    )
+}
+
+fn summary(outcome: &Outcome) {
+    println!("\n── What the captures prove\n");
+    for proof in &outcome.proofs {
+        println!("  {proof}");
+    }
+    let (total, away) = (&outcome.total, &outcome.away);
+    println!("\n── Summary\n");
+    println!(
+        "  round trip of the WAN, gateway box to gateway box   {:8.1} ms",
+        millis(outcome.wan_rtt.as_micros() as u64)
+    );
+    println!(
+        "  move:   ARP seen at DC2 → first answer at client    {:8.1} ms",
+        millis(outcome.moved.to_first_answer_us)
+    );
+    println!(
+        "          client without answers, server off included {:8.1} ms   (the control run is in it)",
+        millis(outcome.moved.silence_us)
+    );
+    println!(
+        "  return: ARP seen at DC1 → first answer at client    {:8.1} ms",
+        millis(outcome.returned.to_first_answer_us)
+    );
+    println!("          client without answers, server off included {:8.1} ms", millis(outcome.returned.silence_us));
+    println!(
+        "  while away: {} questions, {} answered, {} lost, longest gap {:.1} ms",
+        away.sent,
+        away.answered,
+        away.lost(),
+        millis(away.longest_gap_us)
+    );
+    println!("  in all:     {} questions, {} answered, {} lost", total.sent, total.answered, total.lost());
+    let failed = outcome.proofs.iter().filter(|proof| !proof.holds()).count();
+    if failed == 0 {
+        println!("\n  All {} statements are proven by the frames on the links.", outcome.proofs.len());
+    } else {
+        println!("\n  {failed} of {} statements FAILED.", outcome.proofs.len());
+    }
+}
+
+fn write_pcaps(outcome: &Outcome, dir: &Path) -> Result<()> {
+    for capture in outcome.links.all() {
+        let path = dir.join(format!("{}.pcap", capture.link()));
+        capture.write_pcap(&path)?;
+        give_to_caller(&path)?;
+    }
+    give_to_caller(dir)?;
+    println!("  captures: {}/*.pcap", dir.display());
+    Ok(())
+}
+
+/// Files made under sudo belong to who called it.
+fn give_to_caller(path: &Path) -> Result<()> {
+    let id = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u32>().ok());
+    if let (Some(uid), Some(gid)) = (id("SUDO_UID"), id("SUDO_GID")) {
+        std::os::unix::fs::chown(path, Some(uid), Some(gid))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,267 @@
+//! A gateway box: the `wamig` daemon of a site, its configuration and its interface.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::de::DeserializeOwned;
+
+use super::journal::Journal;
+use super::process::Process;
+use super::signals;
+use super::status::{Flow, Status};
+use super::topology::{GATEWAY1, GATEWAY2, POOL, SERVER, SERVER_MAC, Site, mac_text};
+
+/// What a test changes about a site's configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// DC2's transfer addresses.
+    pub pool: String,
+    /// Lines for `[timers]`.
+    pub timers: String,
+    /// Lines for `[learning]`.
+    pub learning: String,
+    /// The site shows a certificate that the other one does not know.
+    pub stranger: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { pool: POOL.to_owned(), timers: String::new(), learning: String::new(), stranger: false }
+    }
+}
+
+/// A site's gateway box.
+pub struct Gateway {
+    site: Site,
+    namespace: String,
+    wamig: PathBuf,
+    dir: PathBuf,
+    pins: PathBuf,
+    process: Option<Process>,
+}
+
+impl Gateway {
+    /// The gateway box of `site` in `namespace`; the daemon `wamig` is not started yet. Its
+    /// pins go below `bpffs`.
+    ///
+    /// # Errors
+    /// Its directory cannot be made.
+    pub fn new(journal: &Journal, site: Site, namespace: String, wamig: &Path, bpffs: &Path) -> Result<Self> {
+        let dir = journal.dir().join(site.name());
+        fs::create_dir_all(&dir)?;
+        let pins = bpffs.join(site.name());
+        Ok(Self { site, namespace, wamig: wamig.to_owned(), dir, pins, process: None })
+    }
+
+    /// Its site.
+    pub fn site(&self) -> Site {
+        self.site
+    }
+
+    /// Its configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.dir.join("wamig.toml")
+    }
+
+    /// The daemon's control socket.
+    pub fn socket(&self) -> PathBuf {
+        self.dir.join("ctl.sock")
+    }
+
+    /// The daemon's log.
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("log")
+    }
+
+    /// Where its links and maps are pinned.
+    pub fn pins(&self) -> &Path {
+        &self.pins
+    }
+
+    /// Makes a key and a certificate; its fingerprint as the other site has to configure it.
+    ///
+    /// # Errors
+    /// `wamig keygen` fails or prints no fingerprint.
+    pub fn keygen(&self, into: &str) -> Result<String> {
+        let dir = self.dir.join(into);
+        fs::create_dir_all(&dir)?;
+        let dir = dir.to_str().context("the lab's directory is no text")?;
+        let output = self.run(&["keygen", "--site", self.site.name(), "--out", dir])?;
+        let words = String::from_utf8_lossy(&output.stdout);
+        let fingerprint = words.split_whitespace().find(|word| word.starts_with("sha256:"));
+        Ok(fingerprint.with_context(|| format!("`wamig keygen` printed no fingerprint: {words}"))?.to_owned())
+    }
+
+    /// Writes the configuration; `peer_fingerprint` is that of the other site's certificate.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn configure(&self, settings: &Settings, peer_fingerprint: &str) -> Result<()> {
+        Ok(fs::write(self.config(), self.configuration(settings, peer_fingerprint))?)
+    }
+
+    fn configuration(&self, settings: &Settings, peer_fingerprint: &str) -> String {
+        let (site, other) = (self.site, self.site.other());
+        let n = site.number();
+        let (prefix, gateway) = match site {
+            Site::Dc1 => ("192.0.2.0/24", GATEWAY1),
+            Site::Dc2 => ("198.51.100.0/24", GATEWAY2),
+        };
+        let keys = if settings.stranger { "stranger" } else { "keys" };
+        let part = match site {
+            Site::Dc1 => {
+                let mac = mac_text(SERVER_MAC);
+                format!("[[server]]\naddress = \"{SERVER}\"\nmac = \"{mac}\"\nhosts = [\"{}\"]\n", other.name())
+            }
+            Site::Dc2 => format!(
+                "[hosting]\nports = [\"srv\"]\npool = [\"{}\"]\n\n\
+                 [[hosting.guest]]\npeer = \"{}\"\nprefixes = [\"192.0.2.0/24\"]\n",
+                settings.pool,
+                other.name()
+            ),
+        };
+        format!(
+            r#"site = "{name}"
+state_dir = "{dir}/state"
+control_socket = "{socket}"
+
+[switch]
+datapath_id = "{n:016x}"
+ports = ["up", "lan1", "srv"]
+pin_path = "{pins}"
+
+[lan]
+uplink = "up"
+prefix = "{prefix}"
+gateway = "{gateway}"
+mac = "02:57:4d:00:00:{n:02x}"
+
+[peering]
+listen = "{listen}:7946"
+certificate = "{keys}/{name}.pem"
+private_key = "{keys}/{name}.key"
+
+[[peer]]
+name = "{other_name}"
+endpoint = "{endpoint}:7946"
+fingerprint = "{peer_fingerprint}"
+
+{part}
+[learning]
+{learning}
+
+[timers]
+{timers}
+"#,
+            name = site.name(),
+            dir = self.dir.display(),
+            socket = self.socket().display(),
+            pins = self.pins.display(),
+            listen = site.management(),
+            other_name = other.name(),
+            endpoint = other.management(),
+            learning = settings.learning,
+            timers = settings.timers,
+        )
+    }
+
+    /// Starts the daemon; returns when it answers `wamig status`.
+    ///
+    /// # Errors
+    /// It ends or says nothing; its last words are in the error.
+    pub fn start(&mut self, journal: &Journal) -> Result<()> {
+        ensure!(self.process.is_none(), "the daemon of {} runs already", self.site.title());
+        let label = format!("wamig at {}", self.site.title());
+        let config = self.config();
+        let config = config.to_str().context("the lab's directory is no text")?;
+        let args = ["run", "--config", config];
+        let mut process = Process::start(journal, &label, &self.namespace, &self.wamig, &args, &self.log(), false)?;
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            signals::check()?;
+            match self.status() {
+                Ok(_) => break,
+                Err(error) if !process.running() || Instant::now() > deadline => {
+                    bail!("{label} does not run: {error:#}\n{}", process.last_words(15));
+                }
+                Err(_) => std::thread::sleep(Duration::from_millis(50)),
+            }
+        }
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Whether the daemon runs.
+    pub fn running(&mut self) -> bool {
+        self.process.as_mut().is_some_and(Process::running)
+    }
+
+    /// Stops the daemon; the data path goes on forwarding.
+    ///
+    /// # Errors
+    /// It does not end by itself when it is asked to.
+    pub fn stop(&mut self) -> Result<()> {
+        match self.process.take() {
+            Some(mut process) => {
+                let status = process.stop(Duration::from_secs(5))?;
+                ensure!(status.success(), "{} ended with {status}:\n{}", process.label(), process.last_words(15));
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the data path down.
+    ///
+    /// # Errors
+    /// `wamig detach` says why it cannot.
+    pub fn detach(&self) -> Result<()> {
+        let config = self.config();
+        let config = config.to_str().context("the lab's directory is no text")?;
+        self.run(&["detach", "--config", config]).map(drop)
+    }
+
+    /// `wamig status`.
+    ///
+    /// # Errors
+    /// The daemon does not answer, or not as the interface says.
+    pub fn status(&self) -> Result<Status> {
+        self.ask("status")
+    }
+
+    /// `wamig flows`.
+    ///
+    /// # Errors
+    /// As [`Self::status`].
+    pub fn flows(&self) -> Result<Vec<Flow>> {
+        self.ask("flows")
+    }
+
+    fn ask<T: DeserializeOwned>(&self, verb: &str) -> Result<T> {
+        let socket = self.socket();
+        let socket = socket.to_str().context("the lab's directory is no text")?;
+        let output = self.run(&[verb, "--socket", socket, "-o", "json"])?;
+        serde_json::from_slice(&output.stdout)
+            .with_context(|| format!("`wamig {verb} -o json` says {}", String::from_utf8_lossy(&output.stdout)))
+    }
+
+    fn run(&self, args: &[&str]) -> Result<Output> {
+        let output = Command::new(&self.wamig)
+            .args(args)
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("cannot run {}", self.wamig.display()))?;
+        if !output.status.success() {
+            bail!("`wamig {}` failed: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(output)
+    }
+
+    /// The last lines of the daemon's log.
+    pub fn last_words(&self, lines: usize) -> String {
+        super::process::last_words(&self.log(), lines)
+    }
+}

@@ -1,0 +1,211 @@
+//! What `wamig status -o json` and `wamig flows -o json` say, as far as the lab reads it. The
+//! types are the lab's own: they hold the interface that others rely on to its word.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use serde::Deserialize;
+
+/// One site at one moment.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct Status {
+    /// The site's name.
+    pub site: String,
+    /// The switch.
+    pub datapath: Datapath,
+    /// Other sites.
+    pub peers: Vec<Peer>,
+    /// Servers.
+    pub addresses: Vec<Address>,
+    /// Transfer addresses.
+    pub pool: Pool,
+    /// What happened lately, oldest first.
+    pub timeline: Vec<Event>,
+    /// Frames dropped, by reason.
+    pub drops: BTreeMap<String, u64>,
+    /// Frames sent up or refused on the way up, by reason.
+    pub punts: BTreeMap<String, u64>,
+    /// Frames that could be read in part only, by what was wrong with them.
+    #[serde(default)]
+    pub anomalies: BTreeMap<String, u64>,
+    /// Connections and messages of other sites refused, by reason.
+    pub refused: BTreeMap<String, u64>,
+}
+
+/// The switch.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct Datapath {
+    /// Variant of the program in force.
+    pub program: String,
+    /// Ports.
+    pub ports: Vec<Port>,
+}
+
+/// A port.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct Port {
+    /// OpenFlow number.
+    pub port: u32,
+    /// Interface.
+    pub name: String,
+    /// `native`, `generic` or `none`.
+    pub mode: String,
+    /// What an operator should know about it.
+    pub warning: Option<String>,
+    /// Frames received.
+    pub rx_packets: u64,
+    /// Frames sent.
+    pub tx_packets: u64,
+}
+
+/// Another site.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct Peer {
+    /// Its name.
+    pub name: String,
+    /// `up`, `down` or `refused`.
+    pub state: String,
+    /// Since when, in milliseconds of the Unix epoch.
+    pub since_unix_ms: u64,
+    /// Why it is not up.
+    pub reason: Option<String>,
+    /// What to do about that.
+    pub remedy: Option<String>,
+}
+
+/// A server's address.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct Address {
+    /// IPv4 address.
+    pub address: Ipv4Addr,
+    /// `home` or `host`.
+    pub role: String,
+    /// State of the address here.
+    pub state: String,
+    /// Since when, in milliseconds of the Unix epoch.
+    pub since_unix_ms: u64,
+    /// Transfer address in use.
+    pub transfer: Option<Ipv4Addr>,
+    /// Placement, `incarnation.counter`.
+    pub epoch: Option<String>,
+    /// Why it is in this state.
+    pub reason: Option<String>,
+    /// What to do about that.
+    pub remedy: Option<String>,
+}
+
+/// Transfer addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+pub struct Pool {
+    /// All.
+    pub size: usize,
+    /// Probed and free.
+    pub ready: usize,
+    /// In use.
+    pub in_use: usize,
+    /// At rest after use.
+    pub quarantined: usize,
+}
+
+/// A line of the timeline.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct Event {
+    /// When, in microseconds of the Unix epoch.
+    pub at_unix_us: u64,
+    /// The server's address, if the line is about one.
+    pub address: Option<Ipv4Addr>,
+    /// A fixed name.
+    pub event: String,
+    /// For people.
+    pub detail: String,
+}
+
+/// A flow of the switch.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+pub struct Flow {
+    /// Table.
+    pub table: u8,
+    /// Priority.
+    pub priority: u16,
+    /// Cookie, `0x…`.
+    pub cookie: String,
+    /// Match, empty = every frame.
+    #[serde(rename = "match")]
+    pub matching: String,
+    /// Instructions.
+    pub actions: String,
+    /// Frames.
+    pub packets: u64,
+}
+
+impl Status {
+    /// What the site says about an address; nothing known yet is nothing.
+    pub fn address(&self, address: Ipv4Addr) -> Option<&Address> {
+        self.addresses.iter().find(|entry| entry.address == address)
+    }
+
+    /// The state of an address, `-` if the site knows nothing of it.
+    pub fn state(&self, address: Ipv4Addr) -> &str {
+        self.address(address).map_or("-", |entry| &entry.state)
+    }
+
+    /// Whether the site serves the address from elsewhere or for elsewhere: it has a part in a
+    /// migration that is neither over nor not begun.
+    pub fn is_settled(&self, address: Ipv4Addr) -> bool {
+        matches!(self.state(address), "-" | "HOME" | "NONE")
+    }
+
+    /// Whether the session to the other site is up.
+    pub fn peer_up(&self, name: &str) -> bool {
+        self.peers.iter().any(|peer| peer.name == name && peer.state == "up")
+    }
+}
+
+impl Flow {
+    /// A flow of a migration or of the watch for one (its cookie says so).
+    pub fn is_migration(&self) -> bool {
+        self.cookie.starts_with("0x574d")
+    }
+
+    /// A flow of the learning switch.
+    pub fn is_learning(&self) -> bool {
+        self.cookie.starts_with("0x4c53")
+    }
+
+    /// Whether it matches or writes an address.
+    pub fn names(&self, address: Ipv4Addr) -> bool {
+        let text = address.to_string();
+        let names = |line: &str| {
+            line.match_indices(&text).any(|(at, _)| {
+                let before = line[..at].chars().next_back();
+                let after = line[at + text.len()..].chars().next();
+                let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit() || c == '.');
+                // A prefix is not the address.
+                !digit(before) && !digit(after) && after != Some('/')
+            })
+        };
+        names(&self.matching) || names(&self.actions)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flow_names_an_address_and_not_its_neighbours() {
+        let flow = |matching: &str| Flow {
+            table: 0,
+            priority: 1,
+            cookie: "0x574d000000000001".into(),
+            matching: matching.into(),
+            actions: "output:1".into(),
+            packets: 0,
+        };
+        let s = Ipv4Addr::new(192, 0, 2, 5);
+        assert!(flow("ip,nw_dst=192.0.2.5").names(s));
+        assert!(!flow("ip,nw_dst=192.0.2.53").names(s));
+        assert!(!flow("arp,arp_spa=192.0.2.5/32").names(s));
+        assert!(flow("ip").is_migration());
+    }
+}

@@ -1,0 +1,265 @@
+//! The places of the lab, their addresses and the links between them.
+//!
+//! ```text
+//!                      ┌── WAN, delay line ── r1 ─── up│gw1│lan1 ── web      DC1 192.0.2.0/24
+//! client ── inet ──────┤                      └─ mgmt ─┘   │srv ─── slot1
+//!                      └── WAN, delay line ── r2 ─── up│gw2│lan1 ── local    DC2 198.51.100.0/24
+//!                                             └─ mgmt ─┘   │srv ─── slot2
+//! ```
+//!
+//! `gw1` and `gw2` run `wamig`; their ports `up`, `lan1` and `srv` carry no address. What the
+//! two daemons say to each other leaves by `mgmt` and crosses the WAN like everything else.
+//! The two slots hold the same server: same address, same MAC, same default gateway.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use super::delay_line::{DelayLine, End};
+use super::journal::Journal;
+use super::{netns, offload};
+
+/// The client.
+pub const CLIENT: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
+/// Where the server sends its NOTIFY at boot: a secondary name server at the client's place.
+pub const SECONDARY: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 53);
+/// The server that moves.
+pub const SERVER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 53);
+/// The server's MAC.
+pub const SERVER_MAC: [u8; 6] = [2, 0, 0, 0, 0, 0x53];
+/// The server's default gateway.
+pub const GATEWAY1: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+/// DC1's web server, the server's neighbour.
+pub const WEB: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 80);
+/// DC2's router.
+pub const GATEWAY2: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+/// A host of DC2's own.
+pub const LOCAL: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 20);
+/// DC2's transfer addresses as the configuration writes them.
+pub const POOL: &str = "198.51.100.200-198.51.100.209";
+
+/// A site.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Site {
+    /// The server's home.
+    Dc1,
+    /// The site that may host it.
+    Dc2,
+}
+
+impl Site {
+    /// Both, the home first.
+    pub const BOTH: [Self; 2] = [Self::Dc1, Self::Dc2];
+
+    /// 1 or 2.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Dc1 => 1,
+            Self::Dc2 => 2,
+        }
+    }
+
+    /// The name in configurations, and the marker of the server's copy here.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dc1 => "dc1",
+            Self::Dc2 => "dc2",
+        }
+    }
+
+    /// The name for people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Dc1 => "DC1",
+            Self::Dc2 => "DC2",
+        }
+    }
+
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Dc1 => Self::Dc2,
+            Self::Dc2 => Self::Dc1,
+        }
+    }
+
+    /// The gateway box's address on its management link.
+    pub fn management(self) -> Ipv4Addr {
+        Ipv4Addr::new(10, 255, self.number(), 2)
+    }
+}
+
+/// A network namespace of the lab.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Place {
+    /// The client, and the secondary name server.
+    Client,
+    /// The internet's router.
+    Internet,
+    /// A site's router.
+    Router(Site),
+    /// A site's gateway box.
+    Gateway(Site),
+    /// The site's own host: DC1's web server, DC2's local host.
+    Host(Site),
+    /// The site's slot for the server.
+    Slot(Site),
+}
+
+impl Place {
+    const ALL: [Self; 10] = [
+        Self::Client,
+        Self::Internet,
+        Self::Router(Site::Dc1),
+        Self::Router(Site::Dc2),
+        Self::Gateway(Site::Dc1),
+        Self::Gateway(Site::Dc2),
+        Self::Host(Site::Dc1),
+        Self::Host(Site::Dc2),
+        Self::Slot(Site::Dc1),
+        Self::Slot(Site::Dc2),
+    ];
+
+    /// The MAC of its own interface, fixed so that flows and captures read well.
+    pub fn mac(self) -> [u8; 6] {
+        match self {
+            Self::Client => [2, 0, 0, 0, 3, 0x10],
+            Self::Internet => [2, 0, 0, 0, 3, 1],
+            Self::Router(site) => [2, 0, 0, 0, site.number(), 1],
+            Self::Gateway(site) => [2, 0, 0, 0, site.number(), 2],
+            Self::Host(Site::Dc1) => [2, 0, 0, 0, 0, 0x80],
+            Self::Host(Site::Dc2) => [2, 0, 0, 0, 2, 0x20],
+            Self::Slot(_) => SERVER_MAC,
+        }
+    }
+
+    /// The namespace's name without the prefix of the run.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Internet => "inet",
+            Self::Router(Site::Dc1) => "r1",
+            Self::Router(Site::Dc2) => "r2",
+            Self::Gateway(Site::Dc1) => "gw1",
+            Self::Gateway(Site::Dc2) => "gw2",
+            Self::Host(Site::Dc1) => "web",
+            Self::Host(Site::Dc2) => "local",
+            Self::Slot(Site::Dc1) => "slot1",
+            Self::Slot(Site::Dc2) => "slot2",
+        }
+    }
+}
+
+/// Makes every namespace and link, all up but the slots' own; returns the two WAN links,
+/// DC1's first.
+///
+/// # Errors
+/// No privilege, a name is taken, or the kernel lacks veth or tap.
+pub fn build(
+    journal: &Journal,
+    name: impl Fn(Place) -> String,
+    helper: &Path,
+    delay: Duration,
+) -> Result<[DelayLine; 2]> {
+    for place in Place::ALL {
+        netns::create(journal, &name(place))?;
+    }
+    let wan = |site: Site| {
+        let interface = format!("wan{}", site.number());
+        let ends = [
+            End { namespace: name(Place::Internet), interface: interface.clone() },
+            End { namespace: name(Place::Router(site)), interface: "wan".to_owned() },
+        ];
+        let label = format!("WAN link of {}", site.title());
+        let log = journal.dir().join(format!("{interface}.log"));
+        DelayLine::start(journal, helper, &label, [&ends[0], &ends[1]], delay, &log)
+    };
+    let lines = [wan(Site::Dc1)?, wan(Site::Dc2)?];
+
+    // Every cable is made from its host's end, so that the switch's end has the port's name.
+    let cable = |host: Place, interface: &str, far: Place, port: &str| -> Result<()> {
+        let far = name(far);
+        let mac = mac_text(host.mac());
+        netns::ip(
+            &name(host),
+            &format!("link add name {interface} address {mac} type veth peer name {port} netns {far}"),
+        )?;
+        netns::ip(&far, &format!("link set dev {port} up"))
+    };
+    cable(Place::Client, "eth0", Place::Internet, "client")?;
+    for site in Site::BOTH {
+        let (router, gateway) = (Place::Router(site), Place::Gateway(site));
+        cable(router, "lan", gateway, "up")?;
+        cable(Place::Host(site), "eth0", gateway, "lan1")?;
+        cable(Place::Slot(site), "eth0", gateway, "srv")?;
+        cable(gateway, "mgmt", router, "mgmt")?;
+    }
+
+    netns::ip(&name(Place::Client), &host_setup(&[CLIENT, SECONDARY], Ipv4Addr::new(203, 0, 113, 1)))?;
+    netns::ip(
+        &name(Place::Internet),
+        "addr add 203.0.113.1/24 dev client
+         addr add 10.254.1.1/30 dev wan1
+         addr add 10.254.2.1/30 dev wan2
+         link set wan1 up
+         link set wan2 up
+         route add 192.0.2.0/24 via 10.254.1.2
+         route add 10.255.1.0/24 via 10.254.1.2
+         route add 198.51.100.0/24 via 10.254.2.2
+         route add 10.255.2.0/24 via 10.254.2.2",
+    )?;
+    netns::ip(&name(Place::Host(Site::Dc1)), &host_setup(&[WEB], GATEWAY1))?;
+    netns::ip(&name(Place::Host(Site::Dc2)), &host_setup(&[LOCAL], GATEWAY2))?;
+    for (site, lan) in [(Site::Dc1, GATEWAY1), (Site::Dc2, GATEWAY2)] {
+        let n = site.number();
+        netns::ip(
+            &name(Place::Router(site)),
+            &format!(
+                "addr add {lan}/24 dev lan
+                 addr add 10.255.{n}.1/24 dev mgmt
+                 addr add 10.254.{n}.2/30 dev wan
+                 link set lan up
+                 link set wan up
+                 route add default via 10.254.{n}.1"
+            ),
+        )?;
+        netns::ip(
+            &name(Place::Gateway(site)),
+            &format!(
+                "addr add 10.255.{n}.2/24 dev mgmt
+                 link set mgmt up
+                 route add default via 10.255.{n}.1"
+            ),
+        )?;
+        netns::ip(&name(Place::Slot(site)), &format!("addr add {SERVER}/24 dev eth0"))?;
+    }
+
+    for router in [Place::Internet, Place::Router(Site::Dc1), Place::Router(Site::Dc2)] {
+        netns::sysctl(&name(router), "ipv4/ip_forward", "1")?;
+    }
+    for (place, interface) in wires() {
+        offload::like_a_wire(&name(place), interface).context("cannot set the offloads of a test interface")?;
+    }
+    Ok(lines)
+}
+
+/// The far ends of all switch ports: they must send what a wire would carry, and accept what
+/// an XDP program sends.
+fn wires() -> impl Iterator<Item = (Place, &'static str)> {
+    Site::BOTH
+        .into_iter()
+        .flat_map(|site| [(Place::Router(site), "lan"), (Place::Host(site), "eth0"), (Place::Slot(site), "eth0")])
+}
+
+fn host_setup(addresses: &[Ipv4Addr], gateway: Ipv4Addr) -> String {
+    let lines = addresses.iter().map(|address| format!("addr add {address}/24 dev eth0\n"));
+    lines.collect::<String>() + &format!("link set eth0 up\nroute add default via {gateway}\n")
+}
+
+/// A MAC as people write it.
+pub fn mac_text(mac: [u8; 6]) -> String {
+    mac.map(|octet| format!("{octet:02x}")).join(":")
+}

@@ -1,0 +1,26 @@
+//! Builds, checks and tests wamig: everything that plain `cargo` cannot do.
+//!
+//! | module | verb | what |
+//! |---|---|---|
+//! | [`bpf`] | `build-ebpf`, `bpf-linker` | picks a BPF toolchain, builds the XDP object |
+//! | [`lint`] | `lint` | layout, clippy, documentation, house rules |
+//! | [`suite`] | `test` | every test, counted |
+//! | [`qemu`] | `test --kernel debian` | the kernel tests under Linux 6.1 |
+//! | [`lab`] | `demo`, `lab` | two sites in network namespaces: the demonstration and the end-to-end tests |
+//!
+//! [`workspace`] knows where things are, [`user`] who builds, [`process`] and [`bounded`] run other programs,
+//! [`interrupt`] remembers a signal, [`exclusive`] keeps test networks apart and [`tally`] counts results.
+
+pub mod bounded;
+pub mod bpf;
+pub mod cli;
+pub mod exclusive;
+pub mod interrupt;
+pub mod lab;
+pub mod lint;
+pub mod process;
+pub mod qemu;
+pub mod suite;
+pub mod tally;
+pub mod user;
+pub mod workspace;
