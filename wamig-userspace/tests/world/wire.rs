@@ -8,6 +8,7 @@ use wamig_openflow::{MacAddr, OfpError, PortDesc, PortNo};
 use wamig_userspace::config::Config;
 use wamig_userspace::daemon::DataPath;
 use wamig_userspace::fastpath::memory::{Memory, MemoryMaps};
+use wamig_userspace::fastpath::xdp::attach::SharedPorts;
 use wamig_userspace::fastpath::{
     Batch, FastPath, FastPort, FlowCounters, FlowId, PortCounters, Punt, ReasonCounters, TableCounters,
 };
@@ -96,7 +97,7 @@ pub fn data_path(
         punts,
         ports: config.switch.numbered().map(desc).collect(),
         fast_ports,
-        attached: Default::default(),
+        attached: SharedPorts::default(),
         warnings: Vec::new(),
         changes,
     };
