@@ -143,6 +143,7 @@ impl Guest {
             return;
         }
         self.epoch = epoch;
+        self.lease = Duration::from_secs(u64::from(lease));
         let binding =
             Binding { peer, mac: self.mac, port: self.port, transfer, epoch, profile, gateway_mac, active: false };
         self.persist(cx, Some(&binding));
