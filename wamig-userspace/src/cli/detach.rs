@@ -3,7 +3,7 @@
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 
 use crate::config::Config;
 use crate::fastpath::xdp::detach::{Detached, detach};
@@ -31,8 +31,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         );
     }
     let pins = &config.switch.pin_path;
-    let done = detach(pins).with_context(|| {
-        format!("the data path pinned under {} is not taken down; become root, then try again", pins.display())
+    let done = detach(pins).map_err(|e| {
+        anyhow!("the data path under {} is not taken down: {e}; become root, then try again", pins.display())
     })?;
     super::print(&format!("{}\n", told(&done, &pins.display().to_string())))
 }

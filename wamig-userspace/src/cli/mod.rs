@@ -12,6 +12,7 @@ mod run;
 mod status;
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -115,7 +116,8 @@ fn carry_out(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("wamig: {e:#}");
+            // Each error tells its cause itself, before the remedy.
+            eprintln!("wamig: {e}");
             ExitCode::FAILURE
         }
     }
@@ -130,7 +132,11 @@ fn start_log(filter: Option<&str>) -> Result<(), String> {
         format!("{wanted:?} is no log filter: {e}; allowed: error, warn, info, debug, trace, or MODULE=LEVEL,…")
     })?;
     // A second call in one process, as in tests, leaves the first in force.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .try_init();
     Ok(())
 }
 

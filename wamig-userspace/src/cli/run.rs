@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::anyhow;
 
 use crate::config::Config;
 use crate::daemon;
@@ -32,7 +32,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .worker_threads(2)
         .enable_all()
         .build()
-        .context("the runtime cannot be started")?;
+        .map_err(|e| anyhow!("threads cannot be started: {e}; look at the limits of this process"))?;
     runtime.block_on(daemon::run(&config))?;
     tracing::info!(
         "stopped; the data path goes on forwarding on {}: `wamig run` takes it over, `wamig detach --config {}` takes it down",

@@ -14,6 +14,13 @@ const MINUTE_MS: u64 = 60_000;
 /// Longest time that is configured in seconds.
 const DAY_S: u64 = 86_400;
 
+/// A configured time: its key, its place if it is written, its value if that is right.
+struct Time<'a> {
+    key: &'static str,
+    at: Option<&'a Number>,
+    value: Option<Duration>,
+}
+
 impl Check<'_, '_> {
     fn ms(&mut self, n: Option<&Number>, default: Duration, min: u64) -> Option<Duration> {
         self.number(n, default.as_millis() as u64, min, MINUTE_MS, "milliseconds").map(Duration::from_millis)
@@ -40,25 +47,19 @@ impl Check<'_, '_> {
         let renew = self.seconds(timers.renew_s.as_ref(), d.renew);
         let fence_silence = self.seconds(timers.fence_silence_s.as_ref(), d.fence_silence);
         let forget = self.seconds(timers.forget_s.as_ref(), d.forget);
+        let time = |key, at, value| Time { key, at, value };
         let in_order = [
-            self.ordered("renew_s", &timers.renew_s, renew, "lease_s", &timers.lease_s, lease, false),
             self.ordered(
-                "backoff_min_ms",
-                &timers.backoff_min_ms,
-                backoff_min,
-                "backoff_max_ms",
-                &timers.backoff_max_ms,
-                backoff_max,
-                true,
+                time("renew_s", timers.renew_s.as_ref(), renew),
+                time("lease_s", timers.lease_s.as_ref(), lease),
             ),
             self.ordered(
-                "arp_probe_min_ms",
-                &timers.arp_probe_min_ms,
-                arp_probe_min,
-                "arp_probe_max_ms",
-                &timers.arp_probe_max_ms,
-                arp_probe_max,
-                true,
+                time("backoff_min_ms", timers.backoff_min_ms.as_ref(), backoff_min),
+                time("backoff_max_ms", timers.backoff_max_ms.as_ref(), backoff_max),
+            ),
+            self.ordered(
+                time("arp_probe_min_ms", timers.arp_probe_min_ms.as_ref(), arp_probe_min),
+                time("arp_probe_max_ms", timers.arp_probe_max_ms.as_ref(), arp_probe_max),
             ),
         ];
         in_order.into_iter().collect::<Option<()>>()?;
@@ -82,30 +83,18 @@ impl Check<'_, '_> {
         })
     }
 
-    /// Notes a mistake when the first time is longer than the second, or as long unless
-    /// `equal` is allowed. Times that were wrong themselves are not compared.
-    #[expect(clippy::too_many_arguments, reason = "two keys, each with its name, place and value")]
-    fn ordered(
-        &mut self,
-        short: &str,
-        short_at: &Option<Number>,
-        short_value: Option<Duration>,
-        long: &str,
-        long_at: &Option<Number>,
-        long_value: Option<Duration>,
-        equal: bool,
-    ) -> Option<()> {
-        let (Some(a), Some(b)) = (short_value, long_value) else { return Some(()) };
-        if a < b || equal && a == b {
+    /// Notes a mistake unless the first time is the shorter one. Times that were wrong
+    /// themselves are not compared.
+    fn ordered(&mut self, short: Time<'_>, long: Time<'_>) -> Option<()> {
+        let (Some(a), Some(b)) = (short.value, long.value) else { return Some(()) };
+        if a < b {
             return Some(());
         }
-        let span = short_at.as_ref().or(long_at.as_ref()).map_or(0..0, Spanned::span);
-        let unit = |d: Duration| format!("{} ms", d.as_millis());
-        let than = if equal { "at most" } else { "less than" };
+        let span = short.at.or(long.at).map_or(0..0, Spanned::span);
         self.wrong(
             span,
-            format!("{short} is {} and {long} is {}", unit(a), unit(b)),
-            format!("allowed: {short} {than} {long}"),
+            format!("{} is {} ms and {} is {} ms", short.key, a.as_millis(), long.key, b.as_millis()),
+            format!("allowed: {} less than {}", short.key, long.key),
         )
     }
 

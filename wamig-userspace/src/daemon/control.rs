@@ -290,7 +290,8 @@ enum Persisted {
 
 /// The record's key in the store: hexadecimal digits.
 fn key(record: &Record) -> String {
-    record.key().iter().map(|b| format!("{b:02x}")).collect()
+    let [role, address @ ..] = record.key();
+    format!("{role:02x}{:08x}", u32::from_be_bytes(address))
 }
 
 fn far() -> TokioInstant {

@@ -18,6 +18,7 @@
 pub mod attach;
 pub mod clock;
 pub mod detach;
+mod driver;
 pub mod grace;
 pub mod maps;
 pub mod open;

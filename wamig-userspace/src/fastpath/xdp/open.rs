@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::Xdp;
 use super::attach::{Attachments, SharedPorts, XdpMode};
+use super::driver::driver;
 use super::maps::{NAMES, XdpMaps, pin_of};
 use super::punt::PuntReader;
 use crate::fastpath::writer::Writer;
@@ -191,6 +192,8 @@ pub fn load(
     let number = port.map_or(1, |p| p.port.0);
     let index = port.and_then(|p| port_index(p.port)).unwrap_or(1);
     let (action_set, edits) = (u32::from(constants.action_set), u32::from(constants.edits));
+    let veth = u32::from(port.is_some_and(|p| driver(&p.name).as_deref() == Some("veth")));
+    loader.override_global("HAIRPIN_BY_REDIRECT", &veth, true);
     loader.override_global("PORT_NUMBER", &number, true);
     loader.override_global("PORT_INDEX", &index, true);
     loader.override_global("TABLE_LIMIT", &constants.tables, true);
