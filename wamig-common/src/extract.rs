@@ -7,7 +7,7 @@ use network_types::eth::EtherType;
 use network_types::ip::IpProto;
 
 use crate::frame::Frame;
-use crate::key::{self, FRAG_ANY, FRAG_LATER, FlowKey, VLAN_PRESENT};
+use crate::key::{self, FRAG_ANY, FRAG_LATER, FlowKey, HAS_L3, HAS_L4, VLAN_PRESENT};
 use crate::verdict::Anomaly;
 
 /// EtherType of IPv4.
@@ -132,10 +132,16 @@ pub fn extract<F: Frame + ?Sized>(frame: &F, in_port: u32, key: &mut FlowKey, la
     };
     if layout.l3 == L3_NONE {
         layout.note(Anomaly::MalformedL3);
+        return Some(());
     }
+    let mut has = HAS_L3;
     if let Some(l4) = l4 {
         transport(frame, &l4, key, layout);
+        if layout.l4_off != 0 {
+            has |= HAS_L4;
+        }
     }
+    key.words[key::HAS.word] |= u64::from(has) << key::HAS.shift;
     Some(())
 }
 
@@ -259,11 +265,7 @@ fn arp<F: Frame + ?Sized>(frame: &F, off: usize, key: &mut FlowKey, layout: &mut
         return None;
     }
     layout.l3 = L3_ARP;
-    let opcode = head & 0xffff;
-    // OpenFlow 1.0 matches the low byte; a larger opcode is none
-    if opcode <= 0xff {
-        key.set(key::IP_PROTO, opcode);
-    }
+    key.words[key::ARP_OP.word] |= (head & 0xffff) << key::ARP_OP.shift;
     key.words[4] = u64::from(spa);
     key.words[5] = sha >> 16;
     key.words[6] = u64::from(tpa);
