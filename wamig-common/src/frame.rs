@@ -1,9 +1,10 @@
 //! How the pipeline reads a frame, and how it edits the copy of its headers.
 
-use crate::limits::{WINDOW_BUF, WINDOW_HEADROOM, WINDOW_LEN, WINDOW_MASK};
+use crate::limits::{MAX_HEADER_OFFSET, WINDOW_BUF, WINDOW_HEADROOM, WINDOW_LEN, WINDOW_MASK};
 
 /// Bytes that may end anywhere. Offsets count from the destination MAC; numbers are read most
-/// significant byte first. `None` = not all of it is there.
+/// significant byte first. `None` = not all of it is there, or it lies
+/// behind [`MAX_HEADER_OFFSET`].
 pub trait Frame {
     /// One byte.
     fn u8(&self, off: usize) -> Option<u8>;
@@ -29,21 +30,28 @@ pub trait Frame {
     }
 }
 
+fn bytes_at<const N: usize>(frame: &[u8], off: usize) -> Option<[u8; N]> {
+    if off > MAX_HEADER_OFFSET {
+        return None;
+    }
+    frame.get(off..)?.first_chunk().copied()
+}
+
 impl Frame for [u8] {
     fn u8(&self, off: usize) -> Option<u8> {
-        self.get(off).copied()
+        bytes_at(self, off).map(u8::from_be_bytes)
     }
 
     fn u16(&self, off: usize) -> Option<u16> {
-        Some(u16::from_be_bytes(*self.get(off..)?.first_chunk()?))
+        bytes_at(self, off).map(u16::from_be_bytes)
     }
 
     fn u32(&self, off: usize) -> Option<u32> {
-        Some(u32::from_be_bytes(*self.get(off..)?.first_chunk()?))
+        bytes_at(self, off).map(u32::from_be_bytes)
     }
 
     fn u64(&self, off: usize) -> Option<u64> {
-        Some(u64::from_be_bytes(*self.get(off..)?.first_chunk()?))
+        bytes_at(self, off).map(u64::from_be_bytes)
     }
 
     fn len(&self) -> usize {

@@ -25,6 +25,10 @@ pub const ACTION_LISTS: u32 = 16_384;
 /// Words of a subtable's filter (64 bits each: 64 Kbit).
 pub const FILTER_WORDS: usize = 1024;
 
+/// Highest offset at which a header is read: the verifier wants a bound, and every way of
+/// reading a frame must have the same.
+pub const MAX_HEADER_OFFSET: usize = 0x1ff;
+
 /// Bytes of a frame that the header window holds at most.
 pub const WINDOW_LEN: usize = 192;
 /// Room before the window for pushed tags, in bytes.

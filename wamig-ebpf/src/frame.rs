@@ -8,12 +8,9 @@ use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::programs::XdpContext;
 use core::arch::asm;
 use wamig_common::frame::{Edited, Frame, Window};
-use wamig_common::limits::WINDOW_BUF;
+use wamig_common::limits::{MAX_HEADER_OFFSET, WINDOW_BUF};
 
 use crate::walk;
-
-/// Offsets above this are refused, so that the verifier sees a bounded sum.
-const MAX_OFFSET: usize = 0x1ff;
 
 /// The frame in packet memory.
 pub struct XdpFrame {
@@ -32,7 +29,7 @@ impl XdpFrame {
 
     #[inline(always)]
     fn at<T: Copy>(&self, off: usize) -> Option<T> {
-        if off > MAX_OFFSET {
+        if off > MAX_HEADER_OFFSET {
             return None;
         }
         let p = self.data + off;
