@@ -4,7 +4,6 @@ use crate::action::{self, BASE_L3, BASE_L4, Op};
 use crate::checksum::{delta, update, update_udp};
 use crate::extract::{L3_ARP, L3_IPV4, L3_IPV6, Layout, proto};
 use crate::frame::Window;
-use crate::limits::WINDOW_LEN;
 use crate::plan::{EDITED, PacketIn, Plan, STALE_KEY, TO_INGRESS, USED};
 use crate::verdict::{DropReason, PuntReason, SlowReason};
 
@@ -117,7 +116,7 @@ fn is_met(layout: &Layout, flags: u16, tagged: bool) -> bool {
 /// True when the L4 header, or its checksum, may lie behind the window of a longer frame.
 #[inline(always)]
 fn l4_is_beyond(plan: &Plan, layout: &Layout) -> bool {
-    plan.total > WINDOW_LEN as u32 && u32::from(layout.l4_off) + 24 > WINDOW_LEN as u32
+    plan.is_cut() && plan.origin + u32::from(layout.l4_off) + 24 > plan.start + plan.held
 }
 
 #[inline(always)]

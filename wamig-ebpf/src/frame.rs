@@ -8,7 +8,7 @@ use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::programs::XdpContext;
 use core::arch::asm;
 use wamig_common::frame::{Edited, Frame, Window};
-use wamig_common::limits::{MAX_HEADER_OFFSET, WINDOW_BUF};
+use wamig_common::limits::{MAX_HEADER_OFFSET, WINDOW_BUF, WINDOW_MASK};
 
 use crate::walk;
 
@@ -87,7 +87,7 @@ impl MapWindow {
         // SAFETY: plain arithmetic; written in assembly because the compiler would drop the
         // mask where it believes to know better, and the verifier would refuse the access.
         unsafe { asm!("{0} &= 255", inout(reg) off) };
-        // SAFETY: off is at most 255 and the buffer has 320 bytes, so that eight more fit.
+        // SAFETY: off is at most 255 and the buffer has 512 bytes, so that eight more fit.
         unsafe { self.bytes.as_ptr().add(off as usize) }
     }
 
@@ -99,6 +99,8 @@ impl MapWindow {
 }
 
 impl Window for MapWindow {
+    const LAST: u32 = WINDOW_MASK;
+
     #[inline(always)]
     fn load(&self, off: u32) -> u64 {
         // SAFETY: see `place`.

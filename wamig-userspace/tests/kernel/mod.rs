@@ -76,7 +76,7 @@ pub struct RawScratch {
     key: FlowKey,
     layout: [u16; 4],
     plan: Plan,
-    rest: [u64; 14 + 1 + 2 + 3 * SET_SLOTS + 40],
+    rest: [u64; 14 + 1 + 2 + 3 * SET_SLOTS + 64],
 }
 
 // SAFETY: whole numbers only, no padding, no pointers.
@@ -101,8 +101,10 @@ impl Bench {
         let bpffs = Bpffs::new().expect("a bpffs can be mounted");
         let ports: Vec<FastPort> =
             (1..=ports).map(|n| FastPort { port: PortNo(n), name: format!("p{n}"), ifindex: 1 }).collect();
-        let rates = PuntRates { arp: (1_000_000, 1_000_000), other: (1_000_000, 1_000_000), slow: (1_000_000, 1_000_000) };
-        let config = XdpConfig { pin_path: bpffs.pins(), mode: XdpMode::Auto, ports: ports.clone(), rates, flows: FLOWS };
+        let rates =
+            PuntRates { arp: (1_000_000, 1_000_000), other: (1_000_000, 1_000_000), slow: (1_000_000, 1_000_000) };
+        let config =
+            XdpConfig { pin_path: bpffs.pins(), mode: XdpMode::Auto, ports: ports.clone(), rates, flows: FLOWS };
         let opened = open(&config).unwrap_or_else(|e| panic!("{e}"));
         let maps_dir = std::fs::read_dir(bpffs.pins()).unwrap().next().unwrap().unwrap().path();
         let programs = ports.iter().map(|p| variant(&maps_dir, p, Constants::default())).collect();
