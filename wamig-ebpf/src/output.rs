@@ -9,7 +9,7 @@ use wamig_common::limits::WINDOW_HEADROOM;
 use wamig_common::verdict::DropReason;
 
 use crate::maps::{self, PORT_SET_MAPS, PORTS, Scratch};
-use crate::{bounded_len, lose, stats};
+use crate::{bounded_len, constants, lose, stats};
 
 /// Writes the window back over the frame's headers.
 #[inline(always)]
@@ -44,11 +44,11 @@ pub extern "C" fn g_write_back(ctx: *mut xdp_md) -> u32 {
 pub fn send(ctx: &XdpContext, scratch: &mut Scratch) -> u32 {
     let (out, total) = (scratch.plan.out, scratch.plan.edited_total());
     match scratch.plan.out_kind as u8 {
-        OUTPUT_IN_PORT => {
+        OUTPUT_IN_PORT if constants::hairpin_by_redirect() == 0 => {
             stats::sent(out, total);
             xdp_action::XDP_TX
         }
-        OUTPUT => match PORTS.redirect(out, 0) {
+        OUTPUT | OUTPUT_IN_PORT => match PORTS.redirect(out, 0) {
             Ok(verdict) => {
                 stats::sent(out, total);
                 verdict

@@ -1,5 +1,11 @@
-//! placeholder
+//! wamig's userspace: the OpenFlow switch around the XDP data path, the migration of servers
+//! between sites, and the program that runs both.
 
+pub mod admin;
+pub mod cli;
+pub mod config;
+pub mod controller;
+pub mod daemon;
 pub mod datapath;
 pub mod fastpath;
 pub mod migration;

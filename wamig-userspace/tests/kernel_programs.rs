@@ -1,5 +1,7 @@
 //! Every program and every specialised variant loads within its budget, and what they cost.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod kernel {
     pub mod bench;
     pub mod run;

@@ -1,6 +1,8 @@
 //! Every vector of the data plane by the XDP program: verdict, frame, plan, counters and
 //! packet-ins.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod frames;
 mod kernel {
     pub mod bench;

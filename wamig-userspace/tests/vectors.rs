@@ -1,5 +1,7 @@
 //! Every vector of the data plane by the slow path and by the memory fast path.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod frames;
 mod paths;
 #[path = "vectors/mod.rs"]

@@ -31,7 +31,7 @@ enum Verb {
     Demo(lab::demo::Demo),
     /// Poke at the two sites that `demo --keep` left up (needs root)
     #[command(subcommand)]
-    Lab(lab::demo::Verb),
+    Lab(lab::poke::Verb),
 }
 
 /// Run one verb; an error is printed with its causes and becomes exit status 1.

@@ -29,7 +29,7 @@ impl Noise {
 
 /// An Ethernet frame of host `HOST`.
 fn frame(to: [u8; 6], ether_type: u16, payload: &[u8]) -> Vec<u8> {
-    let from = HOST.mac().unwrap();
+    let from = HOST.mac();
     [&to[..], &from[..], &ether_type.to_be_bytes(), payload].concat()
 }
 
@@ -43,13 +43,13 @@ fn packet() -> Vec<u8> {
 /// A sound ARP request for the gateway.
 fn arp() -> Vec<u8> {
     let mut arp = vec![0, 1, 8, 0, 6, 4, 0, 1];
-    arp.extend(HOST.mac().unwrap());
+    arp.extend(HOST.mac());
     arp.extend([192, 0, 2, 80, 0, 0, 0, 0, 0, 0, 192, 0, 2, 1]);
     arp
 }
 
 fn bad_frames() -> Vec<Vec<u8>> {
-    let to = ROUTER.mac().unwrap();
+    let to = ROUTER.mac();
     let mut all = Vec::new();
     for (ether_type, whole) in [(0x0800, packet()), (0x0806, arp()), (0x86dd, vec![0x60; 40])] {
         // Cut anywhere.
@@ -136,7 +136,7 @@ fn noise_at_every_port_ends_nothing() -> Result<()> {
     lab.start_daemons()?;
     netns::ip(&lab.name(SLOT2), "link set eth0 up")?;
     let mut noise = Noise(0x57_41_4d_49_47);
-    let sources = [HOST.mac().unwrap(), SERVER_MAC, [2, 0x57, 0x4d, 0, 0, 2]];
+    let sources = [HOST.mac(), SERVER_MAC, [2, 0x57, 0x4d, 0, 0, 2]];
     for (place, interface) in [(HOST, "eth0"), (ROUTER, "lan"), (SLOT2, "eth0")] {
         let sender = Sender::open(&lab.name(place), interface)?;
         for _ in 0..4000 {
@@ -146,10 +146,10 @@ fn noise_at_every_port_ends_nothing() -> Result<()> {
             let kinds: [[u8; 2]; 6] = [[8, 0], [8, 6], [0x86, 0xdd], [0x81, 0], [0x80, 0x35], [0x88, 0xa8]];
             bytes[12..14].copy_from_slice(&kinds[(noise.next() % 6) as usize]);
             bytes[6..12].copy_from_slice(&sources[(noise.next() % 3) as usize]);
-            if noise.next() % 3 == 0 {
+            if noise.next().is_multiple_of(3) {
                 bytes[..6].copy_from_slice(&[0xff; 6]);
             }
-            if length > 40 && noise.next() % 2 == 0 {
+            if length > 40 && noise.next().is_multiple_of(2) {
                 bytes[14] = 0x45;
                 bytes[26..30].copy_from_slice(&[192, 0, 2, 53]);
             }
@@ -167,7 +167,7 @@ fn frames_longer_than_the_wire_end_nothing() -> Result<()> {
     netns::ip(&lab.name(HOST), "link set eth0 mtu 3000")?;
     let sender = Sender::open(&lab.name(HOST), "eth0")?;
     for length in [1514, 1515, 1518, 1519, 1522, 2048, 3014] {
-        let mut long = frame(ROUTER.mac().unwrap(), 0x0800, &packet());
+        let mut long = frame(ROUTER.mac(), 0x0800, &packet());
         long.resize(length, 0xa5);
         sender.send(&long);
     }

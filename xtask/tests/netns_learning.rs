@@ -51,7 +51,7 @@ fn copies(capture: &Capture, needle: &[u8]) -> usize {
 fn learns_where_hosts_are_and_forgets_the_silent() -> Result<()> {
     let Some(lab) = lab()? else { return Ok(()) };
     netns::ip(&lab.name(SLOT), "link set eth0 up")?;
-    let (router, host) = (ROUTER.mac().unwrap(), HOST.mac().unwrap());
+    let (router, host) = (ROUTER.mac(), HOST.mac());
     assert!(trial::reaches(&lab.name(HOST), GATEWAY1, SOON)?, "hosts reach each other through the switch");
     wait_learned(&lab, router, Some(1), SOON)?;
     wait_learned(&lab, host, Some(2), SOON)?;
@@ -72,7 +72,7 @@ fn learns_where_hosts_are_and_forgets_the_silent() -> Result<()> {
 #[test]
 fn follows_a_host_that_moves() -> Result<()> {
     let Some(lab) = lab()? else { return Ok(()) };
-    let mac = HOST.mac().unwrap();
+    let mac = HOST.mac();
     assert!(trial::reaches(&lab.name(ROUTER), WEB, SOON)?);
     wait_learned(&lab, mac, Some(2), SOON)?;
 
@@ -102,7 +102,7 @@ fn a_broadcast_goes_out_once_and_never_back() -> Result<()> {
     for round in 0..2_u8 {
         for (n, to) in [[0xff; 6], [1, 0, 0x5e, 0, 0, 9], [2, 0, 0, 0, 9, 9]].into_iter().enumerate() {
             let needle = [b"once?", &[round, n as u8][..]].concat();
-            let mut frame = [&to[..], &HOST.mac().unwrap(), &[0x88, 0xb5], &needle].concat();
+            let mut frame = [&to[..], &HOST.mac(), &[0x88, 0xb5], &needle].concat();
             frame.resize(60, 0);
             assert!(sender.send(&frame));
             std::thread::sleep(Duration::from_millis(300));

@@ -94,7 +94,7 @@ impl Script {
         std::mem::take(&mut self.state().packet_outs)
     }
 
-    /// The flows in force, as `ovs-ofctl` lines.
+    /// The flows in force; their counters are zero.
     pub fn flows(&self, now: Instant) -> Vec<FlowStats> {
         self.state().tables.iter().map(|f| describe(f, FlowCounters::default(), now)).collect()
     }

@@ -255,17 +255,7 @@ impl<M: Maps> Writer<M> {
     }
 
     fn insert(&mut self, flow: &CompiledFlow, staged: &mut Staged) -> io::Result<()> {
-        let subtable = match self.by_mask.get(&(flow.table, flow.mask)) {
-            Some(id) => *id,
-            None => {
-                let id = self.free_subtables.pop().ok_or(io::ErrorKind::StorageFull)?;
-                self.maps.set_mask(id, &flow.mask)?;
-                self.maps.set_filter(id, &[0; FILTER_WORDS])?;
-                self.by_mask.insert((flow.table, flow.mask), id);
-                self.subtables.insert(id, Subtable::new(id, flow.table, flow.mask));
-                id
-            }
-        };
+        let subtable = self.subtable_of(flow)?;
         let mut entry = Entry {
             table: flow.table,
             priority: flow.priority,
@@ -287,6 +277,19 @@ impl<M: Maps> Writer<M> {
         }
         staged.touched.push((subtable, flow.key));
         Ok(())
+    }
+
+    /// The subtable of a flow's mask, made if there is none.
+    fn subtable_of(&mut self, flow: &CompiledFlow) -> io::Result<u32> {
+        if let Some(id) = self.by_mask.get(&(flow.table, flow.mask)) {
+            return Ok(*id);
+        }
+        let id = self.free_subtables.pop().ok_or(io::ErrorKind::StorageFull)?;
+        self.maps.set_mask(id, &flow.mask)?;
+        self.maps.set_filter(id, &[0; FILTER_WORDS])?;
+        self.by_mask.insert((flow.table, flow.mask), id);
+        self.subtables.insert(id, Subtable::new(id, flow.table, flow.mask));
+        Ok(id)
     }
 
     fn replace(&mut self, flow: &CompiledFlow, staged: &mut Staged) -> io::Result<()> {

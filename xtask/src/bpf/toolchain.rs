@@ -202,3 +202,61 @@ fn rustup_home() -> Option<PathBuf> {
     let home = env::var_os("RUSTUP_HOME").map(PathBuf::from);
     Some(home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".rustup")))?.join("toolchains"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::create_dir_all, path::Path};
+
+    use super::*;
+
+    /// A compiler as far as `usable` looks: its release, its LLVM, and what is in its sysroot.
+    fn compiler(sysroot: &Path, release: &str, llvm: &str) -> Rustc {
+        create_dir_all(sysroot.join("bin")).unwrap();
+        fs::write(sysroot.join("bin/cargo"), "").unwrap();
+        Rustc { path: sysroot.join("bin/rustc"), sysroot: sysroot.into(), release: release.into(), llvm: llvm.into() }
+    }
+
+    fn refusal(rustc: &Rustc) -> String {
+        usable(rustc).unwrap_err().0
+    }
+
+    #[test]
+    fn the_pins_can_be_read() {
+        let pins = Pins::read().unwrap();
+
+        assert!(pins.nightly.starts_with("nightly-"));
+        assert_eq!(pins.bpf_linker.split('.').count(), 3);
+    }
+
+    #[test]
+    fn a_ready_made_core_is_preferred_to_its_source() {
+        let dir = tempfile::tempdir().unwrap();
+        let rustc = compiler(dir.path(), "1.96.0", "22.1.8");
+        assert_eq!(refusal(&rustc), "has neither `core` for BPF nor rust-src");
+
+        create_dir_all(dir.path().join("lib/rustlib/src/rust/library")).unwrap();
+        fs::write(dir.path().join("lib/rustlib/src/rust/library/Cargo.lock"), "").unwrap();
+        assert!(matches!(usable(&rustc), Ok(Core::Source)));
+
+        create_dir_all(dir.path().join("lib/rustlib").join(TARGET).join("lib")).unwrap();
+        assert!(matches!(usable(&rustc), Ok(Core::Prebuilt)));
+    }
+
+    #[test]
+    fn too_old_a_compiler_or_an_unknown_llvm_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+
+        assert_eq!(refusal(&compiler(dir.path(), "1.94.1", "22.1.0")), "is older than 1.95");
+        assert_eq!(refusal(&compiler(dir.path(), "1.63.0", "14.0.6")), "is older than 1.95");
+        assert_eq!(refusal(&compiler(dir.path(), "1.99.0-nightly", "24.1.0")), "has no LLVM from 21 to 23");
+    }
+
+    #[test]
+    fn a_directory_is_named_after_the_compiler_and_its_llvm() {
+        let rustc = compiler(&tempfile::tempdir().unwrap().path().join("usr"), "1.96.0", "22.1.8");
+
+        let toolchain = Toolchain { rustc, core: Core::Prebuilt, why: String::new() };
+
+        assert_eq!(toolchain.slug(), "system-1.96.0-llvm22.1.8");
+    }
+}

@@ -1,22 +1,17 @@
-//! `cargo xtask demo`: the paper's experiment on a terminal, and `cargo xtask lab`: poking at
-//! a lab that was left up.
+//! `cargo xtask demo`: the paper's experiment on a terminal.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-use clap::{Args, Subcommand, ValueEnum};
+use anyhow::{Context, Result, ensure};
+use clap::Args;
 
-use super::delay_line::{self, End};
-use super::dns::{self, Data, Kind};
-use super::journal::Journal;
 use super::play::{self, Outcome, Pace};
-use super::server::{Boot, MARKER, Slot};
 use super::signals::{self, Interrupted};
 use super::timeline::millis;
-use super::topology::{CLIENT, GATEWAY1, GATEWAY2, Place, SERVER, Site, WEB};
-use super::{DEMO_PREFIX, Lab, Options, netns};
+use super::topology::{CLIENT, GATEWAY1, GATEWAY2, SERVER, Site, WEB};
+use super::{DEMO_PREFIX, Lab, Options, poke};
 use crate::interrupt;
 
 /// Options of the demonstration.
@@ -37,57 +32,6 @@ pub struct Demo {
     /// What the names of everything it makes begin with
     #[arg(long, hide = true, default_value = DEMO_PREFIX)]
     prefix: String,
-}
-
-/// What can be done with a lab that was left up.
-#[derive(Subcommand, Clone, Debug)]
-pub enum Verb {
-    /// Boot the server's copy at a site
-    Boot {
-        /// Where
-        site: Where,
-        /// Without its NOTIFY: nothing must happen then
-        #[arg(long)]
-        silent: bool,
-    },
-    /// Stop the server's copy at a site
-    Halt {
-        /// Where
-        site: Where,
-    },
-    /// Ask the server who it is, from the client
-    Ask,
-    /// Take down what `demo --keep` or a killed run has left
-    Clean,
-    /// The process of a WAN link
-    #[command(hide = true)]
-    DelayLine {
-        /// One end, NAMESPACE:INTERFACE
-        a: End,
-        /// The other end
-        b: End,
-        /// Delay, one way, in microseconds
-        #[arg(long)]
-        delay_us: u64,
-    },
-}
-
-/// A site on the command line.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Where {
-    /// The server's home
-    Dc1,
-    /// The other site
-    Dc2,
-}
-
-impl From<Where> for Site {
-    fn from(site: Where) -> Self {
-        match site {
-            Where::Dc1 => Self::Dc1,
-            Where::Dc2 => Self::Dc2,
-        }
-    }
 }
 
 /// The `wamig` program: what `WAMIG_BIN` says, else the one built beside this program.
@@ -174,7 +118,7 @@ impl Demo {
         drop(outcome);
         if self.keep {
             lab.keep()?;
-            poke(&lab, wamig);
+            poke::advise(&lab, wamig);
         } else {
             let gone = lab.down();
             ensure!(gone.failures.is_empty(), "not everything could be taken down: {gone}");
@@ -253,68 +197,4 @@ fn give_to_caller(path: &Path) -> Result<()> {
         std::os::unix::fs::chown(path, Some(uid), Some(gid))?;
     }
     Ok(())
-}
-
-fn poke(lab: &Lab, wamig: &Path) {
-    let xtask = std::env::current_exe().unwrap_or_else(|_| "xtask".into());
-    let (wamig, xtask) = (wamig.display(), xtask.display());
-    println!("\n── It is left up. As root:\n");
-    for site in Site::BOTH {
-        let gateway = lab.gateway(site);
-        println!("  {wamig} status --socket {}", gateway.socket().display());
-        println!("  {wamig} flows --socket {}", gateway.socket().display());
-    }
-    println!("  {xtask} lab halt dc1        # the server's copies: halt or boot, dc1 or dc2");
-    println!("  {xtask} lab boot dc2");
-    println!("  {xtask} lab ask             # the client asks who answers");
-    println!("  ip netns exec {} ping {SERVER}", lab.name(Place::Client));
-    println!("  tail {}", lab.gateway(Site::Dc2).log().display());
-    println!("  {xtask} lab clean           # takes it down; so does the next demo");
-}
-
-impl Verb {
-    /// Does it.
-    ///
-    /// # Errors
-    /// No lab is up, or what the verb needs fails.
-    pub fn run(&self) -> Result<()> {
-        match self {
-            Self::DelayLine { a, b, delay_us } => delay_line::run([a, b], Duration::from_micros(*delay_us)),
-            Self::Clean => {
-                let swept = Journal::clean(DEMO_PREFIX)?;
-                println!("{}", if swept.is_empty() { "nothing was left".to_owned() } else { swept.to_string() });
-                Ok(())
-            }
-            Self::Boot { site, silent } => {
-                let site = Site::from(*site);
-                let journal = Journal::attach(DEMO_PREFIX)?;
-                if !journal.running(&Slot::label(site)).is_empty() {
-                    bail!("the server runs at {} already", site.title());
-                }
-                let mut slot = Slot::new(&journal, site, place(Place::Slot(site)))?;
-                slot.boot(&journal, if *silent { Boot::Silent } else { Boot::Talking })
-            }
-            Self::Halt { site } => {
-                let site = Site::from(*site);
-                let journal = Journal::attach(DEMO_PREFIX)?;
-                Slot::new(&journal, site, place(Place::Slot(site)))?.halt()?;
-                let label = Slot::label(site);
-                let running: Vec<_> = journal.running(&label).into_iter().map(|id| (label.as_str(), id)).collect();
-                let (_, failures) = super::process::end_all(&running);
-                ensure!(failures.is_empty(), "{}", failures.join("; "));
-                Ok(())
-            }
-            Self::Ask => {
-                let ask = || dns::ask(SERVER, MARKER, Kind::Txt, Duration::from_secs(3));
-                let (data, took) = netns::enter(&place(Place::Client), ask)?;
-                let Data::Text(marker) = data else { bail!("the answer is {data:?}") };
-                println!("{SERVER} is {marker}'s copy, {:.1} ms", took.as_secs_f64() * 1000.0);
-                Ok(())
-            }
-        }
-    }
-}
-
-fn place(place: Place) -> String {
-    format!("{DEMO_PREFIX}{}", place.name())
 }

@@ -8,7 +8,8 @@
 //! | [`gateway`], [`status`] | the `wamig` daemons and what they say |
 //! | [`stream`], [`dns`] | the client's questions |
 //! | [`capture`], [`frame`], [`raw`], [`proof`] | what was on the links, and what that proves |
-//! | [`play`], [`timeline`], [`demo`] | the paper's experiment, step by step |
+//! | [`play`], [`script`], [`timeline`] | the paper's experiment, step by step, and how it is told |
+//! | [`demo`], [`poke`] | the verbs of `cargo xtask` |
 //! | [`journal`], [`process`], [`signals`] | so that nothing is left behind |
 //! | [`trial`] | a lab for a test |
 
@@ -22,9 +23,11 @@ pub mod journal;
 pub mod netns;
 pub mod offload;
 pub mod play;
+pub mod poke;
 pub mod process;
 pub mod proof;
 pub mod raw;
+pub mod script;
 pub mod server;
 pub mod signals;
 pub mod status;

@@ -1,7 +1,6 @@
 //! The paper's experiment, act by act: normal operation, a control run, the move, the return.
 //! Each act says what is done and why, waits for what has to follow, and prints what did.
 
-use std::fmt::Write as _;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
@@ -10,11 +9,11 @@ use anyhow::{Context, Result, bail, ensure};
 use super::capture::now_us;
 use super::dns::{self, Data, Kind};
 use super::proof::{self, Links, Proof, Trail, Window};
+use super::script::{act, pool, render_flows, said, show_timeline, step, text};
 use super::server::{Boot, MARKER, Secondary, WWW};
-use super::status::{Flow, Status};
 use super::stream::{Stream, Tally, tally};
-use super::timeline::{self, Line};
-use super::topology::{CLIENT, GATEWAY1, Place, SECONDARY, SERVER, Site, WEB};
+use super::timeline;
+use super::topology::{GATEWAY1, Place, SECONDARY, SERVER, Site, WEB};
 use super::{Lab, netns, signals, web};
 
 /// How long the play stays in each act beyond what it waits for anyway.
@@ -299,6 +298,9 @@ impl Play<'_> {
         let window = self.stay(answered)?;
         self.show_flows()?;
 
+        let claim = "return: triggered by the booting kernel's own ARP for its gateway";
+        let asked = proof::asks_for_gateway(claim, &self.links.slot1, &(booted..reverted), GATEWAY1);
+        self.proofs[RETURN].push(asked);
         let claim = format!("return: the transfer address {transfer} is released");
         let verdict = match released {
             Some(_) if host.pool.quarantined > 0 => Ok(format!("pool: {}", pool(&host))),
@@ -407,46 +409,4 @@ impl Play<'_> {
         println!();
         Ok(())
     }
-}
-
-fn show_timeline(statuses: &[Status], from: u64, zero: u64, answered: u64, site: Site) {
-    let mut lines = timeline::merge(statuses, from);
-    let detail = format!("{} at {CLIENT}", site.name());
-    lines.push(Line { at_us: answered, place: "client".into(), event: "first answer".into(), detail });
-    lines.sort_by_key(|line| line.at_us);
-    println!("\n{}", timeline::render(&lines, zero));
-}
-
-fn render_flows(flows: &[Flow]) -> String {
-    let width = flows.iter().map(|flow| flow.matching.len()).max().unwrap_or(0).min(64);
-    let mut text = String::new();
-    for flow in flows {
-        let Flow { table, priority, matching, actions, packets, .. } = flow;
-        let _ = writeln!(text, "    table={table} {priority:>5}  {matching:<width$}  {actions}  n={packets}");
-    }
-    text
-}
-
-fn pool(status: &Status) -> String {
-    let pool = status.pool;
-    format!("{} ready, {} in use, {} in quarantine", pool.ready, pool.in_use, pool.quarantined)
-}
-
-fn text(data: &Data) -> String {
-    match data {
-        Data::Address(address) => address.to_string(),
-        Data::Text(text) => format!("{text:?}"),
-    }
-}
-
-fn act(title: &str, why: &str) {
-    println!("\n── {title}: {why}\n");
-}
-
-fn step(what: &str) {
-    println!("  {what}");
-}
-
-fn said(question: &str, answer: &str, took: Duration) {
-    println!("  {question} → {answer} ({:.1} ms)", took.as_secs_f64() * 1000.0);
 }

@@ -123,14 +123,16 @@ impl Place {
         Self::Slot(Site::Dc2),
     ];
 
-    /// The MAC of the far end of a switch port, fixed so that flows and captures read well.
-    pub fn mac(self) -> Option<[u8; 6]> {
+    /// The MAC of its own interface, fixed so that flows and captures read well.
+    pub fn mac(self) -> [u8; 6] {
         match self {
-            Self::Router(site) => Some([2, 0, 0, 0, site.number(), 1]),
-            Self::Host(Site::Dc1) => Some([2, 0, 0, 0, 0, 0x80]),
-            Self::Host(Site::Dc2) => Some([2, 0, 0, 0, 2, 0x20]),
-            Self::Slot(_) => Some(SERVER_MAC),
-            Self::Client | Self::Internet | Self::Gateway(_) => None,
+            Self::Client => [2, 0, 0, 0, 3, 0x10],
+            Self::Internet => [2, 0, 0, 0, 3, 1],
+            Self::Router(site) => [2, 0, 0, 0, site.number(), 1],
+            Self::Gateway(site) => [2, 0, 0, 0, site.number(), 2],
+            Self::Host(Site::Dc1) => [2, 0, 0, 0, 0, 0x80],
+            Self::Host(Site::Dc2) => [2, 0, 0, 0, 2, 0x20],
+            Self::Slot(_) => SERVER_MAC,
         }
     }
 
@@ -180,8 +182,11 @@ pub fn build(
     // Every cable is made from its host's end, so that the switch's end has the port's name.
     let cable = |host: Place, interface: &str, far: Place, port: &str| -> Result<()> {
         let far = name(far);
-        let own = host.mac().map(|mac| format!("address {}", mac_text(mac))).unwrap_or_default();
-        netns::ip(&name(host), &format!("link add name {interface} {own} type veth peer name {port} netns {far}"))?;
+        let mac = mac_text(host.mac());
+        netns::ip(
+            &name(host),
+            &format!("link add name {interface} address {mac} type veth peer name {port} netns {far}"),
+        )?;
         netns::ip(&far, &format!("link set dev {port} up"))
     };
     cable(Place::Client, "eth0", Place::Internet, "client")?;

@@ -27,8 +27,8 @@ pub fn clippy() -> Result<Outcome> {
     let Ok(version) = process::capture(user::cargo().args(["clippy", "--version"])) else {
         return Ok(Outcome::Skipped("no clippy: sudo scripts/setup lint, or rustup component add clippy".into()));
     };
-    // `clippy 0.1.95 (59807616e1 2026-04-14)`
-    let minor = version.split(['.', ' ']).nth(3).and_then(|minor| minor.parse().ok());
+    // `clippy 0.1.95 (59807616e1 2026-04-14)`, Debian's without the parentheses
+    let minor = version.split(['.', ' ', '\n']).nth(3).and_then(|minor| minor.parse().ok());
     let known = minor.is_some_and(|minor: u32| rules::CLIPPY.contains(&minor));
     let mut clippy = user::cargo();
     clippy.args([

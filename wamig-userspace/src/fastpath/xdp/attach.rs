@@ -145,6 +145,17 @@ impl Attachments {
     }
 }
 
+/// Name of a link's pin. bpffs takes no dots, which names of VLAN interfaces have.
+fn pin_name(interface: &str, mode: &str) -> String {
+    format!("{}-{mode}", interface.replace('%', "%25").replace('.', "%2e"))
+}
+
+/// The interface of a link's pin.
+pub fn interface_of_pin(name: &str) -> String {
+    let interface = name.rsplit_once('-').map_or(name, |(interface, _)| interface);
+    interface.replace("%2e", ".").replace("%25", "%")
+}
+
 fn at_port(port: &FastPort, what: impl std::fmt::Display) -> io::Error {
     io::Error::other(format!("port {} ({}): {what}", port.port, port.name))
 }
@@ -163,7 +174,7 @@ fn attach(port: &FastPort, object: &Ebpf, mode: XdpMode, links: &Path) -> io::Re
     };
     // The kernel does not tell a link's mode, so the pin's name does.
     for name in ["native", "generic"] {
-        let pin = links.join(format!("{}.{name}", port.name));
+        let pin = links.join(pin_name(&port.name, name));
         let Ok(link) = syscall::open_pin(&pin) else { continue };
         // The link of an interface that has gone is dead, and so is that of another interface
         // which had this name.
@@ -177,7 +188,7 @@ fn attach(port: &FastPort, object: &Ebpf, mode: XdpMode, links: &Path) -> io::Re
     for (flags, name) in modes {
         match syscall::create_xdp_link(program, port.ifindex, *flags) {
             Ok(link) => {
-                let pin = links.join(format!("{}.{name}", port.name));
+                let pin = links.join(pin_name(&port.name, name));
                 syscall::pin(link.as_fd(), &pin).map_err(|e| at_port(port, format!("{}: {e}", pin.display())))?;
                 return Ok((link, name));
             }
@@ -210,6 +221,20 @@ fn remove_older(pin_path: &Path, keep: &Path) {
         let name = entry.file_name();
         if path != keep && name.to_string_lossy().starts_with("maps-") {
             let _ = fs::remove_dir_all(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_tells_its_interface() {
+        for name in ["eth0", "eth0.5", "a-b", "50%.x"] {
+            let pin = pin_name(name, "native");
+            assert!(!pin.contains('.'), "{pin}");
+            assert_eq!(interface_of_pin(&pin), name);
         }
     }
 }

@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use super::attach::interface_of_pin;
+
 /// What was taken down.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Detached {
@@ -34,7 +36,8 @@ pub fn detach(pin_path: &Path) -> io::Result<Detached> {
             let pin = pin.map_err(|e| at(&path, e))?.path();
             fs::remove_file(&pin).map_err(|e| at(&pin, e))?;
             if name == "links" {
-                done.ports.push(pin.file_stem().unwrap_or_default().to_string_lossy().into_owned());
+                let name = pin.file_name().unwrap_or_default().to_string_lossy();
+                done.ports.push(interface_of_pin(&name));
             } else {
                 done.maps += 1;
             }

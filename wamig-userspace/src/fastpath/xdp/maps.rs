@@ -292,7 +292,7 @@ impl Drop for Version {
 }
 
 /// Names of all maps, for pinning.
-pub const NAMES: [&str; 18] = [
+pub const NAMES: [&str; 19] = [
     "SCRATCH",
     "VERSION",
     "TABLES",
@@ -311,6 +311,7 @@ pub const NAMES: [&str; 18] = [
     "PUNT_OTHER",
     "BUCKETS",
     "BUCKET_CONFIG",
+    "AYA_LOGS",
 ];
 
 /// Path of a pinned map.

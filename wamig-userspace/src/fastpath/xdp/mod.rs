@@ -1,23 +1,24 @@
 //! The fast path in the kernel: one XDP program per port over shared maps.
 //!
-//! * [`open`] — kernel, bpffs and object checked, maps made, programs loaded; nothing attached
+//! * [`mod@open`] — kernel, bpffs and object checked, maps made, programs loaded; nothing attached
 //! * [`maps`] — the BPF maps behind the writer
 //! * [`attach`] — programs on ports, links pinned and taken over from an earlier daemon
-//! * [`port_set`], [`grace`], [`clock`], [`packet_socket`] — devmaps of port sets, waiting for
+//! * `port_set`, [`grace`], [`clock`], `packet_socket` — devmaps of port sets, waiting for
 //!   readers, the kernel's jiffies, frames sent out of ports
 //! * [`punt`] — frames that come up
-//! * [`detach`] — takes everything down
+//! * [`mod@detach`] — takes everything down
 //!
 //! What is pinned under the configured directory:
 //!
 //! ```text
-//! PIN_PATH/links/IFNAME.MODE  the XDP link of a port: as long as it is there, the port forwards
+//! PIN_PATH/links/IFNAME-MODE  the XDP link of a port: as long as it is there, the port forwards
 //! PIN_PATH/maps-N/NAME        the maps of daemon start N; the newest belong to the links
 //! ```
 
 pub mod attach;
 pub mod clock;
 pub mod detach;
+mod driver;
 pub mod grace;
 pub mod maps;
 pub mod open;

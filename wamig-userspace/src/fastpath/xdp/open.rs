@@ -7,10 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aya::{Ebpf, EbpfLoader, programs::Xdp as XdpProgram};
+use aya_log::EbpfLogger;
 use tokio::sync::mpsc;
 
 use super::Xdp;
 use super::attach::{Attachments, SharedPorts, XdpMode};
+use super::driver::driver;
 use super::maps::{NAMES, XdpMaps, pin_of};
 use super::punt::PuntReader;
 use crate::fastpath::writer::Writer;
@@ -165,10 +167,12 @@ fn open_in(config: &XdpConfig, bytes: &'static [u8], maps_dir: &Path) -> io::Res
     let mut first = first;
     let arp = first.take_map("PUNT_ARP");
     let other = first.take_map("PUNT_OTHER");
+    // The ring of log lines is pinned like the other maps, so that one reader serves all ports.
+    let mut logger = EbpfLogger::init(&mut first).map_err(io::Error::other)?;
     let mut fastpath = Writer::new(XdpMaps::new(first, attachments, &config.rates)?);
     fastpath.set_ports(&config.ports)?;
     let (send, punts) = mpsc::channel(PUNT_QUEUE);
-    let reader = PuntReader::start([arp, other], fastpath.owners().clone(), send)?;
+    let reader = PuntReader::start([arp, other], move || logger.flush(), fastpath.owners().clone(), send)?;
     Ok(Opened { fastpath, punts, ports, reader })
 }
 
@@ -188,6 +192,8 @@ pub fn load(
     let number = port.map_or(1, |p| p.port.0);
     let index = port.and_then(|p| port_index(p.port)).unwrap_or(1);
     let (action_set, edits) = (u32::from(constants.action_set), u32::from(constants.edits));
+    let veth = u32::from(port.is_some_and(|p| driver(&p.name).as_deref() == Some("veth")));
+    loader.override_global("HAIRPIN_BY_REDIRECT", &veth, true);
     loader.override_global("PORT_NUMBER", &number, true);
     loader.override_global("PORT_INDEX", &index, true);
     loader.override_global("TABLE_LIMIT", &constants.tables, true);
@@ -236,7 +242,7 @@ fn check_kernel() -> Result<(), OpenError> {
 }
 
 fn is_bpffs(path: &Path) -> bool {
-    nix::sys::statfs::statfs(path).is_ok_and(|s| s.filesystem_type().0 as i64 == BPF_FS_MAGIC)
+    nix::sys::statfs::statfs(path).is_ok_and(|s| s.filesystem_type().0 == BPF_FS_MAGIC)
 }
 
 /// Makes sure that the pin path's nearest existing directory is in bpffs.

@@ -1,4 +1,5 @@
-//! Frames that come up: a thread that drains the ring buffers, ARP first.
+//! Frames that come up: a thread that drains the ring buffers, ARP first. It passes the XDP
+//! programs' rare log lines on as well.
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
@@ -29,8 +30,14 @@ pub struct PuntReader {
 }
 
 impl PuntReader {
-    /// Reads the rings, in order of importance.
-    pub fn start(rings: [Option<Map>; 2], owners: Owners, to: mpsc::Sender<Punt>) -> io::Result<Self> {
+    /// Reads the rings, in order of importance. `flush_log` is called at least ten times a
+    /// second, to pass on what the programs logged.
+    pub fn start(
+        rings: [Option<Map>; 2],
+        mut flush_log: impl FnMut() + Send + 'static,
+        owners: Owners,
+        to: mpsc::Sender<Punt>,
+    ) -> io::Result<Self> {
         let mut open = Vec::new();
         for ring in rings {
             let ring = ring.ok_or_else(|| io::Error::other("the XDP object lacks a ring for punts"))?;
@@ -41,7 +48,7 @@ impl PuntReader {
         let (stopped, losses) = (Arc::clone(&stop), Arc::clone(&lost));
         let thread = std::thread::Builder::new()
             .name("wamig-punt".into())
-            .spawn(move || read(&mut open, &owners, &to, &stopped, &losses))?;
+            .spawn(move || read(&mut open, &mut flush_log, &owners, &to, &stopped, &losses))?;
         Ok(Self { stop, lost, thread: Some(thread) })
     }
 
@@ -61,7 +68,14 @@ impl Drop for PuntReader {
     }
 }
 
-fn read(rings: &mut [RingBuf<MapData>], owners: &Owners, to: &mpsc::Sender<Punt>, stop: &AtomicBool, lost: &AtomicU64) {
+fn read(
+    rings: &mut [RingBuf<MapData>],
+    flush_log: &mut impl FnMut(),
+    owners: &Owners,
+    to: &mpsc::Sender<Punt>,
+    stop: &AtomicBool,
+    lost: &AtomicU64,
+) {
     let raw: Vec<i32> = rings.iter().map(|r| r.as_fd().as_raw_fd()).collect();
     while !stop.load(Ordering::Relaxed) {
         // SAFETY: the rings outlive the loop.
@@ -73,6 +87,7 @@ fn read(rings: &mut [RingBuf<MapData>], owners: &Owners, to: &mpsc::Sender<Punt>
             tracing::error!("frames can no longer be read from the data path: {e}");
             return;
         }
+        flush_log();
         loop {
             // After each frame of a lesser ring, look at the ARP ring again.
             let Some(punt) = rings.iter_mut().find_map(|r| r.next().map(|item| parse(&item, owners))) else { break };

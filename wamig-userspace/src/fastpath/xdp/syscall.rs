@@ -141,13 +141,13 @@ struct LinkInfo {
 struct Info {
     fd: u32,
     len: u32,
-    info: u64,
+    to: u64,
 }
 
 /// The interface of an XDP link; 0 when it has gone.
 pub fn link_ifindex(link: BorrowedFd<'_>) -> io::Result<u32> {
     let mut info = LinkInfo::default();
-    let attr = Info { fd: link.as_raw_fd() as u32, len: size_of::<LinkInfo>() as u32, info: (&raw mut info) as u64 };
+    let attr = Info { fd: link.as_raw_fd() as u32, len: size_of::<LinkInfo>() as u32, to: (&raw mut info) as u64 };
     bpf(BPF_OBJ_GET_INFO_BY_FD, &attr)?;
     Ok(info.ifindex)
 }

@@ -1,0 +1,58 @@
+//! The two resources of the control socket.
+
+use std::time::Duration;
+
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use tokio::net::UnixListener;
+use tokio::sync::{mpsc, oneshot};
+
+use super::Query;
+use super::flow::FlowFilter;
+
+/// A daemon that does not answer in this time is told of as busy.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Serves until the listener fails; the caller aborts it at the end.
+///
+/// # Errors
+/// The operating system's, on accept.
+pub async fn serve(listener: UnixListener, queries: mpsc::Sender<Query>) -> std::io::Result<()> {
+    let router = Router::new().route("/v1/status", get(status)).route("/v1/flows", get(flows)).with_state(queries);
+    axum::serve(listener, router).await
+}
+
+async fn status(State(queries): State<mpsc::Sender<Query>>) -> Response {
+    match ask(&queries, Query::Status).await {
+        Ok(status) => Json(status).into_response(),
+        Err(refusal) => refusal,
+    }
+}
+
+async fn flows(State(queries): State<mpsc::Sender<Query>>, RawQuery(query): RawQuery) -> Response {
+    let filter = match FlowFilter::from_query(query.as_deref().unwrap_or("")) {
+        Ok(filter) => filter,
+        Err(e) => return (StatusCode::BAD_REQUEST, e.to_string()).into_response(),
+    };
+    match ask(&queries, |answer| Query::Flows(filter, answer)).await {
+        Ok(Ok(flows)) => Json(flows).into_response(),
+        Ok(Err(e)) => (StatusCode::SERVICE_UNAVAILABLE, e).into_response(),
+        Err(refusal) => refusal,
+    }
+}
+
+async fn ask<T>(queries: &mpsc::Sender<Query>, query: impl FnOnce(oneshot::Sender<T>) -> Query) -> Result<T, Response> {
+    let (answer, answered) = oneshot::channel();
+    let exchange = async {
+        queries.send(query(answer)).await.ok()?;
+        answered.await.ok()
+    };
+    match tokio::time::timeout(PATIENCE, exchange).await {
+        Ok(Some(answer)) => Ok(answer),
+        Ok(None) => Err((StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping").into_response()),
+        Err(_) => Err((StatusCode::SERVICE_UNAVAILABLE, "the daemon does not answer").into_response()),
+    }
+}

@@ -1,0 +1,138 @@
+//! What `GET /v1/status` answers. Keys are only ever added.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// One site at one moment.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// The site's name.
+    pub site: String,
+    /// The daemon's version.
+    pub version: String,
+    /// Seconds since the daemon started.
+    pub uptime_s: u64,
+    /// The switch.
+    pub datapath: Datapath,
+    /// Other sites.
+    pub peers: Vec<Peer>,
+    /// Servers that this site is home of, hosts, or has seen.
+    pub addresses: Vec<Address>,
+    /// Transfer addresses.
+    pub pool: Pool,
+    /// What happened lately, oldest first.
+    pub timeline: Vec<Event>,
+    /// Frames dropped, by reason.
+    pub drops: BTreeMap<String, u64>,
+    /// Frames sent up, or refused on the way up, by reason.
+    pub punts: BTreeMap<String, u64>,
+    /// Connections and messages of other sites refused, by reason.
+    pub refused: BTreeMap<String, u64>,
+}
+
+/// The switch.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Datapath {
+    /// 16 hexadecimal digits.
+    pub dpid: String,
+    /// `xdp` or `memory`.
+    pub kind: String,
+    /// Variant of the program in force.
+    pub program: String,
+    /// Ports, ascending.
+    pub ports: Vec<Port>,
+}
+
+/// A port.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Port {
+    /// OpenFlow number.
+    pub port: u32,
+    /// Interface.
+    pub name: String,
+    /// How XDP is attached: `native`, `generic`, `none`.
+    pub mode: String,
+    /// Whether the link carries frames.
+    pub link_up: bool,
+    /// What an operator should know about the interface.
+    pub warning: Option<String>,
+    /// Frames received.
+    pub rx_packets: u64,
+    /// Bytes of those.
+    pub rx_bytes: u64,
+    /// Frames sent out of this port alone.
+    pub tx_packets: u64,
+    /// Bytes of those.
+    pub tx_bytes: u64,
+    /// Frames received here and dropped.
+    pub rx_dropped: u64,
+}
+
+/// Another site.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Peer {
+    /// Its name.
+    pub name: String,
+    /// `up`, `down` or `refused`.
+    pub state: String,
+    /// Milliseconds since 1970 when it entered this state.
+    pub since_unix_ms: u64,
+    /// Why it is not up.
+    pub reason: Option<String>,
+    /// What to do about that.
+    pub remedy: Option<String>,
+}
+
+/// A server's address.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Address {
+    /// IPv4 address.
+    pub address: String,
+    /// The server's MAC address, if known.
+    pub mac: Option<String>,
+    /// This site's part: `home` or `host`.
+    pub role: String,
+    /// State of the address at this site.
+    pub state: String,
+    /// Milliseconds since 1970 when it entered this state.
+    pub since_unix_ms: u64,
+    /// The other site, if there is one.
+    pub peer: Option<String>,
+    /// Transfer address in use.
+    pub transfer: Option<String>,
+    /// Placement, `incarnation.counter`.
+    pub epoch: Option<String>,
+    /// Why it is in this state, if that needs saying.
+    pub reason: Option<String>,
+    /// What to do about that.
+    pub remedy: Option<String>,
+}
+
+/// Transfer addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Pool {
+    /// All.
+    pub size: usize,
+    /// Probed and free.
+    pub ready: usize,
+    /// In use.
+    pub in_use: usize,
+    /// At rest after use.
+    pub quarantined: usize,
+}
+
+/// A line of the timeline.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Event {
+    /// Microseconds since 1970.
+    pub at_unix_us: u64,
+    /// The server's address, if the line is about one.
+    pub address: Option<String>,
+    /// A fixed name.
+    pub event: String,
+    /// For people.
+    pub detail: String,
+    /// Needs an operator's eye.
+    pub alert: bool,
+}

@@ -1,0 +1,60 @@
+//! `wamig detach`.
+
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use anyhow::{anyhow, bail};
+
+use crate::config::Config;
+use crate::fastpath::xdp::detach::{Detached, detach};
+
+/// Take the data path down
+///
+/// Removes the XDP programs from the ports, and the maps, that a stopped daemon left
+/// forwarding. From then on the interfaces belong to the kernel again, and nothing is
+/// switched between them. A daemon that runs must be stopped first.
+///
+/// Example: wamig detach --config /etc/wamig/wamig.toml
+#[derive(clap::Args, Debug)]
+pub(super) struct Arguments {
+    /// The configuration file, for its pin_path
+    #[arg(long, value_name = "FILE", default_value = super::DEFAULT_CONFIG)]
+    config: PathBuf,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let config = Config::load(&arguments.config)?;
+    if UnixStream::connect(&config.control_socket).is_ok() {
+        bail!(
+            "wamig is running (it answers at {}) and would keep forwarding; stop it first, then detach",
+            config.control_socket.display()
+        );
+    }
+    let pins = &config.switch.pin_path;
+    let done = detach(pins).map_err(|e| {
+        anyhow!("the data path under {} is not taken down: {e}; become root, then try again", pins.display())
+    })?;
+    super::print(&format!("{}\n", told(&done, &pins.display().to_string())))
+}
+
+fn told(done: &Detached, pins: &str) -> String {
+    match (&done.ports[..], done.maps) {
+        ([], 0) => format!("nothing was attached: no link and no map under {pins}"),
+        (ports, maps) => {
+            let ports = if ports.is_empty() { "no port".to_owned() } else { ports.join(", ") };
+            format!("detached: {ports}; removed {maps} maps under {pins}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_removed_is_said() {
+        let done = Detached { ports: vec!["srv".to_owned(), "up".to_owned()], maps: 14 };
+        assert_eq!(told(&done, "/p"), "detached: srv, up; removed 14 maps under /p");
+        assert_eq!(told(&Detached::default(), "/p"), "nothing was attached: no link and no map under /p");
+    }
+}

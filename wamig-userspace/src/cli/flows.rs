@@ -1,0 +1,90 @@
+//! `wamig flows`.
+
+use std::fmt::Write as _;
+use std::net::Ipv4Addr;
+
+use wamig_openflow::TableId;
+
+use super::{Format, Target};
+use crate::admin::client;
+use crate::admin::flow::{FlowFilter, FlowLine};
+
+/// Show the flows of the switch
+///
+/// Prints a line for each flow as ovs-ofctl dump-flows does: highest priority first, table by
+/// table. A flow whose frames take the slow path says why at the end of its line.
+///
+/// Examples:
+///   wamig flows --table 0
+///   wamig flows --address 192.0.2.53 -o json
+#[derive(clap::Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    target: Target,
+    /// Form of the answer
+    #[arg(short, long, value_enum, default_value_t = Format::Table, value_name = "FORM")]
+    output: Format,
+    /// Only flows of this table (0 steers, 1 knows sources, 2 forwards)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=254))]
+    table: Option<u8>,
+    /// Only flows that match or write this IPv4 address
+    #[arg(long, value_name = "ADDRESS")]
+    address: Option<Ipv4Addr>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let filter = FlowFilter { table: arguments.table.map(TableId), address: arguments.address };
+    let resource = format!("/v1/flows?{}", filter.to_query());
+    let socket = arguments.target.socket()?;
+    match arguments.output {
+        Format::Json => super::print(&(client::get(&socket, &resource)? + "\n")),
+        Format::Table => super::print(&lines(client::get_json(&socket, &resource)?)),
+    }
+}
+
+fn lines(mut flows: Vec<FlowLine>) -> String {
+    flows.sort_by(|a, b| (a.table, b.priority, &a.matching).cmp(&(b.table, a.priority, &b.matching)));
+    let mut out = String::new();
+    for flow in &flows {
+        // Writing to a String does not fail.
+        let _ = write!(out, " {}", flow.text);
+        if let Some(reason) = &flow.slow {
+            let _ = write!(out, " # slow path: {reason}");
+        }
+        out.push('\n');
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flow(table: u8, priority: u16, text: &str, slow: Option<&str>) -> FlowLine {
+        FlowLine {
+            table,
+            priority,
+            cookie: "0x0".to_owned(),
+            matching: String::new(),
+            actions: String::new(),
+            packets: 0,
+            bytes: 0,
+            duration_s: 0.0,
+            idle_s: 0.0,
+            slow: slow.map(str::to_owned),
+            text: text.to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_flow_that_wins_stands_first() {
+        let flows = vec![
+            flow(1, 0, "miss", None),
+            flow(0, 0, "steer", None),
+            flow(0, 50100, "to the server", Some("several-outputs")),
+        ];
+        assert_eq!(lines(flows), " to the server # slow path: several-outputs\n steer\n miss\n");
+        assert_eq!(lines(vec![]), "");
+    }
+}

@@ -1,0 +1,340 @@
+//! From the file's keys to a [`Config`]: the switch, the LAN, numbers and paths. The parts
+//! about other sites are in [`super::check_sites`].
+
+use std::fmt::Display;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use wamig_openflow::{DatapathId, MacAddr};
+
+use super::address::{self, BadPrefix};
+use super::error::{ConfigError, Mistakes};
+use super::file::{self, File, Number, Text};
+use super::{Config, DEFAULT_PIN_PATH, DEFAULT_SOCKET, DEFAULT_STATE_DIR, Lan, Learning, Switch};
+use crate::fastpath::xdp::XdpMode;
+use crate::migration::config::{Hosting, Prefix};
+use crate::peer::identity::is_site_name;
+
+/// Most ports that a switch may have.
+const MAX_PORTS: usize = wamig_common::limits::MAX_PORTS as usize;
+/// Longest interface name that Linux takes, in bytes.
+const IFNAMSIZ: usize = 15;
+/// Longest path of a unix socket that Linux takes, in bytes.
+const SOCKET_PATH_MAX: usize = 107;
+
+pub(super) fn check(path: &Path, text: &str) -> Result<Config, ConfigError> {
+    let mut mistakes = Mistakes::new(text);
+    let config = match toml::from_str::<File>(text) {
+        Ok(file) => Check { mistakes: &mut mistakes, dir: path.parent().unwrap_or(Path::new("")) }.whole(path, &file),
+        Err(e) => {
+            mistakes.add_toml(&e);
+            None
+        }
+    };
+    match (mistakes.finish(), config) {
+        (None, Some(config)) => Ok(config),
+        (mistakes, _) => Err(ConfigError::Mistakes { path: path.to_owned(), mistakes: mistakes.unwrap_or_default() }),
+    }
+}
+
+pub(super) fn control_socket(path: &Path, text: &str) -> Result<PathBuf, ConfigError> {
+    let mut mistakes = Mistakes::new(text);
+    let socket = match toml::from_str::<file::SocketOnly>(text) {
+        Ok(file) => Check { mistakes: &mut mistakes, dir: path.parent().unwrap_or(Path::new("")) }
+            .socket(file.control_socket.as_ref()),
+        Err(e) => {
+            mistakes.add_toml(&e);
+            None
+        }
+    };
+    socket
+        .ok_or_else(|| ConfigError::Mistakes { path: path.to_owned(), mistakes: mistakes.finish().unwrap_or_default() })
+}
+
+/// A check in progress. Methods return `None` exactly when they noted a mistake.
+pub(super) struct Check<'m, 't> {
+    pub(super) mistakes: &'m mut Mistakes<'t>,
+    /// Directory of the file.
+    dir: &'m Path,
+}
+
+impl Check<'_, '_> {
+    fn whole(mut self, path: &Path, file: &File) -> Option<Config> {
+        let site = self.site_name(&file.site);
+        let state_dir = self.absolute(file.state_dir.as_ref(), DEFAULT_STATE_DIR);
+        let control_socket = self.socket(file.control_socket.as_ref());
+        let switch = self.switch(&file.switch);
+        // Ports are looked up among the well-formed ones, so that one bad name does not
+        // make every mention of the others a mistake.
+        let names: Vec<&str> = file.switch.ports.get_ref().iter().map(|p| p.get_ref().as_str()).collect();
+        let lan = self.lan(&file.lan, &names);
+        let peers = self.peers(&file.peer, site.as_deref());
+        let peering = file.peering.as_ref().map(|p| self.peering(p));
+        if peering.is_none() {
+            self.no_peer(&file.peer)?;
+        }
+        let hosting = file.hosting.as_ref().map(|h| self.hosting(h, file, &names, lan.as_ref()));
+        let hosting = hosting.unwrap_or_else(|| Some(Hosting::default()));
+        let servers = self.servers(file, lan.as_ref(), hosting.as_ref());
+        if let (Some(hosting), Some(Some(peering)), Some(span)) =
+            (&hosting, &peering, file.peering.as_ref().map(|p| p.listen.span()))
+        {
+            self.listen_outside_pool(peering, hosting, span);
+        }
+        let learning = self.learning(&file.learning);
+        let timers = self.timers(&file.timers);
+        let peer_timers = self.peer_timers(&file.timers);
+        Some(Config {
+            path: path.to_owned(),
+            site: site?,
+            state_dir: state_dir?,
+            control_socket: control_socket?,
+            switch: switch?,
+            lan: lan?,
+            peering: match peering {
+                None => None,
+                Some(checked) => Some(checked?),
+            },
+            peers: peers?,
+            servers: servers?,
+            hosting: hosting?,
+            learning: learning?,
+            timers: timers?,
+            peer_timers: peer_timers?,
+        })
+    }
+
+    /// Notes a mistake.
+    pub(super) fn wrong<T>(
+        &mut self,
+        span: Range<usize>,
+        what: impl Into<String>,
+        allowed: impl Into<String>,
+    ) -> Option<T> {
+        self.mistakes.add(span, what, allowed);
+        None
+    }
+
+    /// A site's name: it travels in certificates and messages.
+    pub(super) fn site_name(&mut self, name: &Text) -> Option<String> {
+        let s = name.get_ref();
+        if is_site_name(s) {
+            return Some(s.clone());
+        }
+        self.wrong(
+            name.span(),
+            format!("{s:?} is not a site's name"),
+            "allowed: 1 to 63 letters, digits, '-', '_' or '.', not beginning with '.'",
+        )
+    }
+
+    /// A text that `T` can read.
+    pub(super) fn read<T: std::str::FromStr>(&mut self, text: &Text, what: &str, allowed: &str) -> Option<T> {
+        match text.get_ref().parse() {
+            Ok(value) => Some(value),
+            Err(_) => self.wrong(text.span(), format!("{:?} is not {what}", text.get_ref()), allowed),
+        }
+    }
+
+    /// A unicast MAC address.
+    pub(super) fn mac(&mut self, text: &Text) -> Option<MacAddr> {
+        let allowed = "allowed: six hexadecimal octets separated by colons, as in \"02:00:00:00:00:01\"";
+        let mac: MacAddr = self.read(text, "a MAC address", allowed)?;
+        if mac.is_multicast() || mac == MacAddr::ZERO {
+            return self.wrong(
+                text.span(),
+                format!("{mac} cannot be a host's MAC address"),
+                "allowed: a unicast address, i.e. its first octet is even, and not all zeros",
+            );
+        }
+        Some(mac)
+    }
+
+    pub(super) fn prefix(&mut self, text: &Text) -> Option<Prefix> {
+        match address::prefix(text.get_ref()) {
+            Ok(prefix) if (8..=32).contains(&prefix.len()) => Some(prefix),
+            Ok(prefix) => self.wrong(
+                text.span(),
+                format!("a prefix of {} bits is too wide", prefix.len()),
+                "allowed: 8 to 32 bits",
+            ),
+            Err(BadPrefix::Form) => self.wrong(
+                text.span(),
+                format!("{:?} is not an IPv4 prefix", text.get_ref()),
+                "allowed: network/length, as in \"192.0.2.0/24\"",
+            ),
+            Err(BadPrefix::HostBits(network)) => self.wrong(
+                text.span(),
+                format!("{:?} has host bits set", text.get_ref()),
+                format!("allowed: the network, here \"{network}\""),
+            ),
+        }
+    }
+
+    /// A number within bounds, or the default.
+    pub(super) fn number(&mut self, n: Option<&Number>, default: u64, min: u64, max: u64, unit: &str) -> Option<u64> {
+        let Some(n) = n else { return Some(default) };
+        match u64::try_from(*n.get_ref()) {
+            Ok(v) if (min..=max).contains(&v) => Some(v),
+            _ => self.wrong(
+                n.span(),
+                format!("{} is out of range", n.get_ref()),
+                format!("allowed: {min} to {max} {unit}, default {default}"),
+            ),
+        }
+    }
+
+    /// A list that must not be empty.
+    pub(super) fn not_empty<T>(&mut self, list: &Spanned<Vec<T>>, needs: impl Display) -> Option<()> {
+        if list.get_ref().is_empty() {
+            return self.wrong(list.span(), "the list is empty", format!("needed: {needs}"));
+        }
+        Some(())
+    }
+
+    /// The number of a port named in `ports`.
+    pub(super) fn port(&mut self, name: &Text, ports: &[&str]) -> Option<wamig_openflow::PortNo> {
+        match ports.iter().position(|p| p == name.get_ref()) {
+            Some(i) => Some(wamig_openflow::PortNo(i as u32 + 1)),
+            None => self.wrong(
+                name.span(),
+                format!("{:?} is not a port of this switch", name.get_ref()),
+                format!("allowed (switch.ports): {}", ports.join(", ")),
+            ),
+        }
+    }
+
+    /// A path from the file's directory.
+    pub(super) fn relative(&self, path: &str) -> PathBuf {
+        self.dir.join(path)
+    }
+
+    fn absolute(&mut self, text: Option<&Text>, default: &str) -> Option<PathBuf> {
+        match text {
+            None => Some(PathBuf::from(default)),
+            Some(t) if t.get_ref().is_empty() => {
+                self.wrong(t.span(), "the path is empty", format!("allowed: a path, default {default:?}"))
+            }
+            Some(t) => Some(self.relative(t.get_ref())),
+        }
+    }
+
+    fn socket(&mut self, text: Option<&Text>) -> Option<PathBuf> {
+        let path = self.absolute(text, DEFAULT_SOCKET)?;
+        match text {
+            Some(t) if path.as_os_str().len() > SOCKET_PATH_MAX => self.wrong(
+                t.span(),
+                format!("the path of the control socket is {} bytes long", path.as_os_str().len()),
+                format!("allowed: at most {SOCKET_PATH_MAX}, the directory of this file included"),
+            ),
+            _ => Some(path),
+        }
+    }
+
+    fn switch(&mut self, switch: &file::Switch) -> Option<Switch> {
+        let datapath_id = match &switch.datapath_id {
+            None => Some(None),
+            Some(text) => self.datapath_id(text).map(Some),
+        };
+        let ports = self.ports(&switch.ports);
+        let pin_path = match &switch.pin_path {
+            Some(t) if !t.get_ref().starts_with('/') => self.wrong(
+                t.span(),
+                format!("{:?} is not an absolute path", t.get_ref()),
+                format!("allowed: a directory in a BPF file system, default {DEFAULT_PIN_PATH:?}"),
+            ),
+            Some(t) => Some(PathBuf::from(t.get_ref())),
+            None => Some(PathBuf::from(DEFAULT_PIN_PATH)),
+        };
+        let xdp_mode = match switch.xdp_mode.as_ref() {
+            None => Some(XdpMode::Auto),
+            Some(t) => match t.get_ref().as_str() {
+                "auto" => Some(XdpMode::Auto),
+                "native" => Some(XdpMode::Native),
+                "generic" => Some(XdpMode::Generic),
+                other => self.wrong(
+                    t.span(),
+                    format!("{other:?} is not an XDP mode"),
+                    "allowed: \"auto\", \"native\", \"generic\"",
+                ),
+            },
+        };
+        Some(Switch {
+            datapath_id: datapath_id?,
+            ports: ports?,
+            pin_path: pin_path?,
+            xdp_mode: xdp_mode?,
+            in_band: switch.in_band,
+        })
+    }
+
+    fn datapath_id(&mut self, text: &Text) -> Option<DatapathId> {
+        let s = text.get_ref();
+        let digits = s.len() == 16 && s.bytes().all(|b| b.is_ascii_hexdigit());
+        match u64::from_str_radix(s, 16) {
+            Ok(id) if digits && id != 0 => Some(DatapathId(id)),
+            _ => self.wrong(
+                text.span(),
+                format!("{s:?} is not a datapath id"),
+                "allowed: 16 hexadecimal digits, not all zeros, as in \"0000000000000001\"",
+            ),
+        }
+    }
+
+    fn ports(&mut self, ports: &Spanned<Vec<Text>>) -> Option<Vec<String>> {
+        let mut good = self.not_empty(ports, "the interfaces that are the switch's ports, as in [\"up\", \"lan1\"]");
+        if ports.get_ref().len() > MAX_PORTS {
+            let count = ports.get_ref().len();
+            good = self.wrong(ports.span(), format!("{count} ports are too many"), format!("allowed: {MAX_PORTS}"));
+        }
+        let mut names: Vec<String> = Vec::new();
+        for port in ports.get_ref() {
+            let s = port.get_ref();
+            let fits = (1..=IFNAMSIZ).contains(&s.len()) && s != "." && s != "..";
+            if !fits || s.bytes().any(|b| b == b'/' || b == b':' || b.is_ascii_whitespace()) {
+                good = self.wrong(
+                    port.span(),
+                    format!("{s:?} cannot be an interface's name"),
+                    format!("allowed: 1 to {IFNAMSIZ} bytes without '/', ':' and blanks"),
+                );
+            } else if names.contains(s) {
+                good = self.wrong(port.span(), format!("port {s:?} is named twice"), "allowed: each interface once");
+            } else {
+                names.push(s.clone());
+            }
+        }
+        good.map(|()| names)
+    }
+
+    fn lan(&mut self, lan: &file::Lan, ports: &[&str]) -> Option<Lan> {
+        let uplink = self.port(&lan.uplink, ports);
+        let prefix = self.prefix(&lan.prefix).and_then(|p| {
+            if p.len() <= 30 {
+                return Some(p);
+            }
+            self.wrong(lan.prefix.span(), format!("a LAN of {} bits has no room", p.len()), "allowed: 8 to 30 bits")
+        });
+        let gateway = self.read(&lan.gateway, "an IPv4 address", "allowed: the router's address on this LAN");
+        let gateway = match (gateway, prefix) {
+            (Some(g), Some(p)) if !address::is_host(p, g) => self.wrong(
+                lan.gateway.span(),
+                format!("the gateway {g} is not a host's address in {p}"),
+                format!("allowed: an address inside {p}, not {} or {}", p.address(), address::broadcast(p)),
+            ),
+            (gateway, _) => gateway,
+        };
+        let mac = match &lan.mac {
+            None => Some(None),
+            Some(text) => self.mac(text).map(Some),
+        };
+        Some(Lan { uplink: uplink?, prefix: prefix?, gateway: gateway?, mac: mac? })
+    }
+
+    fn learning(&mut self, learning: &file::Learning) -> Option<Learning> {
+        let default = Learning::default();
+        let idle = self.number(learning.idle_s.as_ref(), default.idle_s.into(), 1, 65535, "seconds");
+        let max = self.number(learning.max_addresses.as_ref(), default.max_addresses as u64, 1, 16384, "addresses");
+        Some(Learning { idle_s: idle? as u16, max_addresses: max? as usize })
+    }
+}

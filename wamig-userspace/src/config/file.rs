@@ -1,0 +1,137 @@
+//! The configuration file as it is written: keys, optional or not, each value with its place.
+//! Nothing here is checked beyond its type; [`super::check`] does that.
+
+use serde::Deserialize;
+use toml::Spanned;
+
+/// A text with its place.
+pub(super) type Text = Spanned<String>;
+/// A number with its place.
+pub(super) type Number = Spanned<i64>;
+
+/// The whole file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) site: Text,
+    pub(super) state_dir: Option<Text>,
+    pub(super) control_socket: Option<Text>,
+    pub(super) switch: Switch,
+    pub(super) lan: Lan,
+    pub(super) peering: Option<Peering>,
+    #[serde(default)]
+    pub(super) peer: Vec<Spanned<Peer>>,
+    #[serde(default)]
+    pub(super) server: Vec<Server>,
+    pub(super) hosting: Option<Hosting>,
+    #[serde(default)]
+    pub(super) learning: Learning,
+    #[serde(default)]
+    pub(super) timers: Timers,
+}
+
+/// The one key that a client needs; the others are not looked at.
+#[derive(Deserialize)]
+pub(super) struct SocketOnly {
+    pub(super) control_socket: Option<Text>,
+}
+
+/// `[switch]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Switch {
+    pub(super) datapath_id: Option<Text>,
+    pub(super) ports: Spanned<Vec<Text>>,
+    pub(super) pin_path: Option<Text>,
+    pub(super) xdp_mode: Option<Text>,
+    #[serde(default)]
+    pub(super) in_band: bool,
+}
+
+/// `[lan]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Lan {
+    pub(super) uplink: Text,
+    pub(super) prefix: Text,
+    pub(super) gateway: Text,
+    pub(super) mac: Option<Text>,
+}
+
+/// `[peering]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Peering {
+    pub(super) listen: Text,
+    pub(super) certificate: Text,
+    pub(super) private_key: Text,
+}
+
+/// `[[peer]]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Peer {
+    pub(super) name: Text,
+    pub(super) endpoint: Text,
+    pub(super) fingerprint: Text,
+}
+
+/// `[[server]]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Server {
+    pub(super) address: Text,
+    pub(super) mac: Text,
+    pub(super) hosts: Spanned<Vec<Text>>,
+}
+
+/// `[hosting]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Hosting {
+    pub(super) ports: Spanned<Vec<Text>>,
+    pub(super) pool: Spanned<Vec<Text>>,
+    pub(super) ready: Option<Number>,
+    pub(super) quarantine_s: Option<Number>,
+    #[serde(default)]
+    pub(super) guest: Vec<Guest>,
+}
+
+/// `[[hosting.guest]]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Guest {
+    pub(super) peer: Text,
+    pub(super) prefixes: Spanned<Vec<Text>>,
+    pub(super) max: Option<Number>,
+}
+
+/// `[learning]`
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Learning {
+    pub(super) idle_s: Option<Number>,
+    pub(super) max_addresses: Option<Number>,
+}
+
+/// `[timers]`
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Timers {
+    pub(super) claim_retry_ms: Option<Number>,
+    pub(super) home_probe_ms: Option<Number>,
+    pub(super) claimed_ms: Option<Number>,
+    pub(super) ready_retry_ms: Option<Number>,
+    pub(super) query_ms: Option<Number>,
+    pub(super) drain_ms: Option<Number>,
+    pub(super) backoff_min_ms: Option<Number>,
+    pub(super) backoff_max_ms: Option<Number>,
+    pub(super) arp_probe_min_ms: Option<Number>,
+    pub(super) arp_probe_max_ms: Option<Number>,
+    pub(super) announce_wait_ms: Option<Number>,
+    pub(super) lease_s: Option<Number>,
+    pub(super) renew_s: Option<Number>,
+    pub(super) peer_down_s: Option<Number>,
+    pub(super) fence_silence_s: Option<Number>,
+    pub(super) forget_s: Option<Number>,
+}

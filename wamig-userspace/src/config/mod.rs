@@ -1,0 +1,212 @@
+//! The configuration of one site: a TOML file, read into types that cannot hold nonsense.
+//!
+//! [`Config::load`] either returns a whole configuration or every mistake of the file, each
+//! with line, column, what is wrong and what is allowed. Paths in the file are relative to
+//! the file. Nothing here looks at the machine (interfaces, routes): the daemon does that
+//! when it starts, since `check-config` must work anywhere.
+//!
+//! * [`error`] — mistakes and their places
+//! * `address` — reading prefixes and ranges
+//! * `file` — the keys as written; `check` and `check_sites` turn them into [`Config`]
+
+mod address;
+mod check;
+mod check_sites;
+mod check_timers;
+pub mod error;
+mod file;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use wamig_openflow::{DatapathId, MacAddr, PortNo};
+
+use crate::controller::learning::Settings;
+use crate::fastpath::xdp::XdpMode;
+use crate::migration::config::{Hosting, Prefix, Server, SiteConfig, Timers};
+use crate::peer::{Identity, PeerConfig, PeerTimers, PeeringConfig};
+use error::ConfigError;
+
+/// Where the daemon keeps its state unless told otherwise.
+pub const DEFAULT_STATE_DIR: &str = "/var/lib/wamig";
+/// Where the daemon listens for its clients unless told otherwise.
+pub const DEFAULT_SOCKET: &str = "/run/wamig/ctl.sock";
+/// Where the data path is pinned unless told otherwise.
+pub const DEFAULT_PIN_PATH: &str = "/sys/fs/bpf/wamig";
+
+/// One site, checked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// The file it came from.
+    pub path: PathBuf,
+    /// The site's name, as its peers know it.
+    pub site: String,
+    /// Directory of the state file.
+    pub state_dir: PathBuf,
+    /// The control socket.
+    pub control_socket: PathBuf,
+    /// The switch.
+    pub switch: Switch,
+    /// The LAN that the switch is part of.
+    pub lan: Lan,
+    /// How this site talks to its peers; `None` = it has none.
+    pub peering: Option<Peering>,
+    /// Other sites.
+    pub peers: Vec<PeerConfig>,
+    /// Servers whose home is here.
+    pub servers: Vec<Server>,
+    /// What other sites' servers may use here.
+    pub hosting: Hosting,
+    /// The learning switch.
+    pub learning: Learning,
+    /// Timers of the migration.
+    pub timers: Timers,
+    /// Timers of the peer sessions.
+    pub peer_timers: PeerTimers,
+}
+
+/// The switch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Switch {
+    /// Its identity; `None` = from the first port's MAC address.
+    pub datapath_id: Option<DatapathId>,
+    /// Interfaces; the first is port 1.
+    pub ports: Vec<String>,
+    /// Directory in bpffs.
+    pub pin_path: PathBuf,
+    /// How to attach.
+    pub xdp_mode: XdpMode,
+    /// A port may carry the machine's default route.
+    pub in_band: bool,
+}
+
+impl Switch {
+    /// The number of the port on an interface.
+    pub fn port(&self, interface: &str) -> Option<PortNo> {
+        self.ports.iter().position(|p| p == interface).map(|i| PortNo(i as u32 + 1))
+    }
+
+    /// Ports with their interfaces, ascending.
+    pub fn numbered(&self) -> impl Iterator<Item = (PortNo, &str)> {
+        self.ports.iter().enumerate().map(|(i, name)| (PortNo(i as u32 + 1), name.as_str()))
+    }
+}
+
+/// The LAN.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Lan {
+    /// Port towards the router.
+    pub uplink: PortNo,
+    /// The LAN's prefix.
+    pub prefix: Prefix,
+    /// The router.
+    pub gateway: Ipv4Addr,
+    /// wamig's own MAC address here; `None` = from the datapath id.
+    pub mac: Option<MacAddr>,
+}
+
+/// This site's end of the peer sessions.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Peering {
+    /// Address and TCP port to listen on.
+    pub listen: SocketAddr,
+    /// Certificate, PEM.
+    pub certificate: PathBuf,
+    /// Its key, PEM.
+    pub private_key: PathBuf,
+}
+
+/// The learning switch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Learning {
+    /// A host that is silent for so many seconds is forgotten.
+    pub idle_s: u16,
+    /// At most so many hosts are known.
+    pub max_addresses: usize,
+}
+
+impl Default for Learning {
+    fn default() -> Self {
+        Self { idle_s: 300, max_addresses: 4096 }
+    }
+}
+
+impl Config {
+    /// Reads and checks a file, the certificate and key files it names included.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with every mistake of the file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        Self::parse(path, &text)
+    }
+
+    /// The control socket that a file names, whatever else is in it: a client need not be able
+    /// to read the site's key.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the file cannot be read or is no TOML.
+    pub fn control_socket_of(path: &Path) -> Result<PathBuf, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        check::control_socket(path, &text)
+    }
+
+    /// wamig's own MAC address on its LAN: as configured, else a locally administered one that
+    /// ends like the datapath id.
+    pub fn own_mac(&self, dpid: DatapathId) -> MacAddr {
+        let [.., a, b, c] = dpid.0.to_be_bytes();
+        self.lan.mac.unwrap_or(MacAddr([0x02, 0x57, 0x4d, a, b, c]))
+    }
+
+    /// What the migration application has to know.
+    pub fn site(&self, dpid: DatapathId) -> SiteConfig {
+        let apart = |port: &PortNo| *port == self.lan.uplink || self.hosting.ports.contains(port);
+        SiteConfig {
+            site: self.site.clone(),
+            lan: crate::migration::config::Lan {
+                uplink: self.lan.uplink,
+                ports: self.switch.numbered().map(|(port, _)| port).filter(|port| !apart(port)).collect(),
+                prefix: self.lan.prefix,
+                gateway: self.lan.gateway,
+                mac: self.own_mac(dpid),
+            },
+            servers: self.servers.clone(),
+            hosting: self.hosting.clone(),
+            timers: self.timers.clone(),
+        }
+    }
+
+    /// What the peer sessions have to know.
+    pub fn peering(&self, peering: &Peering, identity: Identity) -> PeeringConfig {
+        PeeringConfig {
+            site: self.site.clone(),
+            listen: peering.listen,
+            identity,
+            peers: self.peers.clone(),
+            timers: self.peer_timers,
+        }
+    }
+
+    /// What the learning switch has to know.
+    pub fn learning(&self, dpid: DatapathId) -> Settings {
+        Settings {
+            idle_s: self.learning.idle_s,
+            max_addresses: self.learning.max_addresses,
+            isolated: self.hosting.ports.clone(),
+            own: self.own_mac(dpid),
+        }
+    }
+
+    /// Checks `text` as if it were the content of the file at `path`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Mistakes`].
+    pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        check::check(path, text)
+    }
+}

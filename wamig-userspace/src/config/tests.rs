@@ -1,0 +1,308 @@
+//! Every mistake, with the exact message and place.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::*;
+
+const FINGERPRINT: &str = "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+/// A file that is right, its certificates beside it.
+struct Site {
+    dir: tempfile::TempDir,
+    text: String,
+}
+
+impl Site {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["dc2.pem", "dc2.key"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        let text = GOOD.replace("FINGERPRINT", FINGERPRINT);
+        Self { dir, text }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("dc2.toml")
+    }
+
+    /// The file with one text replaced; the mistakes, without the directory.
+    fn with(&self, from: &str, to: &str) -> String {
+        assert_eq!(self.text.matches(from).count(), 1, "{from:?} must be in the sample once");
+        match Config::parse(&self.path(), &self.text.replace(from, to)) {
+            Ok(_) => "no mistake".to_owned(),
+            Err(e) => e.to_string().replace(&format!("{}/", self.dir.path().display()), ""),
+        }
+    }
+}
+
+const GOOD: &str = r#"site = "dc2"
+
+[switch]
+datapath_id = "0000000000000002"
+ports = ["up", "lan1", "srv"]
+xdp_mode = "auto"
+
+[lan]
+uplink = "up"
+prefix = "198.51.100.0/24"
+gateway = "198.51.100.1"
+mac = "02:57:4d:00:00:02"
+
+[peering]
+listen = "10.255.2.2:7946"
+certificate = "dc2.pem"
+private_key = "dc2.key"
+
+[[peer]]
+name = "dc1"
+endpoint = "10.255.1.2:7946"
+fingerprint = "FINGERPRINT"
+
+[[server]]
+address = "198.51.100.53"
+mac = "02:00:00:00:00:54"
+hosts = ["dc1"]
+
+[hosting]
+ports = ["srv"]
+pool = ["198.51.100.200-198.51.100.209"]
+quarantine_s = 301
+[[hosting.guest]]
+peer = "dc1"
+prefixes = ["192.0.2.0/24"]
+max = 17
+
+[timers]
+lease_s = 31
+"#;
+
+#[test]
+fn a_good_file_is_read_whole() {
+    let site = Site::new();
+    let c = Config::parse(&site.path(), &site.text).unwrap();
+    assert_eq!(c.site, "dc2");
+    assert_eq!(c.state_dir, Path::new(DEFAULT_STATE_DIR));
+    assert_eq!(c.switch.datapath_id, Some(DatapathId(2)));
+    assert_eq!(c.switch.port("srv"), Some(PortNo(3)));
+    assert_eq!(c.lan.uplink, PortNo(1));
+    assert_eq!((&c.hosting.ports[..], c.hosting.pool[0].iter().count()), (&[PortNo(3)][..], 10));
+    assert_eq!((c.hosting.guests[0].max, c.hosting.ready), (17, 8));
+    assert_eq!(c.timers.lease, Duration::from_secs(31));
+    assert_eq!(c.peering.as_ref().unwrap().certificate, site.dir.path().join("dc2.pem"), "relative to the file");
+    assert_eq!(c.peers[0].fingerprint.to_string(), FINGERPRINT);
+    assert_eq!(c.site(DatapathId(2)).lan.ports, [PortNo(2)], "neither the uplink nor a hosting port");
+}
+
+/// (text in the sample, what it becomes, the message).
+const MISTAKES: &[(&str, &str, &str)] = &[
+    // TOML itself
+    ("site = \"dc2\"", "site = dc2", "dc2.toml:1:8: string values must be quoted; allowed: literal string"),
+    ("site = \"dc2\"", "", "dc2.toml:1:1: missing key `site`"),
+    ("[lan]\nuplink = \"up\"", "[lan]", "dc2.toml:8:1: missing key `uplink`"),
+    ("site = \"dc2\"", "site = 2", "dc2.toml:1:8: invalid type: integer `2`; allowed: a string"),
+    ("xdp_mode", "xdp", "dc2.toml:6:1: unknown key `xdp`; allowed: datapath_id, ports, pin_path, xdp_mode, in_band"),
+    ("max = 17", "max = \"x\"", "dc2.toml:36:7: invalid type: string \"x\"; allowed: a whole number"),
+    // values
+    (
+        "site = \"dc2\"",
+        "site = \"DC 2\"",
+        "dc2.toml:1:8: \"DC 2\" is not a site's name; allowed: 1 to 63 letters, digits, '-', '_' or '.', not beginning with '.'",
+    ),
+    (
+        "\"0000000000000002\"",
+        "\"2\"",
+        "dc2.toml:4:15: \"2\" is not a datapath id; allowed: 16 hexadecimal digits, not all zeros, as in \"0000000000000001\"",
+    ),
+    (
+        "\"lan1\", \"srv\"]",
+        "\"up\", \"srv\"]",
+        "dc2.toml:5:16: port \"up\" is named twice; allowed: each interface once",
+    ),
+    (
+        "\"lan1\", \"srv\"]",
+        "\"an-interface-too-long\", \"srv\"]",
+        "dc2.toml:5:16: \"an-interface-too-long\" cannot be an interface's name; allowed: 1 to 15 bytes without '/', ':' and blanks",
+    ),
+    ("\"auto\"", "\"skb\"", "dc2.toml:6:12: \"skb\" is not an XDP mode; allowed: \"auto\", \"native\", \"generic\""),
+    (
+        "uplink = \"up\"",
+        "uplink = \"eth9\"",
+        "dc2.toml:9:10: \"eth9\" is not a port of this switch; allowed (switch.ports): up, lan1, srv",
+    ),
+    (
+        "prefix = \"198.51.100.0/24\"",
+        "prefix = \"198.51.100.7/24\"",
+        "dc2.toml:10:10: \"198.51.100.7/24\" has host bits set; allowed: the network, here \"198.51.100.0/24\"",
+    ),
+    (
+        "prefix = \"198.51.100.0/24\"",
+        "prefix = \"198.51.100.0\"",
+        "dc2.toml:10:10: \"198.51.100.0\" is not an IPv4 prefix; allowed: network/length, as in \"192.0.2.0/24\"",
+    ),
+    (
+        "gateway = \"198.51.100.1\"",
+        "gateway = \"198.51.100\"",
+        "dc2.toml:11:11: \"198.51.100\" is not an IPv4 address; allowed: the router's address on this LAN",
+    ),
+    (
+        "gateway = \"198.51.100.1\"",
+        "gateway = \"198.51.101.1\"",
+        "dc2.toml:11:11: the gateway 198.51.101.1 is not a host's address in 198.51.100.0/24; allowed: an address inside 198.51.100.0/24, not 198.51.100.0 or 198.51.100.255",
+    ),
+    (
+        "\"02:57:4d:00:00:02\"",
+        "\"02:57:4d:00:02\"",
+        "dc2.toml:12:7: \"02:57:4d:00:02\" is not a MAC address; allowed: six hexadecimal octets separated by colons, as in \"02:00:00:00:00:01\"",
+    ),
+    (
+        "\"02:57:4d:00:00:02\"",
+        "\"03:57:4d:00:00:02\"",
+        "dc2.toml:12:7: 03:57:4d:00:00:02 cannot be a host's MAC address; allowed: a unicast address, i.e. its first octet is even, and not all zeros",
+    ),
+    (
+        "\"10.255.2.2:7946\"",
+        "\"10.255.2.2\"",
+        "dc2.toml:15:10: \"10.255.2.2\" is not an address with a TCP port; allowed: address:port, as in \"192.0.2.1:7946\" or \"[2001:db8::1]:7946\"",
+    ),
+    (
+        "\"10.255.2.2:7946\"",
+        "\"198.51.100.201:7946\"",
+        "dc2.toml:15:10: wamig's own address 198.51.100.201 is inside the pool of transfer addresses 198.51.100.200-198.51.100.209; needed: a pool of addresses that no host uses",
+    ),
+    (
+        "\"dc2.pem\"",
+        "\"none.pem\"",
+        "dc2.toml:16:15: none.pem cannot be read: No such file or directory (os error 2); needed: a PEM file; `wamig keygen` makes certificate and key",
+    ),
+    (
+        "name = \"dc1\"",
+        "name = \"dc2\"",
+        "dc2.toml:20:8: this is the site itself; allowed: names of other sites\ndc2.toml:27:10: \"dc1\" is not a configured peer; allowed ([[peer]]): dc2\ndc2.toml:34:8: \"dc1\" is not a configured peer; allowed ([[peer]]): dc2",
+    ),
+    (
+        "aabbccddeeff00112233445566778899aabbccddeeff",
+        "aabbccddeeff",
+        "dc2.toml:22:15: \"sha256:00112233445566778899aabbccddeeff\" is not a certificate's fingerprint; allowed: \"sha256:\" and 64 hexadecimal digits, as `wamig keygen` prints them at the peer's site",
+    ),
+    (
+        "\"198.51.100.53\"",
+        "\"192.0.2.53\"",
+        "dc2.toml:25:11: server 192.0.2.53 is not a host's address in 198.51.100.0/24; allowed: servers whose home is this LAN; a server that comes from elsewhere is its home's to list",
+    ),
+    (
+        "\"198.51.100.53\"",
+        "\"198.51.100.203\"",
+        "dc2.toml:25:11: server 198.51.100.203 is inside the pool of transfer addresses 198.51.100.200-198.51.100.209; needed: a pool of addresses that no host uses",
+    ),
+    ("\"198.51.100.53\"", "\"198.51.100.1\"", "dc2.toml:25:11: this is the gateway's address; allowed: a server's own"),
+    (
+        "hosts = [\"dc1\"]",
+        "hosts = [\"dc3\"]",
+        "dc2.toml:27:10: \"dc3\" is not a configured peer; allowed ([[peer]]): dc1",
+    ),
+    (
+        "hosts = [\"dc1\"]",
+        "hosts = []",
+        "dc2.toml:27:9: the list is empty; needed: the peers that may host this server",
+    ),
+    (
+        "ports = [\"srv\"]",
+        "ports = [\"srv\", \"vnet0\"]",
+        "dc2.toml:30:17: \"vnet0\" is not a port of this switch; allowed (switch.ports): up, lan1, srv",
+    ),
+    (
+        "ports = [\"srv\"]",
+        "ports = [\"up\"]",
+        "dc2.toml:30:10: \"up\" is the uplink; allowed: ports that lead to guests and to nothing else",
+    ),
+    (
+        "[\"198.51.100.200-198.51.100.209\"]",
+        "[\"198.51.100.209-198.51.100.200\"]",
+        "dc2.toml:31:9: \"198.51.100.209-198.51.100.200\" ends before it begins; allowed: first-last or one address, as in \"192.0.2.200-192.0.2.209\"",
+    ),
+    (
+        "[\"198.51.100.200-198.51.100.209\"]",
+        "[\"198.51.101.200\"]",
+        "dc2.toml:31:9: 198.51.101.200 is not inside the LAN 198.51.100.0/24; allowed: addresses of the LAN, not 198.51.100.0 or 198.51.100.255",
+    ),
+    (
+        "[\"198.51.100.200-198.51.100.209\"]",
+        "[\"198.51.100.200\", \"198.51.100.1-198.51.100.9\"]",
+        "dc2.toml:31:27: 198.51.100.1-198.51.100.9 contains the gateway 198.51.100.1; allowed: addresses that no host uses",
+    ),
+    (
+        "[\"198.51.100.200-198.51.100.209\"]",
+        "[\"198.51.100.200-198.51.100.209\", \"198.51.100.209\"]",
+        "dc2.toml:31:42: 198.51.100.209 overlaps 198.51.100.200-198.51.100.209; allowed: each address once",
+    ),
+    (
+        "quarantine_s = 301",
+        "quarantine_s = -1",
+        "dc2.toml:32:16: -1 is out of range; allowed: 0 to 86400 seconds, default 300",
+    ),
+    ("peer = \"dc1\"", "peer = \"dc9\"", "dc2.toml:34:8: \"dc9\" is not a configured peer; allowed ([[peer]]): dc1"),
+    (
+        "[\"192.0.2.0/24\"]",
+        "[\"198.51.100.128/25\"]",
+        "dc2.toml:35:13: 198.51.100.128/25 overlaps this LAN, 198.51.100.0/24; allowed: prefixes of the peer's own LAN",
+    ),
+    ("max = 17", "max = 0", "dc2.toml:36:7: 0 is out of range; allowed: 1 to 4096 servers, default 16"),
+    ("lease_s = 31", "lease_s = 0", "dc2.toml:39:11: 0 is out of range; allowed: 1 to 86400 seconds, default 30"),
+    (
+        "lease_s = 31",
+        "lease_s = 10",
+        "dc2.toml:39:11: renew_s is 10000 ms and lease_s is 10000 ms; allowed: renew_s less than lease_s",
+    ),
+    (
+        "[peering]\nlisten = \"10.255.2.2:7946\"\ncertificate = \"dc2.pem\"\nprivate_key = \"dc2.key\"\n",
+        "",
+        "dc2.toml:15:1: there is a peer but no [peering]; needed: [peering] with listen, certificate and private_key",
+    ),
+];
+
+#[test]
+fn every_mistake_names_its_place_and_what_is_allowed() {
+    let site = Site::new();
+    let mut wrong = String::new();
+    for (from, to, expected) in MISTAKES {
+        let got = site.with(from, to);
+        if got != *expected {
+            writeln!(wrong, "{from} -> {to}\n  expected {expected}\n  got      {got}").unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+#[test]
+fn several_mistakes_are_told_at_once_in_the_order_of_the_file() {
+    let site = Site::new();
+    let text =
+        site.text.replace("\"auto\"", "\"fast\"").replace("lease_s = 31", "lease_s = 0").replace("\"up\"\n", "\"x\"\n");
+    let said = Config::parse(Path::new("a.toml"), &text).unwrap_err().to_string();
+    let places: Vec<_> = said.lines().map(|l| l.split(": ").next().unwrap().to_owned()).collect();
+    assert_eq!(places, ["a.toml:6:12", "a.toml:9:10", "a.toml:16:15", "a.toml:17:15", "a.toml:39:11"]);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let said = Config::load(Path::new("/nowhere/x.toml")).unwrap_err().to_string();
+    assert_eq!(
+        said,
+        "/nowhere/x.toml: cannot be read: No such file or directory (os error 2); give the path of a configuration file with --config"
+    );
+}
+
+#[test]
+fn a_client_finds_the_socket_without_the_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.toml");
+    std::fs::write(&path, GOOD).unwrap();
+    assert_eq!(Config::control_socket_of(&path).unwrap(), Path::new(DEFAULT_SOCKET));
+    std::fs::write(&path, "control_socket = \"ctl.sock\"\n").unwrap();
+    assert_eq!(Config::control_socket_of(&path).unwrap(), dir.path().join("ctl.sock"));
+    std::fs::write(&path, "control_socket = 1\n").unwrap();
+    assert!(Config::control_socket_of(&path).unwrap_err().to_string().contains("a.toml:1:18: invalid type"));
+}

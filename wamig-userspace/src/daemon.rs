@@ -1,0 +1,269 @@
+//! The daemon of one site. Everything is wired here, and only here tasks are started:
+//!
+//! ```text
+//!   signals ── stop ────────────────────────┐
+//!   links::Monitor ── hints ─▶ watch        │
+//!   rtnetlink's connection    │ Change      ▼
+//!                             └──────▶ ┌─────────┐ ── PortChange, flow-mods ─▶ Local (switch)
+//!   punt thread (data path) ── Punt ─▶ │ Control │ ◀─ events ───────────────── │
+//!   admin::server ── Query ──────────▶ │ (the    │ ── commit, inject, activate ▼
+//!      ▲ the control socket            │  loop)  │                        data path
+//!   Peers::run ── PeerEvent ─────────▶ └─────────┘ ── records ─▶ Store
+//!      ▲ └────────── (peer, Message) ──────┘
+//!   the other sites
+//! ```
+//!
+//! Every channel is bounded. `Local` is polled by the loop, it is no task of its own. When a
+//! task ends that should not, the daemon ends; its data path goes on forwarding.
+
+pub mod control;
+pub mod links;
+pub mod peer_table;
+pub mod preflight;
+pub mod report;
+pub mod start_error;
+pub mod timeline;
+pub mod watch;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use wamig_common::limits::DEFAULT_FLOWS;
+use wamig_openflow::{DatapathId, PortDesc, PortNo};
+
+use crate::admin::{server, socket};
+use crate::config::Config;
+use crate::controller::Controller;
+use crate::datapath::local::{Inputs as SwitchInputs, Local};
+use crate::fastpath::xdp::attach::SharedPorts;
+use crate::fastpath::xdp::open::PuntRates;
+use crate::fastpath::xdp::{self, XdpConfig};
+use crate::fastpath::{FastPath, FastPort, Punt};
+use crate::migration::record::Record;
+use crate::peer::{Identity, Peers, RefusalCounters};
+use crate::store::Store;
+use crate::switch::port::Ports;
+use crate::switch::{Limits, Switch};
+use control::{Control, Ended, Inputs, RECORDS, unix_us};
+use peer_table::PeerTable;
+use start_error::StartError;
+use timeline::Timeline;
+
+/// Room in the channels to the loop.
+const QUEUE: usize = 256;
+
+/// Why the daemon ended otherwise than by being told to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// It cannot go on.
+    #[error("{0}; the data path keeps forwarding as it was told last: restart wamig")]
+    Ended(String),
+}
+
+/// A data path with what belongs to it.
+pub struct DataPath<F> {
+    /// `xdp` or `memory`.
+    pub kind: &'static str,
+    /// The switch's identity.
+    pub dpid: DatapathId,
+    /// The fast path, with its ports set and nothing attached yet.
+    pub fast: F,
+    /// Frames that come up.
+    pub punts: mpsc::Receiver<Punt>,
+    /// The ports as OpenFlow describes them.
+    pub ports: Vec<PortDesc>,
+    /// The ports as the fast path knows them.
+    pub fast_ports: Vec<FastPort>,
+    /// How they are attached.
+    pub attached: SharedPorts,
+    /// What an operator should know about them.
+    pub warnings: Vec<(PortNo, String)>,
+    /// How they change.
+    pub changes: mpsc::Receiver<watch::Change>,
+}
+
+/// What the daemon takes hold of before the data path.
+pub struct Held {
+    listener: UnixListener,
+    _socket: SocketFile,
+    store: Store,
+    records: Vec<Record>,
+    peers: Option<Peers>,
+}
+
+/// Removes the control socket at the end.
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // The next daemon replaces it if this fails.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl Held {
+    /// Takes the control socket, the state file and the address for peers.
+    ///
+    /// # Errors
+    /// [`StartError`], each with its remedy.
+    pub async fn take(config: &Config) -> Result<Self, StartError> {
+        let listener = socket::bind(&config.control_socket).await?;
+        let socket = SocketFile(config.control_socket.clone());
+        let store = Store::open(&config.state_dir)?;
+        let mut records = Vec::new();
+        for (key, bytes) in store.load_all(RECORDS)? {
+            let record = Record::decode(&bytes);
+            let path = store.path();
+            records.push(record.map_err(|source| StartError::Record { path: path.to_owned(), key, source })?);
+        }
+        let peers = match &config.peering {
+            None => None,
+            Some(peering) => {
+                let identity = Identity::load(&peering.certificate, &peering.private_key)?;
+                Some(Peers::bind(config.peering(peering, identity)).await?)
+            }
+        };
+        Ok(Self { listener, _socket: socket, store, records, peers })
+    }
+}
+
+/// Runs the site over XDP until SIGTERM, SIGINT or SIGHUP; the data path is left forwarding.
+///
+/// # Errors
+/// [`RunError`], with its remedy.
+pub async fn run(config: &Config) -> Result<(), RunError> {
+    let signals = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+    preflight::privilege()?;
+    let mut monitor = links::Monitor::open().map_err(|e| StartError::Netlink(e.to_string()))?;
+    let mut tasks = JoinSet::new();
+    let connection = std::mem::replace(&mut monitor.connection, Box::pin(std::future::pending()));
+    tasks.spawn(ends("rtnetlink", connection));
+    let machine = links::machine(&monitor.handle).await.map_err(|e| StartError::Netlink(e.to_string()))?;
+    let ports = preflight::ports(config, &machine)?;
+    let held = Held::take(config).await?;
+
+    let fast_ports: Vec<FastPort> =
+        ports.iter().map(|p| FastPort { port: p.port, name: p.link.name.clone(), ifindex: p.link.index }).collect();
+    let opened = xdp::open(&XdpConfig {
+        pin_path: config.switch.pin_path.clone(),
+        mode: config.switch.xdp_mode,
+        ports: fast_ports.clone(),
+        rates: PuntRates::default(),
+        flows: DEFAULT_FLOWS,
+    })
+    .map_err(StartError::from)?;
+    let (changed, changes) = mpsc::channel(QUEUE);
+    let first_mac = ports.first().map_or(0, |p| p.link.mac.to_u64());
+    let path = DataPath {
+        kind: "xdp",
+        dpid: config.switch.datapath_id.unwrap_or(DatapathId(first_mac)),
+        fast: opened.fastpath,
+        punts: opened.punts,
+        ports: ports.iter().map(|p| watch::describe(p.port, &p.link)).collect(),
+        fast_ports,
+        attached: opened.ports,
+        warnings: ports.iter().filter_map(|p| Some((p.port, p.warning.clone()?))).collect(),
+        changes,
+    };
+    for (port, warning) in &path.warnings {
+        tracing::warn!("port {port}: {warning}");
+    }
+    tasks.spawn(ends("the watch over the interfaces", watch::watch(monitor, ports, changed)));
+
+    let (stopping, stop) = mpsc::channel(1);
+    for signal in signals {
+        let mut signal = signal.map_err(|source| StartError::System { what: "signals cannot be caught", source })?;
+        let stopping = stopping.clone();
+        tasks.spawn(async move {
+            signal.recv().await;
+            // Only that it is there counts.
+            let _ = stopping.try_send(());
+            std::future::pending().await
+        });
+    }
+    let ended = serve(config, path, held, tasks, stop).await;
+    // Its thread looks every 100 ms whether it should stop.
+    tokio::task::spawn_blocking(move || drop(opened.reader)).await.ok();
+    ended
+}
+
+/// Runs the site over a data path until `stop` says something or is closed. `tasks` are those
+/// that the data path needs; none of them should end.
+///
+/// # Errors
+/// [`RunError::Ended`].
+pub async fn serve<F: FastPath>(
+    config: &Config,
+    path: DataPath<F>,
+    held: Held,
+    mut tasks: JoinSet<String>,
+    stop: mpsc::Receiver<()>,
+) -> Result<(), RunError> {
+    let now = Instant::now();
+    let (ask, queries) = mpsc::channel(QUEUE);
+    let admin = server::serve(held.listener, ask);
+    tasks.spawn(async move { format!("the control socket does not work any more: {:?}", admin.await) });
+
+    let (said, peer_events) = mpsc::channel(QUEUE);
+    let (outbound, to_say) = mpsc::channel(QUEUE);
+    let refusals = held.peers.as_ref().map_or_else(RefusalCounters::default, Peers::refusals);
+    match held.peers {
+        Some(peers) => {
+            let peers = peers.run(said, to_say);
+            tasks.spawn(async move { format!("the peer sessions do not work any more: {:?}", peers.await) });
+        }
+        // Nothing is ever said to nobody.
+        None => drop((said, to_say)),
+    }
+
+    let (port_changes, changed) = mpsc::channel(QUEUE);
+    let switch = Switch::new(path.fast, Ports::new(path.ports.clone()), Limits::default());
+    let datapath = Local::new(switch, path.dpid, SwitchInputs { punts: path.punts, ports: changed });
+    let (site, learning) = (config.site(path.dpid), config.learning(path.dpid));
+    let (controller, first) = Controller::new(site, learning, held.records, &path.ports, now);
+    let mut control = Control {
+        site: config.site.clone(),
+        datapath,
+        kind: path.kind,
+        warnings: path.warnings,
+        attached: path.attached,
+        port_changes,
+        ports: path.fast_ports,
+        active: false,
+        controller,
+        store: held.store,
+        outbound,
+        refusals,
+        peers: PeerTable::new(config.peers.iter().map(|p| p.name.clone()), unix_us() / 1000),
+        timeline: Timeline::default(),
+        started: now,
+    };
+    let mut inputs = Inputs { peers: peer_events, queries, links: path.changes, stop };
+    tracing::info!(
+        "site {}: wamig {}, switch {}, control socket {}",
+        config.site,
+        env!("CARGO_PKG_VERSION"),
+        path.dpid,
+        config.control_socket.display()
+    );
+    let ended = tokio::select! {
+        ended = control.run(first, &mut inputs) => ended,
+        Some(task) = tasks.join_next() => Ended::Datapath(task.unwrap_or_else(|e| format!("a task ended: {e}"))),
+    };
+    match ended {
+        Ended::Stopped => Ok(()),
+        Ended::Datapath(why) => Err(RunError::Ended(why)),
+    }
+}
+
+async fn ends(name: &'static str, task: impl Future<Output = ()>) -> String {
+    task.await;
+    format!("{name} does not work any more")
+}

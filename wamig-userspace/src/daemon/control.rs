@@ -1,0 +1,304 @@
+//! The control loop: takes in what happens, hands it to the controller, carries out what the
+//! controller wants done, in order, and answers questions. Nothing else touches the data path
+//! or the store.
+
+use std::collections::VecDeque;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant as TokioInstant, sleep, sleep_until};
+use wamig_openflow::PortNo;
+
+use super::peer_table::PeerTable;
+use super::report;
+use super::timeline::Timeline;
+use super::watch::Change;
+use crate::admin::Query;
+use crate::admin::flow::FlowLine;
+use crate::controller::{Command, Controller};
+use crate::datapath::local::Local;
+use crate::datapath::{Datapath, DatapathError};
+use crate::fastpath::xdp::attach::SharedPorts;
+use crate::fastpath::{FastPath, FastPort};
+use crate::migration::REFUSED;
+use crate::migration::io::{Input, event};
+use crate::migration::record::Record;
+use crate::peer::message::Message;
+use crate::peer::{PeerEvent, RefusalCounters};
+use crate::store::Store;
+use crate::switch::port::PortChange;
+
+/// The store's table of [`Record`]s.
+pub const RECORDS: &str = "address";
+/// Pause before a record that could not be written is written again.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// What the loop takes in.
+pub struct Inputs {
+    /// From the peer sessions; never says anything without peers.
+    pub peers: mpsc::Receiver<PeerEvent>,
+    /// From the control socket.
+    pub queries: mpsc::Receiver<Query>,
+    /// From the watch over the interfaces.
+    pub links: mpsc::Receiver<Change>,
+    /// Closed when the daemon shall stop.
+    pub stop: mpsc::Receiver<()>,
+}
+
+/// Why the loop ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// As told.
+    Stopped,
+    /// The data path does not begin to forward, or is gone.
+    Datapath(String),
+}
+
+/// The loop's state.
+pub struct Control<F> {
+    /// The site's name.
+    pub site: String,
+    /// The switch.
+    pub datapath: Local<F>,
+    /// `xdp` or `memory`.
+    pub kind: &'static str,
+    /// What an operator should know about the ports' interfaces.
+    pub warnings: Vec<(PortNo, String)>,
+    /// How the ports are attached.
+    pub attached: SharedPorts,
+    /// To the switch.
+    pub port_changes: mpsc::Sender<PortChange>,
+    /// The ports as the data path knows them.
+    pub ports: Vec<FastPort>,
+    /// Forwarding has begun.
+    pub active: bool,
+    /// What decides.
+    pub controller: Controller,
+    /// What survives.
+    pub store: Store,
+    /// To the peer sessions.
+    pub outbound: mpsc::Sender<(String, Message)>,
+    /// What the peer sessions refused.
+    pub refusals: RefusalCounters,
+    /// How the peers are.
+    pub peers: PeerTable,
+    /// What happened lately.
+    pub timeline: Timeline,
+    /// When the daemon started.
+    pub started: Instant,
+}
+
+/// What happened.
+enum Happened {
+    Datapath(Option<crate::datapath::Event>),
+    Peer(PeerEvent),
+    Deadline,
+    Query(Query),
+    Links(Change),
+    Stop,
+}
+
+impl<F: FastPath> Control<F> {
+    /// Carries out `first`, then goes on until told to stop or the data path is gone.
+    pub async fn run(&mut self, first: Vec<Command>, inputs: &mut Inputs) -> Ended {
+        if let Some(ended) = self.carry_out(first, inputs).await {
+            return ended;
+        }
+        loop {
+            let happened = self.wait(inputs).await;
+            let now = TokioInstant::now().into_std();
+            let commands = match happened {
+                Happened::Stop => return Ended::Stopped,
+                Happened::Datapath(None) => return Ended::Datapath("it says nothing any more".to_owned()),
+                Happened::Datapath(Some(crate::datapath::Event::Down(why))) => return Ended::Datapath(why),
+                Happened::Datapath(Some(event)) => self.controller.on_datapath(now, event),
+                Happened::Peer(event) => self.on_peer(now, event),
+                Happened::Deadline => self.controller.tick(now),
+                Happened::Links(change) => {
+                    self.on_links(change);
+                    Vec::new()
+                }
+                Happened::Query(query) => {
+                    self.answer(query).await;
+                    Vec::new()
+                }
+            };
+            if let Some(ended) = self.carry_out(commands, inputs).await {
+                return ended;
+            }
+        }
+    }
+
+    async fn wait(&mut self, inputs: &mut Inputs) -> Happened {
+        let deadline = self.controller.next_deadline().map(TokioInstant::from_std);
+        tokio::select! {
+            // None of these loses anything when another is ready first.
+            _ = inputs.stop.recv() => Happened::Stop,
+            event = self.datapath.next_event() => Happened::Datapath(event),
+            Some(event) = inputs.peers.recv() => Happened::Peer(event),
+            Some(change) = inputs.links.recv() => Happened::Links(change),
+            Some(query) = inputs.queries.recv() => Happened::Query(query),
+            () = sleep_until(deadline.unwrap_or_else(far)) => Happened::Deadline,
+        }
+    }
+
+    fn on_peer(&mut self, now: Instant, event: PeerEvent) -> Vec<Command> {
+        match event {
+            PeerEvent::Up { site } => {
+                tracing::info!("peer {site} is up");
+                self.peers.up(&site, unix_us() / 1000);
+                self.controller.on_migration(now, Input::PeerUp(site))
+            }
+            PeerEvent::Down { site, reason, detail } => {
+                tracing::warn!("peer {site} is down: {}: {detail}", reason.as_str());
+                self.peers.down(&site, unix_us() / 1000, reason, &detail);
+                let why = if reason.is_unauthorised() {
+                    format!("{REFUSED}: {}", reason.as_str())
+                } else {
+                    reason.as_str().to_owned()
+                };
+                self.controller.on_migration(now, Input::PeerDown(site, why))
+            }
+            PeerEvent::Message { site, message } => self.controller.on_migration(now, Input::Peer(site, message)),
+            PeerEvent::Refused { reason, detail } => {
+                self.timeline.add(unix_us(), None, event::ALERT, format!("{reason}: {detail}"), true);
+                Vec::new()
+            }
+        }
+    }
+
+    /// The data path takes in the interfaces as they are now, then the switch learns of it.
+    fn on_links(&mut self, Change { change, ports }: Change) {
+        if ports != self.ports {
+            if let Err(error) = self.datapath.switch().fast_path().set_ports(&ports) {
+                let detail = format!("the data path cannot follow its interfaces: {error}; restart wamig");
+                self.timeline.add(unix_us(), None, event::ALERT, detail, true);
+            }
+            self.ports = ports;
+        }
+        if let Some(change) = change
+            && self.port_changes.try_send(change).is_err()
+        {
+            tracing::error!("a change of a port is lost on the switch; restart wamig");
+        }
+    }
+
+    /// Begins to forward, once the first flows are in.
+    fn activate(&mut self) -> Result<(), Ended> {
+        if self.active {
+            return Ok(());
+        }
+        let begun = self.datapath.switch().fast_path().activate();
+        begun.map_err(|error| Ended::Datapath(format!("the data path does not begin to forward: {error}")))?;
+        self.active = true;
+        for port in self.attached.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            tracing::info!("port {} ({}) forwards, XDP mode {}", port.port, port.name, port.mode);
+            if let Some(warning) = &port.warning {
+                tracing::warn!("port {} ({}): {warning}", port.port, port.name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries out commands, and those that follow from their outcome.
+    async fn carry_out(&mut self, commands: Vec<Command>, inputs: &mut Inputs) -> Option<Ended> {
+        let mut queue = VecDeque::from(commands);
+        while let Some(command) = queue.pop_front() {
+            let now = TokioInstant::now().into_std();
+            match command {
+                Command::Persist(record) => {
+                    if self.persist(&record, inputs).await == Persisted::Stop {
+                        return Some(Ended::Stopped);
+                    }
+                }
+                Command::Program { ticket, mods } => {
+                    let result = match self.datapath.send(mods, now).await {
+                        Err(DatapathError::Down(why)) => return Some(Ended::Datapath(why)),
+                        Err(refused) => Err(refused.to_string()),
+                        Ok(()) => Ok(()),
+                    };
+                    if result.is_ok()
+                        && let Err(ended) = self.activate()
+                    {
+                        return Some(ended);
+                    }
+                    let visible = TokioInstant::now().into_std();
+                    queue.extend(self.controller.programmed(visible, ticket, result));
+                }
+                Command::PacketOut(out) => match self.datapath.packet_out(out, now).await {
+                    Err(DatapathError::Down(why)) => return Some(Ended::Datapath(why)),
+                    Err(refused) => tracing::warn!("packet-out: {refused}"),
+                    Ok(()) => {}
+                },
+                Command::Send(peer, message) => {
+                    // The sessions are gone only when the daemon is about to stop.
+                    let _ = self.outbound.send((peer, message)).await;
+                }
+                Command::Note(note) => {
+                    self.timeline.add(unix_us(), note.address, note.event, note.detail, note.alert);
+                }
+            }
+        }
+        None
+    }
+
+    /// Writes a record, for as long as it takes: what comes after it must not happen before.
+    /// Meanwhile frames are forwarded as the flows say, and questions are answered.
+    async fn persist(&mut self, record: &Record, inputs: &mut Inputs) -> Persisted {
+        let mut told = false;
+        loop {
+            let Err(error) = self.store.put(RECORDS, &key(record), &record.encode()) else {
+                return Persisted::Done;
+            };
+            if !told {
+                let detail = format!("nothing can be changed until the state can be written: {error}");
+                self.timeline.add(unix_us(), Some(record.address()), event::ALERT, detail, true);
+                told = true;
+            }
+            let retry = sleep(STORE_RETRY);
+            tokio::pin!(retry);
+            loop {
+                tokio::select! {
+                    () = &mut retry => break,
+                    _ = inputs.stop.recv() => return Persisted::Stop,
+                    Some(query) = inputs.queries.recv() => self.answer(query).await,
+                }
+            }
+        }
+    }
+
+    async fn answer(&mut self, query: Query) {
+        let now = TokioInstant::now().into_std();
+        match query {
+            // Whoever asked may have gone away.
+            Query::Status(answer) => drop(answer.send(report::status(self, now, unix_us()))),
+            Query::Flows(filter, answer) => {
+                let flows = self.datapath.dump_flows(now).await;
+                let lines = flows.map(|f| f.iter().filter(|f| filter.takes(f)).map(FlowLine::from).collect());
+                drop(answer.send(lines.map_err(|e| e.to_string())));
+            }
+        }
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Persisted {
+    Done,
+    Stop,
+}
+
+/// The record's key in the store: hexadecimal digits.
+fn key(record: &Record) -> String {
+    let [role, address @ ..] = record.key();
+    format!("{role:02x}{:08x}", u32::from_be_bytes(address))
+}
+
+fn far() -> TokioInstant {
+    TokioInstant::now() + Duration::from_hours(1)
+}
+
+/// Microseconds since 1970.
+pub fn unix_us() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as u64)
+}

@@ -1,0 +1,157 @@
+//! The control socket with a daemon that is made up: server and client over a real socket.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tokio::sync::mpsc;
+use wamig_userspace::admin::client::{self, ClientError};
+use wamig_userspace::admin::flow::FlowLine;
+use wamig_userspace::admin::status::{Address, Datapath, Event, Peer, Pool, Port, Status};
+use wamig_userspace::admin::{Query, server, socket};
+
+fn status() -> Status {
+    Status {
+        site: "dc1".to_owned(),
+        version: "0.1.0".to_owned(),
+        uptime_s: 3,
+        datapath: Datapath {
+            dpid: "0000000000000001".to_owned(),
+            kind: "xdp".to_owned(),
+            program: "general".to_owned(),
+            ports: vec![Port {
+                port: 1,
+                name: "up".to_owned(),
+                mode: "native".to_owned(),
+                link_up: true,
+                warning: None,
+                rx_packets: 0,
+                rx_bytes: 0,
+                tx_packets: 0,
+                tx_bytes: 0,
+                rx_dropped: 0,
+            }],
+        },
+        peers: vec![Peer {
+            name: "dc2".to_owned(),
+            state: "up".to_owned(),
+            since_unix_ms: 0,
+            reason: None,
+            remedy: None,
+        }],
+        addresses: vec![Address {
+            address: "192.0.2.53".to_owned(),
+            mac: Some("02:00:00:00:00:53".to_owned()),
+            role: "home".to_owned(),
+            state: "AWAY".to_owned(),
+            since_unix_ms: 0,
+            peer: Some("dc2".to_owned()),
+            transfer: Some("198.51.100.200".to_owned()),
+            epoch: Some("1.3".to_owned()),
+            reason: None,
+            remedy: None,
+        }],
+        pool: Pool { size: 10, ready: 3, in_use: 1, quarantined: 0 },
+        timeline: vec![Event {
+            at_unix_us: 0,
+            address: Some("192.0.2.53".to_owned()),
+            event: "claim-received".to_owned(),
+            detail: "…".to_owned(),
+            alert: false,
+        }],
+        drops: BTreeMap::from([("table-miss".to_owned(), 0)]),
+        punts: BTreeMap::from([("action".to_owned(), 0)]),
+        refused: BTreeMap::from([("unknown-certificate".to_owned(), 0)]),
+    }
+}
+
+fn flow() -> FlowLine {
+    FlowLine {
+        table: 0,
+        priority: 50100,
+        cookie: "0x574d000000000000".to_owned(),
+        matching: "ip".to_owned(),
+        actions: "drop".to_owned(),
+        packets: 0,
+        bytes: 0,
+        duration_s: 1.2,
+        idle_s: 0.1,
+        slow: None,
+        text: "line".to_owned(),
+    }
+}
+
+/// A daemon that answers until the test ends.
+async fn daemon(dir: &Path) -> PathBuf {
+    let path = dir.join("ctl.sock");
+    let listener = socket::bind(&path).await.unwrap();
+    let (queries, mut asked) = mpsc::channel(4);
+    tokio::spawn(server::serve(listener, queries));
+    tokio::spawn(async move {
+        while let Some(query) = asked.recv().await {
+            match query {
+                Query::Status(answer) => answer.send(status()).unwrap(),
+                Query::Flows(filter, answer) => {
+                    let flows = if filter.table.is_some_and(|t| t.0 == 9) {
+                        Err("the switch is not reachable: gone".to_owned())
+                    } else {
+                        Ok(vec![flow(); if filter.address.is_some() { 1 } else { 2 }])
+                    };
+                    answer.send(flows).unwrap();
+                }
+            }
+        }
+    });
+    path
+}
+
+async fn get(path: &Path, resource: &'static str) -> Result<String, ClientError> {
+    let path = path.to_owned();
+    tokio::task::spawn_blocking(move || client::get(&path, resource)).await.unwrap()
+}
+
+#[tokio::test]
+async fn status_arrives_with_the_keys_of_the_interface() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = daemon(dir.path()).await;
+    let json = get(&path, "/v1/status").await.unwrap();
+    assert_eq!(
+        json,
+        concat!(
+            r#"{"site":"dc1","version":"0.1.0","uptime_s":3,"#,
+            r#""datapath":{"dpid":"0000000000000001","kind":"xdp","program":"general","ports":[{"port":1,"name":"up","mode":"native","link_up":true,"warning":null,"rx_packets":0,"rx_bytes":0,"tx_packets":0,"tx_bytes":0,"rx_dropped":0}]},"#,
+            r#""peers":[{"name":"dc2","state":"up","since_unix_ms":0,"reason":null,"remedy":null}],"#,
+            r#""addresses":[{"address":"192.0.2.53","mac":"02:00:00:00:00:53","role":"home","state":"AWAY","since_unix_ms":0,"peer":"dc2","transfer":"198.51.100.200","epoch":"1.3","reason":null,"remedy":null}],"#,
+            r#""pool":{"size":10,"ready":3,"in_use":1,"quarantined":0},"#,
+            r#""timeline":[{"at_unix_us":0,"address":"192.0.2.53","event":"claim-received","detail":"…","alert":false}],"#,
+            r#""drops":{"table-miss":0},"punts":{"action":0},"refused":{"unknown-certificate":0}}"#
+        )
+    );
+    let back: Status = serde_json::from_str(&json).unwrap();
+    assert_eq!(back, status());
+}
+
+#[tokio::test]
+async fn flows_are_filtered_by_the_query() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = daemon(dir.path()).await;
+    let count = |json: String| serde_json::from_str::<Vec<FlowLine>>(&json).unwrap().len();
+    assert_eq!(count(get(&path, "/v1/flows").await.unwrap()), 2);
+    assert_eq!(count(get(&path, "/v1/flows?address=192.0.2.53").await.unwrap()), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = daemon(dir.path()).await;
+    let said = |e: Result<String, ClientError>| e.unwrap_err().to_string();
+    assert_eq!(
+        said(get(&path, "/v1/flows?table=x").await),
+        "the daemon refused (400): \"table=x\" is not a filter; allowed: table=0..254, address=IPv4 address"
+    );
+    assert_eq!(
+        said(get(&path, "/v1/flows?table=9").await),
+        "the daemon refused (503): the switch is not reachable: gone"
+    );
+    assert!(matches!(get(&path, "/v2/status").await, Err(ClientError::Refused { code: 404, .. })));
+}

@@ -1,0 +1,59 @@
+//! How a play is told: headings, steps, timelines and flows on a terminal.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::dns::Data;
+use super::status::{Flow, Status};
+use super::timeline::{self, Line, millis};
+use super::topology::{CLIENT, Site};
+
+/// Prints what both sites noted from `from` on, and the first answer at the client, in
+/// milliseconds after `zero`.
+pub fn show_timeline(statuses: &[Status], from: u64, zero: u64, answered: u64, site: Site) {
+    let mut lines = timeline::merge(statuses, from);
+    let detail = format!("{} at {CLIENT}", site.name());
+    lines.push(Line { at_us: answered, place: "client".into(), event: "first answer".into(), detail });
+    lines.sort_by_key(|line| line.at_us);
+    println!("\n{}", timeline::render(&lines, zero));
+}
+
+/// The flows of a switch, one a line, aligned.
+pub fn render_flows(flows: &[Flow]) -> String {
+    let width = flows.iter().map(|flow| flow.matching.len()).max().unwrap_or(0).min(64);
+    let mut text = String::new();
+    for flow in flows {
+        let Flow { table, priority, matching, actions, packets, .. } = flow;
+        let _ = writeln!(text, "    table={table} {priority:>5}  {matching:<width$}  {actions}  n={packets}");
+    }
+    text
+}
+
+/// The state of the transfer addresses.
+pub fn pool(status: &Status) -> String {
+    let pool = status.pool;
+    format!("{} ready, {} in use, {} in quarantine", pool.ready, pool.in_use, pool.quarantined)
+}
+
+/// What an answer said.
+pub fn text(data: &Data) -> String {
+    match data {
+        Data::Address(address) => address.to_string(),
+        Data::Text(text) => format!("{text:?}"),
+    }
+}
+
+/// The heading of an act.
+pub fn act(title: &str, why: &str) {
+    println!("\n── {title}: {why}\n");
+}
+
+/// One thing that is done, and why.
+pub fn step(what: &str) {
+    println!("  {what}");
+}
+
+/// A question, its answer and how long that took.
+pub fn said(question: &str, answer: &str, took: Duration) {
+    println!("  {question} → {answer} ({:.1} ms)", millis(took.as_micros() as u64));
+}
