@@ -10,6 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use xtask::lab::TEST_PREFIX;
 use xtask::lab::play::{self, Pace};
+use xtask::lab::proof::Links;
 use xtask::lab::trial;
 
 const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
@@ -18,7 +19,8 @@ const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
 fn the_server_moves_and_comes_home_and_the_links_prove_it() -> Result<()> {
     let Some(mut lab) = trial::lab(XTASK, |_| {})? else { return Ok(()) };
     lab.start_daemons()?;
-    let outcome = play::run(&mut lab, Pace::BRISK)?;
+    let links = Links::watch(&lab)?;
+    let outcome = play::run(&mut lab, &links, Pace::BRISK)?;
     let failed: Vec<String> = outcome.proofs.iter().filter(|proof| !proof.holds()).map(ToString::to_string).collect();
     ensure!(failed.is_empty(), "not proven:\n{}\n{}", failed.join("\n"), lab.last_words(20));
     assert_eq!(outcome.away.lost(), 0, "questions lost while the server was away");

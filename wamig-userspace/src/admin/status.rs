@@ -25,6 +25,9 @@ pub struct Status {
     pub timeline: Vec<Event>,
     /// Frames dropped, by reason.
     pub drops: BTreeMap<String, u64>,
+    /// Odd frames that were matched by what could be read of them, by reason.
+    #[serde(default)]
+    pub anomalies: BTreeMap<String, u64>,
     /// Frames sent up, or refused on the way up, by reason.
     pub punts: BTreeMap<String, u64>,
     /// Connections and messages of other sites refused, by reason.

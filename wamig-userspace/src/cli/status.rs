@@ -61,6 +61,9 @@ fn render(status: &Status, events: usize, now: u64) -> String {
         ),
     );
     section(&mut out, &format!("dropped: {}", counters(&status.drops)));
+    if status.anomalies.values().any(|n| *n > 0) {
+        section(&mut out, &format!("odd frames: {}", counters(&status.anomalies)));
+    }
     section(&mut out, &format!("sent up: {}", counters(&status.punts)));
     section(&mut out, &format!("refused: {}", counters(&status.refused)));
     section(&mut out, "latest events (UTC):");

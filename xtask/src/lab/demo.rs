@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use super::play::{self, Outcome, Pace};
+use super::proof::Links;
 use super::signals::{self, Interrupted};
 use super::timeline::millis;
 use super::topology::{CLIENT, GATEWAY1, GATEWAY2, SERVER, Site, WEB};
@@ -97,34 +98,38 @@ impl Demo {
             let what = if swept.kept { "A demo that was left up" } else { "An earlier run that was killed" };
             println!("{what} was removed first: {swept}.");
         }
-        lab.start_daemons()?;
-        for site in Site::BOTH {
-            let status = lab.gateway(site).status()?;
-            let ports: Vec<String> =
-                status.datapath.ports.iter().map(|port| format!("{} {}", port.name, port.mode)).collect();
-            println!("{}: wamig runs, XDP: {}", site.title(), ports.join(", "));
-            for port in &status.datapath.ports {
-                if let Some(warning) = &port.warning {
-                    println!("     {}: {warning}", port.name);
-                }
-            }
-        }
-        let outcome = play::run(&mut lab, Pace::DEMO)?;
-        summary(&outcome);
+        let links = Links::watch(&lab)?;
+        let played = play_acts(&mut lab, &links);
         if let Some(dir) = &self.pcap {
-            write_pcaps(&outcome, dir)?;
+            write_pcaps(&links, dir)?;
         }
-        let holds = outcome.holds();
-        drop(outcome);
-        if self.keep {
+        drop(links);
+        // A play that fails is worth a look, too; one that is interrupted is over.
+        if self.keep && signals::check().is_ok() {
+            if let Err(error) = &played {
+                eprintln!("\ndemo: {error:#}");
+            }
             lab.keep()?;
             poke::advise(&lab, wamig);
-        } else {
-            let gone = lab.down();
-            ensure!(gone.failures.is_empty(), "not everything could be taken down: {gone}");
+            return Ok(played.unwrap_or(false));
         }
+        let gone = lab.down();
+        let holds = played?;
+        ensure!(gone.failures.is_empty(), "not everything could be taken down: {gone}");
         Ok(holds)
     }
+}
+
+fn play_acts(lab: &mut Lab, links: &Links) -> Result<bool> {
+    lab.start_daemons()?;
+    for site in Site::BOTH {
+        let ports = lab.gateway(site).status()?.datapath.ports;
+        let modes: Vec<String> = ports.iter().map(|port| format!("{} {}", port.name, port.mode)).collect();
+        println!("{}: wamig runs, XDP mode of its ports: {}", site.title(), modes.join(", "));
+    }
+    let outcome = play::run(lab, links, Pace::DEMO)?;
+    summary(&outcome);
+    Ok(outcome.holds())
 }
 
 fn picture(delay: u64) -> String {
@@ -179,8 +184,8 @@ fn summary(outcome: &Outcome) {
     }
 }
 
-fn write_pcaps(outcome: &Outcome, dir: &Path) -> Result<()> {
-    for capture in outcome.links.all() {
+fn write_pcaps(links: &Links, dir: &Path) -> Result<()> {
+    for capture in links.all() {
         let path = dir.join(format!("{}.pcap", capture.link()));
         capture.write_pcap(&path)?;
         give_to_caller(&path)?;

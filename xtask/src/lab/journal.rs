@@ -122,7 +122,25 @@ impl Journal {
         let journal = Self::lock(prefix)?;
         let swept = journal.sweep();
         ensure!(swept.failures.is_empty(), "an earlier lab cannot be removed: {swept}");
+        journal.empty()?;
         Ok((journal, swept))
+    }
+
+    /// Deletes everything in the lab's directory but the journal: keys and logs of an earlier
+    /// lab are not this one's.
+    fn empty(&self) -> Result<()> {
+        for entry in fs::read_dir(&self.dir)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                fs::remove_dir_all(&path)
+            } else if path.ends_with("journal") {
+                Ok(())
+            } else {
+                fs::remove_file(&path)
+            }
+            .with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+        Ok(())
     }
 
     /// Opens the journal of a lab that was left up, as it is.

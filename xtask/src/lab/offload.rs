@@ -48,19 +48,6 @@ pub fn like_a_wire(namespace: &str, interface: &str) -> Result<()> {
     })
 }
 
-/// To be called when `interface` has come up again: only a change of GRO on an interface that
-/// is up makes the kernel tell the other end's XDP that it takes redirected frames.
-///
-/// # Errors
-/// As [`like_a_wire`].
-pub fn announce(namespace: &str, interface: &str) -> Result<()> {
-    netns::enter(namespace, || {
-        set(interface, Offload::Gro, false)
-            .and_then(|()| set(interface, Offload::Gro, true))
-            .with_context(|| format!("GRO of {interface} in {namespace}"))
-    })
-}
-
 fn set(interface: &str, offload: Offload, on: bool) -> Result<()> {
     let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
     let mut value = Value { command: offload as u32, data: u32::from(on) };

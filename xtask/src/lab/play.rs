@@ -65,8 +65,6 @@ pub struct Outcome {
     pub wan_rtt: Duration,
     /// The transfer address that was used.
     pub transfer: Ipv4Addr,
-    /// The captures, for those who want to look for themselves.
-    pub links: Links,
 }
 
 impl Outcome {
@@ -86,7 +84,7 @@ struct Play<'l> {
     pace: Pace,
     stream: Stream,
     secondary: Secondary,
-    links: Links,
+    links: &'l Links,
     proofs: [Vec<Proof>; 4],
     wan_rtt: Duration,
 }
@@ -96,18 +94,7 @@ struct Play<'l> {
 /// # Errors
 /// Something that had to follow did not, or the run was interrupted. What is merely not
 /// proven is no error here; see [`Outcome::holds`].
-pub fn run(lab: &mut Lab, pace: Pace) -> Result<Outcome> {
-    let links = Links {
-        client: lab.capture("client", Place::Client, "eth0")?,
-        uplink1: lab.capture("dc1-uplink", Place::Router(Site::Dc1), "lan")?,
-        neighbour: lab.capture("dc1-web", Place::Host(Site::Dc1), "eth0")?,
-        slot1: lab.capture("dc1-server", Place::Slot(Site::Dc1), "eth0")?,
-        uplink2: lab.capture("dc2-uplink", Place::Router(Site::Dc2), "lan")?,
-        local: lab.capture("dc2-local", Place::Host(Site::Dc2), "eth0")?,
-        slot2: lab.capture("dc2-server", Place::Slot(Site::Dc2), "eth0")?,
-        wan1: lab.capture("dc1-wan", Place::Router(Site::Dc1), "wan")?,
-        wan2: lab.capture("dc2-wan", Place::Router(Site::Dc2), "wan")?,
-    };
+pub fn run(lab: &mut Lab, links: &Links, pace: Pace) -> Result<Outcome> {
     let client = lab.name(Place::Client);
     let mut play = Play {
         wan_rtt: round_trip(lab)?,
@@ -331,7 +318,7 @@ impl Play<'_> {
     ) -> Outcome {
         let queries = self.stream.queries();
         let port = self.stream.port();
-        let links = &self.links;
+        let links = self.links;
         let t = transfer;
         let trail = |window| Trail { queries: &queries, port, window };
         let (normal, away, back) = (trail(normal), trail(away), trail(back));
@@ -363,7 +350,6 @@ impl Play<'_> {
             returned,
             wan_rtt: self.wan_rtt,
             transfer,
-            links: self.links,
         }
     }
 

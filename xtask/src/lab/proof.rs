@@ -5,11 +5,14 @@ use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 use std::ops::Range;
 
+use anyhow::Result;
+
+use super::Lab;
 use super::capture::{Capture, Record};
 use super::dns;
 use super::frame::{Frame, Ip};
 use super::stream::Query;
-use super::topology::{CLIENT, SERVER, SERVER_MAC, WEB, mac_text};
+use super::topology::{CLIENT, Place, SERVER, SERVER_MAC, Site, WEB, mac_text};
 
 /// A sentence and whether it holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -67,6 +70,24 @@ pub struct Links {
 }
 
 impl Links {
+    /// Starts to capture on all of them.
+    ///
+    /// # Errors
+    /// As [`Capture::start`].
+    pub fn watch(lab: &Lab) -> Result<Self> {
+        Ok(Self {
+            client: lab.capture("client", Place::Client, "eth0")?,
+            uplink1: lab.capture("dc1-uplink", Place::Router(Site::Dc1), "lan")?,
+            neighbour: lab.capture("dc1-web", Place::Host(Site::Dc1), "eth0")?,
+            slot1: lab.capture("dc1-server", Place::Slot(Site::Dc1), "eth0")?,
+            uplink2: lab.capture("dc2-uplink", Place::Router(Site::Dc2), "lan")?,
+            local: lab.capture("dc2-local", Place::Host(Site::Dc2), "eth0")?,
+            slot2: lab.capture("dc2-server", Place::Slot(Site::Dc2), "eth0")?,
+            wan1: lab.capture("dc1-wan", Place::Router(Site::Dc1), "wan")?,
+            wan2: lab.capture("dc2-wan", Place::Router(Site::Dc2), "wan")?,
+        })
+    }
+
     /// All of them.
     pub fn all(&self) -> [&Capture; 9] {
         [

@@ -18,13 +18,22 @@ pub fn show_timeline(statuses: &[Status], from: u64, zero: u64, answered: u64, s
     println!("\n{}", timeline::render(&lines, zero));
 }
 
-/// The flows of a switch, one a line, aligned.
+/// Longest line of a flow; what is longer has its actions on the next.
+const WIDE: usize = 130;
+
+/// The flows of a switch, aligned.
 pub fn render_flows(flows: &[Flow]) -> String {
-    let width = flows.iter().map(|flow| flow.matching.len()).max().unwrap_or(0).min(64);
+    let short = |flow: &&Flow| flow.matching.len() + flow.actions.len() + 30 <= WIDE;
+    let width = flows.iter().filter(short).map(|flow| flow.matching.len()).max().unwrap_or(0);
     let mut text = String::new();
     for flow in flows {
         let Flow { table, priority, matching, actions, packets, .. } = flow;
-        let _ = writeln!(text, "    table={table} {priority:>5}  {matching:<width$}  {actions}  n={packets}");
+        let every = if matching.is_empty() { "*" } else { matching };
+        let _ = if short(&flow) {
+            writeln!(text, "    table={table} {priority:>5} n={packets:<5} {every:<width$}  {actions}")
+        } else {
+            writeln!(text, "    table={table} {priority:>5} n={packets:<5} {every}\n{:28}{actions}", "")
+        };
     }
     text
 }

@@ -21,7 +21,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::journal::Journal;
 use super::process::Process;
 use super::topology::{GATEWAY1, SECONDARY, SERVER, Site, WEB};
-use super::{dns, netns, offload};
+use super::{dns, netns};
 
 /// The zone the server is authoritative for.
 pub const ZONE: &str = "shop.example";
@@ -94,7 +94,6 @@ impl Slot {
         let config = self.dir.join("knot.conf");
         fs::write(&config, configuration(&self.dir, boot))?;
         netns::ip(&self.namespace, &format!("link set eth0 up\nroute replace default via {GATEWAY1}"))?;
-        offload::announce(&self.namespace, "eth0")?;
         let label = Self::label(self.site);
         let config = config.to_str().context("the lab's directory is no text")?;
         let args = ["-c", config];

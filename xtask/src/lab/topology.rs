@@ -241,7 +241,13 @@ pub fn build(
         netns::sysctl(&name(router), "ipv4/ip_forward", "1")?;
     }
     for (place, interface) in wires() {
+        // The kernel lets a peer's XDP send to it only if GRO is switched on while it is up.
+        netns::ip(&name(place), &format!("link set {interface} up"))?;
         offload::like_a_wire(&name(place), interface).context("cannot set the offloads of a test interface")?;
+    }
+    for site in Site::BOTH {
+        // No server yet.
+        netns::ip(&name(Place::Slot(site)), "link set eth0 down")?;
     }
     Ok(lines)
 }
