@@ -37,6 +37,7 @@ pub fn status<F: FastPath>(control: &mut Control<F>, now: Instant, unix_us: u64)
         timeline: control.timeline.events(),
         drops,
         punts: named(reasons.punts),
+        anomalies: named(reasons.anomalies),
         refused,
     }
 }
