@@ -60,8 +60,8 @@ fn status() -> Status {
             alert: false,
         }],
         drops: BTreeMap::from([("table-miss".to_owned(), 0)]),
+        anomalies: BTreeMap::new(),
         punts: BTreeMap::from([("action".to_owned(), 0)]),
-        anomalies: BTreeMap::from([("malformed-l3".to_owned(), 0)]),
         refused: BTreeMap::from([("unknown-certificate".to_owned(), 0)]),
     }
 }
@@ -125,7 +125,7 @@ async fn status_arrives_with_the_keys_of_the_interface() {
             r#""addresses":[{"address":"192.0.2.53","mac":"02:00:00:00:00:53","role":"home","state":"AWAY","since_unix_ms":0,"peer":"dc2","transfer":"198.51.100.200","epoch":"1.3","reason":null,"remedy":null}],"#,
             r#""pool":{"size":10,"ready":3,"in_use":1,"quarantined":0},"#,
             r#""timeline":[{"at_unix_us":0,"address":"192.0.2.53","event":"claim-received","detail":"…","alert":false}],"#,
-            r#""drops":{"table-miss":0},"punts":{"action":0},"anomalies":{"malformed-l3":0},"refused":{"unknown-certificate":0}}"#
+            r#""drops":{"table-miss":0},"anomalies":{},"punts":{"action":0},"refused":{"unknown-certificate":0}}"#
         )
     );
     let back: Status = serde_json::from_str(&json).unwrap();

@@ -25,11 +25,11 @@ pub struct Status {
     pub timeline: Vec<Event>,
     /// Frames dropped, by reason.
     pub drops: BTreeMap<String, u64>,
-    /// Frames sent up, or refused on the way up, by reason.
-    pub punts: BTreeMap<String, u64>,
-    /// Frames that contradict themselves and were matched by what could be read, by what is odd.
+    /// Odd frames that were matched by what could be read of them, by reason.
     #[serde(default)]
     pub anomalies: BTreeMap<String, u64>,
+    /// Frames sent up, or refused on the way up, by reason.
+    pub punts: BTreeMap<String, u64>,
     /// Connections and messages of other sites refused, by reason.
     pub refused: BTreeMap<String, u64>,
 }

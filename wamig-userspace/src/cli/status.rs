@@ -61,8 +61,10 @@ fn render(status: &Status, events: usize, now: u64) -> String {
         ),
     );
     section(&mut out, &format!("dropped: {}", counters(&status.drops)));
+    if status.anomalies.values().any(|n| *n > 0) {
+        section(&mut out, &format!("odd frames: {}", counters(&status.anomalies)));
+    }
     section(&mut out, &format!("sent up: {}", counters(&status.punts)));
-    section(&mut out, &format!("odd: {}", counters(&status.anomalies)));
     section(&mut out, &format!("refused: {}", counters(&status.refused)));
     section(&mut out, "latest events (UTC):");
     out += &timeline(&status.timeline, events);
@@ -178,7 +180,7 @@ mod tests {
         "pool":{"size":10,"ready":9,"in_use":0,"quarantined":1},
         "timeline":[{"at_unix_us":1795348862000001,"address":"192.0.2.53","event":"arp-seen","detail":"for 192.0.2.1","alert":false},
             {"at_unix_us":1795348862000002,"address":null,"event":"alert","detail":"x","alert":true}],
-        "drops":{"table-miss":0,"no-output":4},"punts":{"action":2},"anomalies":{"malformed-l3":3},"refused":{}}"#;
+        "drops":{"table-miss":0,"no-output":4},"punts":{"action":2},"refused":{}}"#;
 
     #[test]
     fn a_stranger_sees_what_is_wrong_since_when_and_what_to_do() {
@@ -201,7 +203,6 @@ servers:
 transfer addresses: 9 of 10 ready, 0 in use, 1 in quarantine
 dropped: no-output 4
 sent up: action 2
-odd: malformed-l3 3
 refused: nothing
 latest events (UTC):
   12:01:02.000001  192.0.2.53  arp-seen  for 192.0.2.1

@@ -36,8 +36,8 @@ pub fn status<F: FastPath>(control: &mut Control<F>, now: Instant, unix_us: u64)
         pool: Pool { size: pool.size, ready: pool.ready, in_use: pool.in_use, quarantined: pool.quarantined },
         timeline: control.timeline.events(),
         drops,
-        punts: named(reasons.punts),
         anomalies: named(reasons.anomalies),
+        punts: named(reasons.punts),
         refused,
     }
 }

@@ -12,17 +12,20 @@
 //! | 50350 | hosting | the guest's own probe and announcements: watched, never answered |
 //! | 50310, 50300 | hosting | the guest's ARP for its gateway and its neighbours: answered |
 //! | 50300 | away | ARP from the server's address at home: held |
-//! | 50290 | base | hosting ports of a site that also has servers: ARP is held |
+//! | 50290 | base | hosting ports: ARP is held, whatever it is about |
 //! | 50250 | hosting | ARP from the transfer address: somebody else uses it |
 //! | 50200 | away, hosting | ARP for the server at home, for its transfer address at the host |
 //! | 50150 | hosting | the guest's IP multicast and broadcast: dropped |
 //! | 50100 | away, hosting | the server's IP traffic, from the router and from the guest |
 //! | 50090 | hosting | the transfer address from elsewhere than the router: dropped |
-//! | 50050 | base | hosting ports of a site that also has servers: the rest dropped |
+//! | 50050 | base | hosting ports: the rest is dropped |
 //! | 50000 | away | the server's IP traffic from neighbours |
-//! | 49100, 49000 | base | hosting ports: ARP is held, the rest dropped |
-//! | 49050 | base | ARP from own servers and pool addresses: watched, forwarded |
+//! | 49100 | base | ARP from own servers and pool addresses: watched, forwarded |
 //! | 0 | base | everything else: to the learning switch |
+//!
+//! What holds a hosting port's frames lies above all that takes frames from any port, and
+//! below what serves a guest: an unclaimed guest reaches nobody, not even the flows of an
+//! own server that is away.
 
 use std::net::Ipv4Addr;
 
@@ -113,24 +116,18 @@ pub fn base(config: &SiteConfig) -> Vec<FlowMod> {
         (0, Match::any(), Instructions::goto(LEARN)),
     ];
     for server in &config.servers {
-        flows.push((49050, arp().ip(Field::ArpSpa, server.address), watch()));
+        flows.push((49100, arp().ip(Field::ArpSpa, server.address), watch()));
         let probe = request().ip(Field::ArpSpa, Ipv4Addr::UNSPECIFIED).ip(Field::ArpTpa, server.address);
-        flows.push((49050, probe, watch()));
+        flows.push((49100, probe, watch()));
     }
     for prefix in config.hosting.pool.iter().flat_map(|r| r.prefixes()) {
-        flows.push((49050, arp().ip_prefix(Field::ArpSpa, prefix.address(), prefix.len()), watch()));
+        flows.push((49100, arp().ip_prefix(Field::ArpSpa, prefix.address(), prefix.len()), watch()));
         let probe = request().ip(Field::ArpSpa, Ipv4Addr::UNSPECIFIED);
-        flows.push((49050, probe.ip_prefix(Field::ArpTpa, prefix.address(), prefix.len()), watch()));
+        flows.push((49100, probe.ip_prefix(Field::ArpTpa, prefix.address(), prefix.len()), watch()));
     }
     for port in &config.hosting.ports {
-        flows.push((49100, arp().in_port(*port), hold()));
-        flows.push((49000, Match::any().in_port(*port), Instructions::drop()));
-        if !config.servers.is_empty() {
-            // The flows of an own server that is away take its frames from any port; an
-            // unclaimed guest shall not reach even those.
-            flows.push((50290, arp().in_port(*port), hold()));
-            flows.push((50050, Match::any().in_port(*port), Instructions::drop()));
-        }
+        flows.push((50290, arp().in_port(*port), hold()));
+        flows.push((50050, Match::any().in_port(*port), Instructions::drop()));
     }
     let cookie = cookie::base(generation(&flows));
     flows.into_iter().map(|(priority, matching, instructions)| add(cookie, priority, matching, instructions)).collect()

@@ -23,7 +23,7 @@ const MOST_EPOCHS: usize = 4096;
 /// A guest that is not served may be another machine after so long a silence.
 const SUCCESSION: Duration = Duration::from_secs(10);
 
-/// A guest that the configuration no longer allows: its home is told until it says so.
+/// A placement that this site gave up by itself: the home is told until it acknowledges.
 #[derive(Debug)]
 struct Release {
     peer: String,
@@ -95,7 +95,7 @@ impl Host {
             }
             guest.forget(cx);
         }
-        self.sweep();
+        self.sweep(cx.now);
         self.make_room(cx);
         let own = cx.config.lan.prefix.contains(subject) || cx.config.servers.iter().any(|s| s.address == subject);
         let policy = cx.config.hosting.policy(subject).filter(|_| !own);
@@ -114,13 +114,16 @@ impl Host {
         if let Some(guest) = oldest.and_then(|a| self.guests.get_mut(&a)) {
             guest.forget(cx);
         }
-        self.sweep();
+        self.sweep(cx.now);
     }
 
     /// Lets go of guests that are gone, but not of what is known of their epochs.
-    fn sweep(&mut self) {
+    fn sweep(&mut self, now: Instant) {
         let (epochs, known) = (&mut self.epochs, Epoch::default());
         self.guests.retain(|address, guest| {
+            if let (Some(epoch), Some(peer)) = (guest.take_release(), guest.peer()) {
+                self.releases.insert(*address, Release { peer: peer.to_owned(), epoch, next: now });
+            }
             if guest.is_gone() && guest.epoch() > known {
                 epochs.insert(*address, guest.epoch());
             }
@@ -149,6 +152,9 @@ impl Host {
     pub(super) fn on_message(&mut self, cx: &mut Context<'_>, peer: &str, message: &Message) -> bool {
         match message {
             Message::ClaimAck { address, epoch, lease, profile } => {
+                if self.releases.get(address).is_some_and(|r| r.epoch == *epoch) {
+                    self.releases.remove(address);
+                }
                 if let Some(guest) = self.guest_of(cx, *address, peer) {
                     guest.on_claim_ack(cx, *epoch, *lease, *profile);
                 }
@@ -185,7 +191,7 @@ impl Host {
             }
             _ => return false,
         }
-        self.sweep();
+        self.sweep(cx.now);
         true
     }
 
@@ -252,7 +258,7 @@ impl Host {
 
     pub(super) fn deadline(&self, config: &SiteConfig) -> Option<Instant> {
         let timers = &config.timers;
-        let guests = self.guests.values().filter_map(|g| g.deadline(timers.forget, timers.fence_silence));
+        let guests = self.guests.values().filter_map(|g| g.deadline(timers));
         let releases = self.releases.values().map(|r| r.next);
         guests.chain(releases).chain(self.renew_at).min()
     }
@@ -261,12 +267,12 @@ impl Host {
         for guest in self.guests.values_mut() {
             guest.on_time(cx);
         }
+        self.sweep(cx.now);
         let timers = &cx.config.timers;
         for (address, release) in self.releases.iter_mut().filter(|(_, r)| r.next <= cx.now) {
             release.next = cx.now + timers.revoke_retry * 10;
             cx.out.send(&release.peer, Message::Release { address: *address, epoch: release.epoch });
         }
-        self.sweep();
         let serves = self.guests.values().any(|g| g.renewable().is_some());
         match self.renew_at {
             _ if !serves => self.renew_at = None,
@@ -300,7 +306,7 @@ impl Host {
         for guest in self.guests.values_mut() {
             taken |= guest.on_programmed(cx, batch, result);
         }
-        self.sweep();
+        self.sweep(cx.now);
         taken
     }
 

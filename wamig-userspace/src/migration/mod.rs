@@ -6,7 +6,7 @@
 //! socket, starts no task, and knows a switch only as something that takes flow-mods.
 //!
 //! A site can be the home of some servers and the host of others at once. Per address there
-//! is one machine, in [`home`] or in [`guest`]; both share the pool of transfer addresses,
+//! is one machine, in `home` or in `guest`; both share the pool of transfer addresses,
 //! the router's MAC address and the sessions' state.
 
 pub mod arp;

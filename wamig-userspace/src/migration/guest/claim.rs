@@ -18,6 +18,8 @@ use crate::peer::message::{Epoch, HomeProfile, Message, NackReason};
 
 /// A home subnet wider than this is taken for a mistake: the guest's every ARP would be answered.
 const SHORTEST_PREFIX: u8 = 8;
+/// A claim that is stale after so many times the least pause gets another transfer address.
+const STALE_BACKOFF: u32 = 4;
 
 impl Guest {
     pub(super) fn seen(&mut self, cx: &mut Context<'_>, text: &'static str, remedy: String) {
@@ -86,7 +88,11 @@ impl Guest {
         };
         self.send_claim(cx, transfer);
         let next = cx.now + cx.config.timers.claim_retry;
-        self.enter(cx, Phase::Claiming { tries: 1, next }, None, &format!("transfer address {transfer}"));
+        // What this site could see to be over is over; what the home said is until it says else.
+        let reason = self.reason.clone().filter(|r| {
+            [reason::HOME_UNREACHABLE, reason::UNAUTHORISED, reason::FROZEN, reason::CLAIM_LAPSED].contains(&r.text)
+        });
+        self.enter(cx, Phase::Claiming { tries: 1, next }, reason, &format!("transfer address {transfer}"));
     }
 
     pub(super) fn send_claim(&self, cx: &mut Context<'_>, transfer: Ipv4Addr) {
@@ -100,6 +106,7 @@ impl Guest {
     pub(in crate::migration) fn retry(&mut self, cx: &mut Context<'_>) {
         if self.is_seen() {
             self.backoff = Duration::ZERO;
+            self.reason = None;
             self.claim(cx);
         }
     }
@@ -136,6 +143,7 @@ impl Guest {
             return;
         }
         self.epoch = epoch;
+        self.lease = Duration::from_secs(u64::from(lease));
         let binding =
             Binding { peer, mac: self.mac, port: self.port, transfer, epoch, profile, gateway_mac, active: false };
         self.persist(cx, Some(&binding));
@@ -152,7 +160,8 @@ impl Guest {
             cx.out.note(self.address, event::CLAIM_NACK_RECEIVED, format!("from {peer}: {}", nack_text(why)));
         }
         match (&self.phase, why) {
-            (Phase::Claiming { .. } | Phase::Ready { .. }, NackReason::AliveAtHome) => {
+            // Once granted, the home says it by Revoke; this one was overtaken.
+            (Phase::Claiming { .. }, NackReason::AliveAtHome) => {
                 self.fence(cx, &format!("{peer} says it is alive at home"));
             }
             (Phase::Claiming { .. } | Phase::Ready { .. }, NackReason::Unauthorised | NackReason::NotHome) => {
@@ -170,13 +179,17 @@ impl Guest {
             }
             (Phase::Ready { .. }, NackReason::Stale) => self.claim_anew(cx, "its grant is not current"),
             (Phase::Claiming { .. }, NackReason::Stale) => {
-                if let Some(transfer) = self.transfer.take() {
+                // It may be about an epoch of before; only when it comes again and again is
+                // it the transfer address.
+                let again = self.backoff >= cx.config.timers.backoff_min * STALE_BACKOFF;
+                if let Some(transfer) = self.transfer.filter(|_| again) {
+                    self.transfer = None;
                     cx.pool.rest(transfer, cx.now);
                 }
                 self.seen(
                     cx,
                     reason::CLAIM_LAPSED,
-                    format!("{peer} cannot use the transfer address; another one is tried."),
+                    format!("{peer} could not use the claim; it is repeated by itself."),
                 );
             }
             (Phase::Hosting { .. }, NackReason::Unauthorised | NackReason::NotHome) => {
@@ -193,6 +206,7 @@ impl Guest {
         cx.out.program(vec![cookie::delete(Role::Hosting, self.address)]);
         self.seen(cx, reason::CLAIM_LAPSED, "It is claimed anew by itself.".to_owned());
         cx.out.note(self.address, event::STATE, format!("claimed anew: {why}"));
+        self.reason = None;
         self.claim(cx);
     }
 
@@ -215,7 +229,7 @@ impl Guest {
                         self.send_ready(cx);
                     }
                     Err(e) => {
-                        self.let_go(cx);
+                        self.take_out(cx);
                         self.seen(cx, reason::SWITCH_REFUSED, format!("See the log of the switch: {e}."));
                     }
                 }
@@ -259,7 +273,7 @@ impl Guest {
         cx.out.note(self.address, event::ACTIVE_RECEIVED, format!("from {}, epoch {epoch}", binding.peer));
         self.persist(cx, Some(&binding));
         self.backoff = Duration::ZERO;
-        let lease_until = cx.now + cx.config.timers.lease;
+        let lease_until = cx.now + self.lease;
         let why = format!("reached by {}", binding.transfer);
         self.enter(cx, Phase::Hosting { binding, lease_until, stale: false }, None, &why);
         self.answer_held(cx);

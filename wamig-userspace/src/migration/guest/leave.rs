@@ -69,17 +69,25 @@ impl Guest {
         cx.out.alert(Some(self.address), format!("fenced: {why}"));
         let silence = cx.config.timers.fence_silence.as_secs();
         let remedy = format!(
-            "Stop the copy on port {} here, or stop the server at home; the fence opens once the copy has been silent for {silence} s.",
+            "Stop the copy on port {} here; the fence opens once it has been silent for {silence} s. To move the server, stop it at home first.",
             self.port
         );
         self.enter(cx, Phase::Fenced { probe: cx.now }, Some(Reason { text: reason::DUPLICATE, remedy }), why);
     }
 
-    /// Flows out at once and the transfer address back, before a failure is shown.
-    pub(super) fn let_go(&mut self, cx: &mut Context<'_>) {
-        if matches!(self.phase, Phase::Ready { .. }) {
+    /// Flows out at once, before a failure is shown; the transfer address stays reserved.
+    pub(super) fn take_out(&mut self, cx: &mut Context<'_>) {
+        if let Phase::Ready { binding, .. } = &self.phase {
+            // The home may have switched by now.
+            self.release = Some(binding.epoch);
+            self.persist(cx, None);
             cx.out.program(vec![cookie::delete(Role::Hosting, self.address)]);
         }
+    }
+
+    /// As [`Guest::take_out`], and the transfer address goes back.
+    pub(super) fn let_go(&mut self, cx: &mut Context<'_>) {
+        self.take_out(cx);
         self.let_go_of_transfer(cx);
     }
 

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use wamig_openflow::{FlowMod, MacAddr, PortNo};
 
 use super::arp::{Arp, Op};
+use super::config::Timers;
 use super::context::Context;
 use super::cookie::{self, Role};
 use super::flows;
@@ -95,7 +96,11 @@ pub(super) struct Guest {
     /// When somebody else was last heard with one of its addresses.
     disturbed: Option<Instant>,
     backoff: Duration,
+    /// How long a renewal lasts, by the home's word.
+    lease: Duration,
     check: Option<Check>,
+    /// A placement that this site gave up by itself, of which the home has to be told.
+    release: Option<Epoch>,
 }
 
 impl Guest {
@@ -123,7 +128,9 @@ impl Guest {
             heard: now,
             disturbed: None,
             backoff: Duration::ZERO,
+            lease: Duration::ZERO,
             check: None,
+            release: None,
         }
     }
 
@@ -131,6 +138,7 @@ impl Guest {
     pub(super) fn resume(now: Instant, address: Ipv4Addr, epoch: Epoch, lease: Duration, binding: Binding) -> Self {
         let mut guest = Self::new(now, address, binding.mac, binding.port, Some(binding.peer.clone()), epoch);
         guest.transfer = Some(binding.transfer);
+        guest.lease = lease;
         guest.phase = if binding.active {
             Phase::Hosting { binding, lease_until: now + lease, stale: false }
         } else {
@@ -142,6 +150,11 @@ impl Guest {
 
     pub(super) fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// Takes the placement that its home has to be told is given up.
+    pub(super) fn take_release(&mut self) -> Option<Epoch> {
+        self.release.take()
     }
 
     pub(super) fn peer(&self) -> Option<&str> {
@@ -184,6 +197,8 @@ impl Guest {
     pub(super) fn state(&self) -> State {
         match &self.phase {
             Phase::Seen { .. } | Phase::Gone => State::Seen,
+            // A claim that failed before is repeated in the background: its reason stays in view.
+            Phase::Claiming { .. } if self.reason.is_some() => State::Seen,
             Phase::Claiming { .. } => State::Claiming,
             Phase::Ready { .. } => State::Ready,
             Phase::Hosting { stale: false, .. } => State::Hosting,
@@ -194,14 +209,14 @@ impl Guest {
     }
 
     fn enter(&mut self, cx: &mut Context<'_>, phase: Phase, reason: Option<Reason>, why: &str) {
-        let from = self.state();
+        let (from, because) = (self.state(), self.reason.take());
         self.phase = phase;
+        self.reason = reason;
         let to = if self.is_gone() { "NONE" } else { self.state().as_str() };
-        if from.as_str() != to || self.reason.as_ref().map(|r| r.text) != reason.as_ref().map(|r| r.text) {
+        if from.as_str() != to || because.map(|r| r.text) != self.reason.as_ref().map(|r| r.text) {
             self.since = cx.now;
             cx.out.note(self.address, event::STATE, format!("{} -> {to}: {why}", from.as_str()));
         }
-        self.reason = reason;
     }
 
     // ---- what the guest says ------------------------------------------------------------
@@ -294,7 +309,7 @@ impl Guest {
     pub(super) fn on_renewed(&mut self, cx: &mut Context<'_>, epoch: Epoch) {
         let Phase::Hosting { binding, lease_until, stale } = &mut self.phase else { return };
         if binding.epoch == epoch {
-            *lease_until = cx.now + cx.config.timers.lease;
+            *lease_until = cx.now + self.lease;
             if std::mem::take(stale) {
                 self.since = cx.now;
                 self.reason = None;
@@ -339,17 +354,17 @@ impl Guest {
 
     // ---- time and the switch ------------------------------------------------------------
 
-    pub(super) fn deadline(&self, cx_forget: Duration, fence_silence: Duration) -> Option<Instant> {
+    pub(super) fn deadline(&self, timers: &Timers) -> Option<Instant> {
         let own = match &self.phase {
             Phase::Seen { retry } => {
-                let forget = self.heard + cx_forget;
+                let forget = self.heard + timers.forget;
                 if self.retries_by_itself() { Some(forget.min(*retry)) } else { Some(forget) }
             }
             Phase::Claiming { next, .. } => Some(*next),
             Phase::Ready { flows, next, .. } => flows.is_none().then_some(*next),
             Phase::Hosting { lease_until, stale, .. } => (!stale).then_some(*lease_until),
             Phase::Draining { until, removing, .. } => removing.is_none().then_some(*until),
-            Phase::Fenced { probe } => Some((*probe).min(self.heard + fence_silence)),
+            Phase::Fenced { probe } => Some((*probe).min(self.heard + timers.fence_silence)),
             Phase::Gone => None,
         };
         [own, self.check.map(|c| c.next)].into_iter().flatten().min()

@@ -178,6 +178,10 @@ impl HomeServer {
                 }
                 cx.out.send(peer, Message::ReleaseAck { address: self.address(), epoch });
             }
+            Phase::Claimed { grant, switching: None, .. } if grant.peer == peer && grant.epoch == epoch => {
+                cx.out.send(peer, Message::ReleaseAck { address: self.address(), epoch });
+                self.abort(cx, false, "given up by its host");
+            }
             _ => cx.out.send(peer, Message::ReleaseAck { address: self.address(), epoch }),
         }
     }

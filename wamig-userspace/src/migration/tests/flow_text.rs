@@ -1,0 +1,72 @@
+//! The flow sets as `ovs-ofctl add-flow` reads them.
+
+use wamig_openflow::{FlowMod, FlowModCommand};
+
+use super::bench::{epoch, profile};
+use super::site::{self, G1_MAC, G2_MAC, S, S_MAC, SRV, T1};
+use crate::migration::flows;
+use crate::migration::record::{Binding, Placement};
+
+fn text(mods: &[FlowMod]) -> String {
+    let line = |m: &FlowMod| {
+        m.matching.validate().unwrap();
+        let comma = if m.matching.is_any() { "" } else { "," };
+        let verb = if m.command == FlowModCommand::DeleteStrict { "delete --strict " } else { "" };
+        format!(
+            "{verb}cookie={},table={},priority={}{comma}{} actions={}\n",
+            m.cookie, m.table, m.priority, m.matching, m.instructions
+        )
+    };
+    mods.iter().map(line).collect()
+}
+
+#[track_caller]
+fn golden(mods: &[FlowMod], expected: &str) {
+    let got = text(mods);
+    assert!(got == expected, "got:\n{got}\nexpected:\n{expected}");
+}
+
+fn binding() -> Binding {
+    Binding {
+        peer: "dc1".into(),
+        mac: S_MAC,
+        port: SRV,
+        transfer: T1,
+        epoch: epoch(3),
+        profile: profile(),
+        gateway_mac: G2_MAC,
+        active: true,
+    }
+}
+
+#[test]
+fn base_of_a_home() {
+    golden(&flows::base(&site::home()), include_str!("golden/base_of_a_home.flows"));
+}
+
+#[test]
+fn base_of_a_host() {
+    golden(&flows::base(&site::host()), include_str!("golden/base_of_a_host.flows"));
+}
+
+#[test]
+fn away() {
+    let placement = Placement { peer: "dc2".into(), transfer: T1, epoch: epoch(3), gateway_mac: G1_MAC };
+    let config = site::home();
+    golden(&flows::away(&config.lan, &config.servers[0], &placement), include_str!("golden/away.flows"));
+}
+
+#[test]
+fn hosting() {
+    golden(&flows::hosting(&site::host().lan, S, &binding()), include_str!("golden/hosting.flows"));
+}
+
+#[test]
+fn draining() {
+    golden(&flows::draining(&site::host().lan, S, &binding()), include_str!("golden/draining.flows"));
+}
+
+#[test]
+fn fence() {
+    golden(&flows::fence(S, SRV, S_MAC), include_str!("golden/fence.flows"));
+}

@@ -1,0 +1,468 @@
+//! Two sites, their routers, the server and its copy, joined by a network that can be made
+//! to lose, double, delay and reorder messages. Everything happens in simulated time.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use wamig_openflow::{Field, FlowMod, MacAddr, PacketOut, PortNo};
+
+use super::bench::ms;
+use super::site::{self, G1, G1_MAC, G2, G2_MAC, LAN, S, S_MAC, SRV, UP};
+use super::switch::{Frame, Switch};
+use crate::migration::Migration;
+use crate::migration::arp::{Arp, Op};
+use crate::migration::config::SiteConfig;
+use crate::migration::io::{BatchId, Effect, Input, Note};
+use crate::migration::record::Record;
+use crate::migration::status::State;
+use crate::peer::message::{Epoch, Message};
+
+/// dc1 in arrays of two.
+pub(super) const HOME: usize = 0;
+/// dc2 in arrays of two.
+pub(super) const HOST: usize = 1;
+/// Both sites' names.
+const NAMES: [&str; 2] = ["dc1", "dc2"];
+/// The server's kernel asks again for its gateway after so long.
+const ARP_RETRY: Duration = Duration::from_secs(1);
+/// The server's kernel checks its gateway after so long.
+const ARP_CHECK: Duration = Duration::from_secs(8);
+
+/// A small generator of numbers (xorshift64*).
+#[derive(Debug)]
+pub(super) struct Dice(u64);
+
+impl Dice {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// A number below `n`.
+    pub(super) fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % n
+    }
+
+    /// True `percent` times of a hundred.
+    pub(super) fn chance(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+}
+
+/// How bad the network is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Faults {
+    /// Messages lost, percent.
+    pub(super) loss: u64,
+    /// Messages doubled, percent.
+    pub(super) doubled: u64,
+    /// Greatest extra delay, milliseconds; with it, messages overtake each other.
+    pub(super) jitter: u64,
+    /// Batches that the switch refuses, percent.
+    pub(super) refused: u64,
+}
+
+#[derive(Debug)]
+enum Event {
+    Message {
+        to: usize,
+        session: u64,
+        message: Message,
+    },
+    Programmed {
+        site: usize,
+        boot: u64,
+        batch: BatchId,
+        mods: Vec<FlowMod>,
+    },
+    /// The server or its copy looks for its gateway.
+    Asks {
+        site: usize,
+        start: u64,
+    },
+}
+
+/// The server, or its copy.
+#[derive(Debug, Default)]
+pub(super) struct Machine {
+    pub(super) running: bool,
+    /// Counts starts.
+    start: u64,
+    pub(super) gateway: Option<MacAddr>,
+    /// It noticed that somebody else has its address.
+    pub(super) conflicts: u32,
+}
+
+/// One site.
+pub(super) struct Site {
+    pub(super) config: SiteConfig,
+    pub(super) migration: Option<Migration>,
+    pub(super) switch: Switch,
+    pub(super) machine: Machine,
+    records: BTreeMap<[u8; 5], Vec<u8>>,
+    boot: u64,
+    /// Batches are done in their order.
+    busy: Instant,
+    highest: Epoch,
+}
+
+/// Where a packet for the server ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Reached {
+    /// At the server at home.
+    Home,
+    /// At its copy at the host's.
+    Copy,
+    /// Nowhere.
+    Nobody,
+}
+
+/// Everything.
+pub(super) struct World {
+    pub(super) now: Instant,
+    start: Instant,
+    pub(super) sites: [Site; 2],
+    events: BTreeMap<(Instant, u64), Event>,
+    serial: u64,
+    pub(super) dice: Dice,
+    pub(super) faults: Faults,
+    /// One-way delay between the sites.
+    pub(super) delay: Duration,
+    /// The sessions' number while they are up.
+    session: Option<u64>,
+    sessions: u64,
+    /// What was noted, with when and where.
+    pub(super) notes: Vec<(Duration, usize, Note)>,
+    /// Since when home is HOME while the host serves an older epoch.
+    split: Option<Instant>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Self {
+        Self::with([site::home(), site::host()], seed)
+    }
+
+    pub(super) fn with(configs: [SiteConfig; 2], seed: u64) -> Self {
+        let now = Instant::now();
+        let sites = configs.map(|config| Site {
+            config,
+            migration: None,
+            switch: Switch::default(),
+            machine: Machine::default(),
+            records: BTreeMap::new(),
+            boot: 0,
+            busy: now,
+            highest: Epoch::default(),
+        });
+        Self {
+            now,
+            start: now,
+            sites,
+            events: BTreeMap::new(),
+            serial: 0,
+            dice: Dice::new(seed),
+            faults: Faults::default(),
+            delay: ms(10),
+            session: None,
+            sessions: 0,
+            notes: Vec::new(),
+            split: None,
+        }
+    }
+
+    /// Both daemons run, the session is up, the pool is ready, the server is at home.
+    pub(super) fn normal(seed: u64) -> Self {
+        let mut world = Self::new(seed);
+        world.start_daemon(HOME);
+        world.start_daemon(HOST);
+        world.connect();
+        world.start_machine(HOME);
+        world.pass(Duration::from_secs(10));
+        world
+    }
+
+    // ---- what can be done to it ---------------------------------------------------------
+
+    pub(super) fn start_daemon(&mut self, at: usize) {
+        let site = &mut self.sites[at];
+        let records: Vec<_> = site.records.values().map(|bytes| Record::decode(bytes).unwrap()).collect();
+        let (migration, effects) = Migration::new(site.config.clone(), records, self.now);
+        site.migration = Some(migration);
+        site.boot += 1;
+        self.carry_out(at, effects);
+        self.feed(at, Input::DatapathUp);
+    }
+
+    /// The switch goes on with what it has; what it was being told may be lost.
+    pub(super) fn kill_daemon(&mut self, at: usize) {
+        self.disconnect();
+        self.sites[at].migration = None;
+    }
+
+    pub(super) fn connect(&mut self) {
+        if self.session.is_none() && self.sites.iter().all(|s| s.migration.is_some()) {
+            self.sessions += 1;
+            self.session = Some(self.sessions);
+            self.feed(HOME, Input::PeerUp(NAMES[HOST].into()));
+            self.feed(HOST, Input::PeerUp(NAMES[HOME].into()));
+        }
+    }
+
+    pub(super) fn disconnect(&mut self) {
+        if self.session.take().is_some() {
+            self.feed(HOME, Input::PeerDown(NAMES[HOST].into(), "no route".into()));
+            self.feed(HOST, Input::PeerDown(NAMES[HOME].into(), "no route".into()));
+        }
+    }
+
+    pub(super) fn start_machine(&mut self, at: usize) {
+        let machine = &mut self.sites[at].machine;
+        if !machine.running {
+            machine.start += 1;
+            machine.running = true;
+            machine.gateway = None;
+            let start = machine.start;
+            self.schedule(self.now, Event::Asks { site: at, start });
+        }
+    }
+
+    pub(super) fn stop_machine(&mut self, at: usize) {
+        self.sites[at].machine.running = false;
+    }
+
+    // ---- what can be seen of it ---------------------------------------------------------
+
+    pub(super) fn state(&self, at: usize) -> Option<State> {
+        let status = self.sites[at].migration.as_ref()?.status();
+        status.iter().find(|s| s.address == S).map(|s| s.state)
+    }
+
+    pub(super) fn reason(&self, at: usize) -> Option<&'static str> {
+        self.sites[at].migration.as_ref()?.status().iter().find(|s| s.address == S)?.reason
+    }
+
+    /// A client's packet.
+    pub(super) fn query(&self) -> Reached {
+        let client = Ipv4Addr::new(203, 0, 113, 9);
+        let packet = Frame::udp((G1_MAC, S_MAC), (client, S), (40000, 53));
+        let at_home = self.sites[HOME].switch.receive(UP, &packet);
+        if at_home.learned {
+            return if self.sites[HOME].machine.running { Reached::Home } else { Reached::Nobody };
+        }
+        let Some((UP, packet)) = at_home.sent.first() else { return Reached::Nobody };
+        assert_eq!((packet.mac(Field::EthDst), at_home.sent.len()), (G1_MAC, 1));
+        let routed = Frame::udp((G2_MAC, site::W2), (client, packet.ip(Field::Ipv4Dst)), (40000, 53));
+        let at_host = self.sites[HOST].switch.receive(UP, &routed);
+        match at_host.sent.first() {
+            Some((SRV, packet)) if packet.ip(Field::Ipv4Dst) == S && self.sites[HOST].machine.running => Reached::Copy,
+            _ => Reached::Nobody,
+        }
+    }
+
+    /// Whether the copy's packets leave the host's site.
+    pub(super) fn copy_talks(&self) -> bool {
+        let answer = Frame::udp((S_MAC, G1_MAC), (S, Ipv4Addr::new(203, 0, 113, 9)), (53, 40000));
+        let sent = self.sites[HOST].switch.receive(SRV, &answer).sent;
+        self.sites[HOST].machine.running && sent.iter().any(|(p, _)| *p == UP)
+    }
+
+    /// The events noted at a site since a time, in order.
+    pub(super) fn events_since(&self, at: usize, since: Duration) -> Vec<&'static str> {
+        self.notes.iter().filter(|(t, s, _)| *s == at && *t >= since).map(|(_, _, n)| n.event).collect()
+    }
+
+    pub(super) fn clock(&self) -> Duration {
+        self.now - self.start
+    }
+
+    // ---- time ---------------------------------------------------------------------------
+
+    pub(super) fn pass(&mut self, span: Duration) {
+        let end = self.now + span;
+        loop {
+            let event = self.events.keys().next().map(|(at, _)| *at);
+            let ticks = self.sites.iter().map(|s| s.migration.as_ref().and_then(Migration::next_deadline));
+            let tick = ticks.enumerate().filter_map(|(i, at)| Some((at?, i))).min();
+            let (at, site) = match (event, tick) {
+                (Some(event), Some((tick, _))) if event <= tick => (event, None),
+                (_, Some((tick, site))) => (tick, Some(site)),
+                (Some(event), None) => (event, None),
+                (None, None) => break,
+            };
+            if at > end {
+                break;
+            }
+            self.now = self.now.max(at);
+            match site {
+                Some(site) => self.feed(site, Input::Tick),
+                None => self.next_event(),
+            }
+        }
+        self.now = end;
+    }
+
+    fn schedule(&mut self, at: Instant, event: Event) {
+        self.serial += 1;
+        self.events.insert((at, self.serial), event);
+    }
+
+    fn next_event(&mut self) {
+        let Some((_, event)) = self.events.pop_first() else { return };
+        match event {
+            Event::Message { to, session, message } => {
+                if self.session == Some(session) {
+                    self.feed(to, Input::Peer(NAMES[1 - to].into(), message));
+                }
+            }
+            Event::Programmed { site, boot, batch, mods } => {
+                // What a killed daemon had sent may or may not arrive.
+                if self.sites[site].boot == boot && (self.sites[site].migration.is_some() || self.dice.chance(50)) {
+                    let result = if self.dice.chance(self.faults.refused) { Err("table full".into()) } else { Ok(()) };
+                    if result.is_ok() {
+                        self.sites[site].switch.apply(&mods);
+                    }
+                    self.feed(site, Input::Programmed { batch, result });
+                }
+            }
+            Event::Asks { site, start } => {
+                let machine = &self.sites[site].machine;
+                if machine.running && machine.start == start {
+                    let again = if machine.gateway.is_some() { ARP_CHECK } else { ARP_RETRY };
+                    self.schedule(self.now + again, Event::Asks { site, start });
+                    self.emit(site, SRV, &Arp { spa: S, ..Arp::probe(S_MAC, G1) });
+                }
+            }
+        }
+    }
+
+    fn feed(&mut self, at: usize, input: Input) {
+        let Some(migration) = self.sites[at].migration.as_mut() else { return };
+        let effects = migration.handle(self.now, input);
+        self.carry_out(at, effects);
+        self.check();
+    }
+
+    fn carry_out(&mut self, at: usize, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Persist(record) => {
+                    if let Record::Home { epoch, .. } = &record {
+                        assert!(*epoch >= self.sites[at].highest, "an epoch went back");
+                        self.sites[at].highest = *epoch;
+                    }
+                    self.sites[at].records.insert(record.key(), record.encode());
+                }
+                Effect::Program { batch, mods } => {
+                    let delay = ms(1 + if self.faults.jitter > 0 { self.dice.below(40) } else { 0 });
+                    let site = &mut self.sites[at];
+                    site.busy = site.busy.max(self.now + delay);
+                    let (done, boot) = (site.busy, site.boot);
+                    self.schedule(done, Event::Programmed { site: at, boot, batch, mods });
+                }
+                Effect::PacketOut(out) => self.packet_out(at, &out),
+                Effect::Send(peer, message) => {
+                    assert_eq!(peer, NAMES[1 - at]);
+                    self.send(at, message);
+                }
+                Effect::Note(note) => self.notes.push((self.clock(), at, note)),
+            }
+        }
+    }
+
+    fn send(&mut self, from: usize, message: Message) {
+        if let Message::ClaimAck { epoch, .. } | Message::Revoke { epoch, .. } = &message {
+            assert!(*epoch <= self.sites[from].highest, "told before it was durable: {message:?}");
+        }
+        let Some(session) = self.session else { return };
+        let copies = if self.dice.chance(self.faults.doubled) { 2 } else { 1 };
+        for _ in 0..copies {
+            if !self.dice.chance(self.faults.loss) {
+                let jitter = if self.faults.jitter > 0 { self.dice.below(self.faults.jitter) } else { 0 };
+                let event = Event::Message { to: 1 - from, session, message: message.clone() };
+                self.schedule(self.now + self.delay + ms(jitter), event);
+            }
+        }
+    }
+
+    // ---- frames -------------------------------------------------------------------------
+
+    fn packet_out(&mut self, at: usize, out: &PacketOut) {
+        let Some(arp) = Arp::parse(&out.data) else { panic!("only ARP is emitted") };
+        for action in &out.actions {
+            let text = action.to_string();
+            match text.strip_prefix("output:").map(str::parse) {
+                Some(Ok(port)) => self.arrives(at, PortNo(port), &arp),
+                _ if text == "TABLE" => self.emit(at, out.in_port, &arp),
+                _ => panic!("not expected: {text}"),
+            }
+        }
+    }
+
+    /// A frame enters the switch by a port.
+    fn emit(&mut self, at: usize, port: PortNo, arp: &Arp) {
+        let outcome = self.sites[at].switch.receive(port, &Frame::arp(arp));
+        for (port, frame) in outcome.sent {
+            if let Some(arp) = frame.as_arp() {
+                self.arrives(at, port, &arp);
+            }
+        }
+        if outcome.learned {
+            let hosting = self.sites[at].config.hosting.ports.clone();
+            for out in [UP, LAN, SRV].into_iter().filter(|p| *p != port && !hosting.contains(p)) {
+                self.arrives(at, out, arp);
+            }
+        }
+        if let Some(data) = outcome.punted {
+            self.feed(at, Input::Frame { in_port: port, data });
+        }
+    }
+
+    /// A frame leaves the switch by a port.
+    fn arrives(&mut self, at: usize, port: PortNo, arp: &Arp) {
+        match port {
+            UP => {
+                let (address, mac) = if at == HOME { (G1, G1_MAC) } else { (G2, G2_MAC) };
+                if arp.op == Op::Request && arp.tpa == address && arp.spa != address {
+                    self.emit(at, UP, &Arp::reply(mac, address, arp.sha, arp.spa));
+                }
+            }
+            SRV => self.machine_hears(at, arp),
+            _ => {}
+        }
+    }
+
+    fn machine_hears(&mut self, at: usize, arp: &Arp) {
+        let machine = &mut self.sites[at].machine;
+        if !machine.running {
+            return;
+        }
+        if arp.op == Op::Reply && arp.tha == S_MAC && arp.spa == G1 {
+            machine.gateway = Some(arp.sha);
+        }
+        if arp.spa == S && arp.sha != S_MAC {
+            machine.conflicts += 1;
+        }
+        if arp.op == Op::Request && arp.tpa == S && arp.sha != S_MAC {
+            self.emit(at, SRV, &Arp::reply(S_MAC, S, arp.sha, arp.spa));
+        }
+    }
+
+    // ---- what must always hold ----------------------------------------------------------
+
+    /// While both sites can talk, the host never serves a server that its home has at home
+    /// for longer than a lease.
+    fn check(&mut self) {
+        let is = |at: usize, state| self.state(at) == Some(state);
+        let split = is(HOME, State::Home) && is(HOST, State::Hosting);
+        self.split = if split { self.split.or(Some(self.now)) } else { None };
+        if let Some(since) = self.split {
+            let lease = self.sites[HOST].config.timers.lease;
+            assert!(self.now - since <= lease, "both deliver for longer than a lease, at {:?}", self.clock());
+        }
+        let conflicts: u32 = self.sites.iter().map(|s| s.machine.conflicts).sum();
+        assert_eq!(conflicts, 0, "a server met its own address");
+    }
+}
