@@ -42,7 +42,7 @@ impl Site {
         std::fs::create_dir(&bpffs).unwrap();
         mount(Some("bpf"), &bpffs, Some("bpf"), MsFlags::empty(), None::<&str>).unwrap();
         let site = Self { pins: bpffs.join("wamig"), dir };
-        site.configure(&format!("pin_path = {:?}", site.pins), "");
+        site.configure(&format!("pin_path = \"{}\"", site.pins.display()), "");
         site
     }
 
