@@ -4,9 +4,11 @@ use crate::action::{self, BASE_L3, BASE_L4, Op};
 use crate::checksum::{delta, update, update_udp};
 use crate::extract::{L3_ARP, L3_IPV4, L3_IPV6, Layout, proto};
 use crate::frame::Window;
-use crate::limits::WINDOW_LEN;
 use crate::plan::{EDITED, PacketIn, Plan, STALE_KEY, TO_INGRESS, USED};
 use crate::verdict::{DropReason, PuntReason, SlowReason};
+
+/// Offset of the destination in an IPv6 header.
+const IPV6_DST_OFF: u8 = 24;
 
 /// Step results, as a number because a BPF function returns one.
 pub mod step {
@@ -52,9 +54,9 @@ pub fn execute<W: Window>(plan: &mut Plan, window: &mut W, layout: &Layout, op: 
     match op.kind {
         action::SET | action::MOVE => write(plan, window, layout, op),
         action::DEC_TTL => dec_ttl(plan, window, layout, cx),
-        action::PUSH_VLAN => push_vlan(plan, window, layout, op),
+        action::PUSH_VLAN => push_vlan(plan, window, op),
         action::POP_VLAN => {
-            pop_vlan(plan, window, layout);
+            pop_vlan(plan, window);
             step::NEXT
         }
         _ => step::DROP | DropReason::Inconsistent.index(),
@@ -114,7 +116,7 @@ fn is_met(layout: &Layout, flags: u16, tagged: bool) -> bool {
 /// True when the L4 header, or its checksum, may lie behind the window of a longer frame.
 #[inline(always)]
 fn l4_is_beyond(plan: &Plan, layout: &Layout) -> bool {
-    plan.total > WINDOW_LEN as u32 && u32::from(layout.l4_off) + 24 > WINDOW_LEN as u32
+    plan.is_cut() && plan.origin + u32::from(layout.l4_off) + 24 > plan.start + plan.held
 }
 
 #[inline(always)]
@@ -128,11 +130,15 @@ fn write<W: Window>(plan: &mut Plan, window: &mut W, layout: &Layout, op: &Op) -
     if !is_met(layout, op.flags, tagged) {
         return step::NEXT;
     }
-    let l4_sums = op.flags & (action::SUM_PSEUDO | action::SUM_L4) != 0 && layout.l4_off != 0;
-    if (op.flags & action::NEED_L4 != 0 || l4_sums) && l4_is_beyond(plan, layout) {
+    let mut flags = op.flags;
+    if layout.routed != 0 && flags & action::NEED_IPV6 != 0 && op.off >= IPV6_DST_OFF {
+        flags &= !action::SUM_PSEUDO;
+    }
+    let l4_sums = flags & (action::SUM_PSEUDO | action::SUM_L4) != 0 && layout.l4_off != 0;
+    if (flags & action::NEED_L4 != 0 || l4_sums) && l4_is_beyond(plan, layout) {
         return step::SLOW | SlowReason::BeyondWindow.index();
     }
-    if op.flags & action::SUM_L4 != 0 && layout.l4_proto == proto::SCTP {
+    if flags & action::SUM_L4 != 0 && layout.l4_proto == proto::SCTP {
         return step::SLOW | SlowReason::Sctp.index();
     }
     let at = place(plan, layout, op.base, op.off);
@@ -146,7 +152,7 @@ fn write<W: Window>(plan: &mut Plan, window: &mut W, layout: &Layout, op: &Op) -
     window.store(at, new);
     mark(plan);
     if old != new {
-        mend(plan, window, layout, op.flags, delta(old, new));
+        mend(plan, window, layout, flags, delta(old, new));
     }
     step::NEXT
 }
@@ -212,7 +218,7 @@ fn dec_ttl<W: Window>(plan: &mut Plan, window: &mut W, layout: &Layout, cx: Cont
 }
 
 #[inline(always)]
-fn push_vlan<W: Window>(plan: &mut Plan, window: &mut W, layout: &Layout, op: &Op) -> u32 {
+fn push_vlan<W: Window>(plan: &mut Plan, window: &mut W, op: &Op) -> u32 {
     if plan.start < 4 {
         return step::DROP | DropReason::NoHeadroom.index();
     }
@@ -220,7 +226,7 @@ fn push_vlan<W: Window>(plan: &mut Plan, window: &mut W, layout: &Layout, op: &O
     let to = from - 4;
     let macs = window.load(from);
     let rest = window.load(from + 8); // last 4 MAC bytes, type, and the tag's TCI if there is one
-    let tci = if layout.tags != 0 || is_tagged(plan, window) { window.load(from + 14) >> 48 } else { 0 };
+    let tci = if is_tagged(plan, window) { window.load(from + 14) >> 48 } else { 0 };
     window.store(to, macs);
     window.store(to + 8, rest >> 32 << 32 | (op.value & 0xffff) << 16 | tci);
     plan.start = to;
@@ -230,7 +236,7 @@ fn push_vlan<W: Window>(plan: &mut Plan, window: &mut W, layout: &Layout, op: &O
 }
 
 #[inline(always)]
-fn pop_vlan<W: Window>(plan: &mut Plan, window: &mut W, _layout: &Layout) {
+fn pop_vlan<W: Window>(plan: &mut Plan, window: &mut W) {
     if !is_tagged(plan, window) || plan.held < 18 {
         return;
     }

@@ -7,6 +7,7 @@ use crate::action::*;
 use crate::extract::extract;
 use crate::frame::Buffer;
 use crate::key::FlowKey;
+use crate::limits::WINDOW_LEN;
 
 const CX: Context = Context { flow: 1, metadata: 0, miss: false };
 

@@ -7,7 +7,7 @@ use network_types::eth::EtherType;
 use network_types::ip::IpProto;
 
 use crate::frame::Frame;
-use crate::key::{self, FRAG_ANY, FRAG_LATER, FlowKey, VLAN_PRESENT};
+use crate::key::{self, FRAG_ANY, FRAG_LATER, FlowKey, HAS_L3, HAS_L4, VLAN_PRESENT};
 use crate::verdict::Anomaly;
 
 /// EtherType of IPv4.
@@ -50,6 +50,8 @@ pub const L3_ARP: u8 = 1;
 
 /// IPv6 extension headers that are stepped over at most.
 const MAX_EXT_HEADERS: u32 = 6;
+/// Bytes that an IPv6 extension header has at least (RFC 8200 §4, RFC 4302 §2.2).
+const MIN_EXT_HEADER: usize = 8;
 
 /// Where the headers are, in bytes from the destination MAC.
 #[repr(C)]
@@ -63,8 +65,9 @@ pub struct Layout {
     pub l3: u8,
     /// Protocol of the L4 header.
     pub l4_proto: u8,
-    /// VLAN tags, 0..=2.
-    pub tags: u8,
+    /// 1: an IPv6 routing header has stops left, so that the destination in the IP header is
+    /// not the one in the checksum's pseudo-header (RFC 8200 §8.1).
+    pub routed: u8,
     /// Bit n: [`Anomaly`] of index n was met.
     pub anomalies: u8,
 }
@@ -96,11 +99,9 @@ pub fn extract<F: Frame + ?Sized>(frame: &F, in_port: u32, key: &mut FlowKey, la
         tci = u64::from((tag >> 16) as u16 & !VLAN_PRESENT | VLAN_PRESENT);
         eth_type = tag as u16;
         off = 18;
-        layout.tags = 1;
         if is_tag(eth_type) {
             eth_type = frame.u16(20)?;
             off = 22;
-            layout.tags = 2;
             if is_tag(eth_type) {
                 layout.note(Anomaly::DeepTags);
             }
@@ -132,10 +133,16 @@ pub fn extract<F: Frame + ?Sized>(frame: &F, in_port: u32, key: &mut FlowKey, la
     };
     if layout.l3 == L3_NONE {
         layout.note(Anomaly::MalformedL3);
+        return Some(());
     }
+    let mut has = HAS_L3;
     if let Some(l4) = l4 {
         transport(frame, &l4, key, layout);
+        if layout.l4_off != 0 {
+            has |= HAS_L4;
+        }
     }
+    key.words[key::HAS.word] |= u64::from(has) << key::HAS.shift;
     Some(())
 }
 
@@ -191,14 +198,17 @@ fn ipv6<F: Frame + ?Sized>(frame: &F, off: usize, key: &mut FlowKey, layout: &mu
     let mut steps = 0;
     let mut cut = false;
     while steps < MAX_EXT_HEADERS && is_ext_header(next) && frag & FRAG_LATER == 0 {
-        let step = frame.ext_header(next, at);
-        if step == 0 {
+        // No extension header is shorter, and none goes on behind the packet.
+        let step = if at + MIN_EXT_HEADER > end { 0 } else { frame.ext_header(next, at) };
+        let after = (step >> 8) as usize & 0xffff;
+        if step == 0 || after > end {
             cut = true;
             break;
         }
         next = step as u8;
-        at = (step >> 8) as usize & 0xffff;
+        at = after;
         frag |= (step >> 32) as u8 & 3;
+        layout.routed |= (step >> 34) as u8 & 1;
         steps += 1;
     }
     layout.l3 = L3_IPV6;
@@ -230,7 +240,7 @@ const fn is_ext_header(next: u8) -> bool {
 }
 
 /// One IPv6 extension header of type `next` at `off`: bits 7..0 the following header's type,
-/// 23..8 its offset, 33..32 `FRAG_*`; 0 = cut short.
+/// 23..8 its offset, 33..32 `FRAG_*`, 34 a routing header with stops left; 0 = cut short.
 #[inline(always)]
 pub fn ext_header<F: Frame + ?Sized>(frame: &F, next: u8, off: usize) -> u64 {
     let Some(head) = frame.u32(off) else { return 0 };
@@ -243,8 +253,9 @@ pub fn ext_header<F: Frame + ?Sized>(frame: &F, next: u8, off: usize) -> u64 {
         51 => ((len_field + 2) * 4, 0),
         _ => ((len_field + 1) * 8, 0),
     };
+    let routed = u64::from(next == 43 && head & 0xff != 0);
     // bit 62 keeps the result from being 0 for a last header of type 0 at offset 0
-    following | ((off + len) as u64 & 0xffff) << 8 | u64::from(frag) << 32 | 1 << 62
+    following | ((off + len) as u64 & 0xffff) << 8 | u64::from(frag) << 32 | routed << 34 | 1 << 62
 }
 
 #[inline(always)]
@@ -259,11 +270,7 @@ fn arp<F: Frame + ?Sized>(frame: &F, off: usize, key: &mut FlowKey, layout: &mut
         return None;
     }
     layout.l3 = L3_ARP;
-    let opcode = head & 0xffff;
-    // OpenFlow 1.0 matches the low byte; a larger opcode is none
-    if opcode <= 0xff {
-        key.set(key::IP_PROTO, opcode);
-    }
+    key.words[key::ARP_OP.word] |= (head & 0xffff) << key::ARP_OP.shift;
     key.words[4] = u64::from(spa);
     key.words[5] = sha >> 16;
     key.words[6] = u64::from(tpa);
@@ -275,9 +282,11 @@ fn arp<F: Frame + ?Sized>(frame: &F, off: usize, key: &mut FlowKey, layout: &mut
 fn transport<F: Frame + ?Sized>(frame: &F, l4: &Transport, key: &mut FlowKey, layout: &mut Layout) {
     let need = match l4.proto {
         proto::TCP => 20,
-        proto::UDP | proto::ICMP => 8,
+        proto::UDP => 8,
         proto::SCTP => 12,
-        proto::ICMPV6 => 4,
+        // Each belongs to one version of IP; their checksums differ.
+        proto::ICMP if layout.l3 == L3_IPV4 => 8,
+        proto::ICMPV6 if layout.l3 == L3_IPV6 => 4,
         _ => return,
     };
     if l4.off + need > l4.end {

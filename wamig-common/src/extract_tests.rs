@@ -89,7 +89,7 @@ fn two_tags_show_the_outer_one_and_the_inner_type() {
     let mut f = udp4(true);
     f.splice(12..12, [0x88, 0xa8, 0x60, 9]);
     let (k, l) = read(&f);
-    assert_eq!((k.get(VLAN_TCI), k.get(ETH_TYPE), l.tags, l.l4_off), (0x7009, 0x0800, 2, 42));
+    assert_eq!((k.get(VLAN_TCI), k.get(ETH_TYPE), l.l3_off, l.l4_off), (0x7009, 0x0800, 22, 42));
 }
 
 #[test]

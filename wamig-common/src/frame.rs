@@ -1,9 +1,10 @@
 //! How the pipeline reads a frame, and how it edits the copy of its headers.
 
-use crate::limits::{WINDOW_BUF, WINDOW_HEADROOM, WINDOW_LEN, WINDOW_MASK};
+use crate::limits::{MAX_HEADER_OFFSET, SLOW_WINDOW_LEN, WINDOW_HEADROOM};
 
 /// Bytes that may end anywhere. Offsets count from the destination MAC; numbers are read most
-/// significant byte first. `None` = not all of it is there.
+/// significant byte first. `None` = not all of it is there, or it lies
+/// behind [`MAX_HEADER_OFFSET`].
 pub trait Frame {
     /// One byte.
     fn u8(&self, off: usize) -> Option<u8>;
@@ -29,21 +30,28 @@ pub trait Frame {
     }
 }
 
+fn bytes_at<const N: usize>(frame: &[u8], off: usize) -> Option<[u8; N]> {
+    if off > MAX_HEADER_OFFSET {
+        return None;
+    }
+    frame.get(off..)?.first_chunk().copied()
+}
+
 impl Frame for [u8] {
     fn u8(&self, off: usize) -> Option<u8> {
-        self.get(off).copied()
+        bytes_at(self, off).map(u8::from_be_bytes)
     }
 
     fn u16(&self, off: usize) -> Option<u16> {
-        Some(u16::from_be_bytes(*self.get(off..)?.first_chunk()?))
+        bytes_at(self, off).map(u16::from_be_bytes)
     }
 
     fn u32(&self, off: usize) -> Option<u32> {
-        Some(u32::from_be_bytes(*self.get(off..)?.first_chunk()?))
+        bytes_at(self, off).map(u32::from_be_bytes)
     }
 
     fn u64(&self, off: usize) -> Option<u64> {
-        Some(u64::from_be_bytes(*self.get(off..)?.first_chunk()?))
+        bytes_at(self, off).map(u64::from_be_bytes)
     }
 
     fn len(&self) -> usize {
@@ -52,8 +60,11 @@ impl Frame for [u8] {
 }
 
 /// The header window: a copy of the frame's first bytes, edited in place. Offsets count from
-/// the buffer's first byte and are taken modulo [`WINDOW_MASK`] + 1.
+/// the buffer's first byte.
 pub trait Window {
+    /// Offsets above this are never read from.
+    const LAST: u32;
+
     /// Eight bytes at `off`, most significant first.
     fn load(&self, off: u32) -> u64;
     /// Replaces them.
@@ -68,29 +79,35 @@ pub trait Window {
     }
 }
 
+/// Bytes of a [`Buffer`]: headroom, window, and slack for eight bytes at its end.
+const BUFFER: usize = WINDOW_HEADROOM + SLOW_WINDOW_LEN + 8;
+
 /// The window in plain memory.
 #[derive(Clone, Debug)]
-pub struct Buffer(pub [u8; WINDOW_BUF]);
+pub struct Buffer(pub [u8; BUFFER]);
 
 impl Buffer {
-    /// The window of a frame: its first [`WINDOW_LEN`] bytes behind [`WINDOW_HEADROOM`].
+    /// The window of a frame: its first [`SLOW_WINDOW_LEN`] bytes behind [`WINDOW_HEADROOM`].
     pub fn of(frame: &[u8]) -> Self {
-        let mut buf = [0; WINDOW_BUF];
-        let n = frame.len().min(WINDOW_LEN);
+        let mut buf = [0; BUFFER];
+        let n = frame.len().min(SLOW_WINDOW_LEN);
         buf[WINDOW_HEADROOM..WINDOW_HEADROOM + n].copy_from_slice(&frame[..n]);
         Self(buf)
     }
 }
 
 impl Window for Buffer {
+    const LAST: u32 = BUFFER as u32 - 8;
+
     fn load(&self, off: u32) -> u64 {
-        let off = (off & WINDOW_MASK) as usize;
-        self.0[off..].first_chunk().map_or(0, |b| u64::from_be_bytes(*b))
+        let bytes = self.0.get(off as usize..).and_then(|b| b.first_chunk());
+        bytes.map_or(0, |b| u64::from_be_bytes(*b))
     }
 
     fn store(&mut self, off: u32, value: u64) {
-        let off = (off & WINDOW_MASK) as usize;
-        self.0[off..off + 8].copy_from_slice(&value.to_be_bytes());
+        if let Some(bytes) = self.0.get_mut(off as usize..).and_then(|b| b.first_chunk_mut()) {
+            *bytes = value.to_be_bytes();
+        }
     }
 }
 
@@ -111,7 +128,7 @@ impl<W: Window> Edited<'_, W> {
     #[inline(always)]
     fn read(&self, off: usize, bytes: u32) -> Option<u64> {
         let off = off as u32;
-        if off > WINDOW_MASK || off + bytes > self.held {
+        if off > W::LAST || off + bytes > self.held {
             return None;
         }
         Some(self.window.load(self.start + off) >> (64 - 8 * bytes))

@@ -10,7 +10,7 @@
 //!  0   metadata .....................................
 //!  1   eth_type(16)       vlan_tci    in_port (32) ..
 //!  2   ip_tos   ip_proto  eth_dst (48) ..............
-//!  3   reserved frag      eth_src (48) ..............
+//!  3   has      frag      eth_src (48) ..............
 //!  4   l3_src, high half of IPv6   | IPv4/ARP sender address in 31..0
 //!  5   l3_src, low half of IPv6    | ARP sender MAC in 47..0
 //!  6   l3_dst, high half of IPv6   | IPv4/ARP target address in 31..0
@@ -34,6 +34,11 @@ pub const ALL_WORDS: u32 = (1 << KEY_WORDS) - 1;
 
 /// `vlan_tci`: the bit that says "a tag is there" (the place of CFI/DEI in the frame).
 pub const VLAN_PRESENT: u16 = 0x1000;
+/// `has`: the L3 header that the EtherType names could be read. A match on one of its fields
+/// compares this bit as well: a field that is not there is not a field of value 0.
+pub const HAS_L3: u8 = 1;
+/// `has`: so could the L4 header (none in later fragments; OpenFlow 1.3.5 §7.3.2).
+pub const HAS_L4: u8 = 2;
 /// `frag`: the frame is a fragment.
 pub const FRAG_ANY: u8 = 1;
 /// `frag`: it is not the first one, so it has no L4 header.
@@ -77,10 +82,14 @@ pub const VLAN_TCI: KeyField = field(1, 32, 16);
 pub const ETH_TYPE: KeyField = field(1, 48, 16);
 /// Destination MAC.
 pub const ETH_DST: KeyField = field(2, 0, 48);
-/// IPv4 protocol, IPv6 upper-layer header, low byte of the ARP opcode.
+/// IPv4 protocol, IPv6 upper-layer header.
 pub const IP_PROTO: KeyField = field(2, 48, 8);
 /// IPv4 type of service, IPv6 traffic class: DSCP 7..2, ECN 1..0.
 pub const IP_TOS: KeyField = field(2, 56, 8);
+/// [`HAS_L3`], [`HAS_L4`].
+pub const HAS: KeyField = field(3, 56, 8);
+/// ARP opcode, where IP packets have type of service and protocol.
+pub const ARP_OP: KeyField = field(2, 48, 16);
 /// Source MAC.
 pub const ETH_SRC: KeyField = field(3, 0, 48);
 /// [`FRAG_ANY`], [`FRAG_LATER`].

@@ -25,13 +25,20 @@ pub const ACTION_LISTS: u32 = 16_384;
 /// Words of a subtable's filter (64 bits each: 64 Kbit).
 pub const FILTER_WORDS: usize = 1024;
 
+/// Highest offset at which a header is read: the verifier wants a bound, and every way of
+/// reading a frame must have the same.
+pub const MAX_HEADER_OFFSET: usize = 0x1ff;
+
 /// Bytes of a frame that the header window holds at most.
 pub const WINDOW_LEN: usize = 192;
+/// The same for the slow path: whatever header can be read, with its checksum.
+pub const SLOW_WINDOW_LEN: usize = MAX_HEADER_OFFSET + 33;
 /// Room before the window for pushed tags, in bytes.
 pub const WINDOW_HEADROOM: usize = 32;
-/// Size of the window's buffer: headroom, window, and slack for 8-byte accesses at its end.
-pub const WINDOW_BUF: usize = 320;
-/// Offsets into the buffer are taken modulo this, so that no access can leave it.
+/// Size of the window's buffer in the XDP program: at most [`WINDOW_MASK`] + 1 bytes from an
+/// offset of at most [`WINDOW_MASK`], which is all that the verifier sees.
+pub const WINDOW_BUF: usize = 512;
+/// Offsets into that buffer are taken modulo this + 1, so that no access can leave it.
 pub const WINDOW_MASK: u32 = 255;
 
 /// Masks up to this number are searched by a plain loop, more by `bpf_loop`.

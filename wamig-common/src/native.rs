@@ -3,16 +3,16 @@
 //! Two ways of output: [`walk`] keeps one plan, as XDP does, and says "slow path" where one
 //! plan is not enough; [`walk_all`] makes every output at once, as the slow path does.
 
-use crate::action::{END, Op, slot};
+use crate::action::{END, Op};
 use crate::classify::classify;
 use crate::entry::{FlowMapKey, FlowRecord, NONE, Records, SLOW, Table, Tables};
 use crate::execute::{Context, execute, step};
 use crate::extract::{Layout, extract};
 use crate::frame::{Buffer, Edited};
 use crate::key::{FlowKey, METADATA};
-use crate::limits::{MAX_OPS, MAX_SUBTABLES, MAX_TABLES, SET_SLOTS, WINDOW_LEN};
+use crate::limits::{MAX_OPS, MAX_SUBTABLES, MAX_TABLES, SET_SLOTS, SLOW_WINDOW_LEN, WINDOW_HEADROOM};
 use crate::plan::{Plan, STALE_KEY};
-use crate::translate::{ActionSet, Machine, translate};
+use crate::translate::{ActionSet, Machine, refreshed, translate};
 use crate::verdict::{DropReason, Verdict};
 
 /// Tables that a walk outside the kernel needs.
@@ -65,7 +65,8 @@ impl Outcome {
 
 fn parts<'a>(plan: &Plan, window: &'a Buffer, frame: &'a [u8]) -> (&'a [u8], &'a [u8]) {
     let start = plan.start as usize;
-    (&window.0[start..start + plan.held as usize], &frame[frame.len().min(WINDOW_LEN)..])
+    let end = start + plan.held as usize;
+    (&window.0[start..end], &frame[end - WINDOW_HEADROOM..])
 }
 
 /// One output of [`walk_all`]: the frame as it stands at that action, in two parts.
@@ -160,13 +161,13 @@ impl<S: Store> Machine for Walker<'_, '_, S> {
         step::NEXT
     }
 
-    fn merge(&mut self, list: u32, flow: u32) -> u32 {
+    fn merge(&mut self, list: u32, cx: Context) -> u32 {
         for i in 0..MAX_OPS as u32 {
             let Some(op) = self.store.op(list, i) else { return step::DROP | DropReason::Inconsistent.index() };
             if op.kind == END {
                 break;
             }
-            self.set.write(op, flow);
+            self.set.write(op, cx);
         }
         step::NEXT
     }
@@ -181,8 +182,7 @@ impl<S: Store> Machine for Walker<'_, '_, S> {
                 continue;
             }
             let op = self.set.ops[i];
-            let cx = if i == usize::from(slot::OUTPUT) { Context { flow: self.set.flow, ..cx } } else { cx };
-            let result = self.run(&op, cx);
+            let result = self.run(&op, self.set.context(i as u8, cx));
             if result != step::NEXT {
                 return result;
             }
@@ -198,9 +198,9 @@ impl<S: Store> Machine for Walker<'_, '_, S> {
         self.key.set(METADATA, value);
     }
 
-    fn refresh_key(&mut self) -> bool {
+    fn refresh_key(&mut self) -> u32 {
         if !self.plan.has(STALE_KEY) {
-            return true;
+            return step::NEXT;
         }
         let metadata = self.metadata();
         let edited = Edited {
@@ -210,11 +210,11 @@ impl<S: Store> Machine for Walker<'_, '_, S> {
             total: self.plan.edited_total(),
         };
         self.key = FlowKey::default();
-        let read = extract(&edited, self.in_port, &mut self.key, &mut self.layout).is_some();
+        let read = extract(&edited, self.in_port, &mut self.key, &mut self.layout);
         self.set_metadata(metadata);
         self.plan.origin = self.plan.start;
         self.plan.flags &= !STALE_KEY;
-        read
+        refreshed(read, &self.plan, &self.layout)
     }
 
     fn plan(&mut self) -> &mut Plan {
@@ -225,6 +225,9 @@ impl<S: Store> Machine for Walker<'_, '_, S> {
 fn start<S: Store>(store: &S, in_port: u32, port_index: u32, frame: &[u8], sink: Option<&mut Sink<'_>>) -> Outcome {
     let mut plan = Plan::default();
     plan.reset(port_index, frame.len() as u32);
+    if sink.is_some() {
+        plan.held = frame.len().min(SLOW_WINDOW_LEN) as u32;
+    }
     let mut walker = Walker {
         store,
         frame,
@@ -270,6 +273,7 @@ pub fn run_list(
     extract(frame, in_port, &mut key, &mut layout).ok_or(DropReason::Truncated)?;
     let mut plan = Plan::default();
     plan.reset(port_index, frame.len() as u32);
+    plan.held = frame.len().min(SLOW_WINDOW_LEN) as u32;
     let mut window = Buffer::of(frame);
     let cx = Context { flow: NONE, metadata: 0, miss: false };
     for op in ops {

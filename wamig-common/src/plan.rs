@@ -89,6 +89,12 @@ impl Plan {
         (self.total + WINDOW_HEADROOM as u32).wrapping_sub(self.start)
     }
 
+    /// Whether the frame goes on behind the window.
+    #[inline(always)]
+    pub const fn is_cut(&self) -> bool {
+        self.held < self.edited_total()
+    }
+
     /// Whether the plan sends the frame out of a port.
     #[inline(always)]
     pub const fn outputs(&self) -> bool {

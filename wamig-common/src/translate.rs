@@ -4,10 +4,10 @@
 use crate::action::{Op, slot};
 use crate::entry::{CLEAR, FlowRecord, MISS, NO_GOTO, NONE, SLOW};
 use crate::execute::{Context, step};
+use crate::extract::Layout;
 use crate::limits::SET_SLOTS;
-use crate::plan::MISSED;
-use crate::plan::{Plan, TO_INGRESS};
-use crate::verdict::{DropReason, SlowReason, Verdict};
+use crate::plan::{MISSED, Plan, TO_INGRESS};
+use crate::verdict::{Anomaly, DropReason, SlowReason, Verdict};
 
 /// One frame's way through the tables, in steps small enough for the BPF verifier to check
 /// each on its own.
@@ -21,7 +21,7 @@ pub trait Machine {
     /// Runs an apply-list; returns a [`step`].
     fn apply(&mut self, list: u32, cx: Context) -> u32;
     /// Merges a write-list into the action set; returns a [`step`].
-    fn merge(&mut self, list: u32, flow: u32) -> u32;
+    fn merge(&mut self, list: u32, cx: Context) -> u32;
     /// Empties the action set.
     fn clear_set(&mut self);
     /// Runs the action set; returns a [`step`].
@@ -30,8 +30,8 @@ pub trait Machine {
     fn metadata(&self) -> u64;
     /// Replaces it.
     fn set_metadata(&mut self, value: u64);
-    /// Reads the key anew from the window, if that was edited since; false = it cannot be read.
-    fn refresh_key(&mut self) -> bool;
+    /// Reads the key anew from the window, if that was edited since; returns a [`step`].
+    fn refresh_key(&mut self) -> u32;
     /// The plan.
     fn plan(&mut self) -> &mut Plan;
 }
@@ -63,7 +63,7 @@ pub fn translate<M: Machine>(m: &mut M) -> Verdict {
             m.clear_set();
         }
         if record.write != NONE {
-            let result = m.merge(record.write, flow);
+            let result = m.merge(record.write, cx);
             if result > step::END {
                 return stopped(m, result);
             }
@@ -80,8 +80,9 @@ pub fn translate<M: Machine>(m: &mut M) -> Verdict {
             }
             return end(m);
         }
-        if !m.refresh_key() {
-            return Verdict::Drop(DropReason::Truncated);
+        let result = m.refresh_key();
+        if result > step::END {
+            return stopped(m, result);
         }
         table = record.goto;
     }
@@ -102,8 +103,24 @@ fn stopped<M: Machine>(m: &mut M, result: u32) -> Verdict {
         end(m)
     } else if result & step::SLOW != 0 {
         slow(result & 0xff)
+    } else if result == step::DROP | DropReason::Truncated.index() && m.plan().outputs() {
+        // A frame that was whole enough to be sent before it could not be read on.
+        Verdict::Done
     } else {
         Verdict::Drop(DropReason::from_index(result & 0xff).unwrap_or(DropReason::Inconsistent))
+    }
+}
+
+/// What it means that extraction from the window gave `read`: a [`step`]. A header that seems
+/// to be cut short where the window ends may be whole in the frame.
+#[inline(always)]
+pub fn refreshed(read: Option<()>, plan: &Plan, layout: &Layout) -> u32 {
+    if read.is_none() {
+        step::DROP | DropReason::Truncated.index()
+    } else if plan.is_cut() && layout.anomalies >> Anomaly::MalformedL4.index() & 1 != 0 {
+        step::SLOW | SlowReason::BeyondWindow.index()
+    } else {
+        step::NEXT
     }
 }
 
@@ -133,28 +150,35 @@ pub struct ActionSet {
     pub used: u64,
     /// The flow that wrote the output.
     pub flow: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// 1: that is a table-miss flow.
+    pub miss: u32,
     /// The actions.
     pub ops: [Op; SET_SLOTS],
 }
 
 impl Default for ActionSet {
     fn default() -> Self {
-        Self { used: 0, flow: NONE, reserved: 0, ops: [Op::default(); SET_SLOTS] }
+        Self { used: 0, flow: NONE, miss: 0, ops: [Op::default(); SET_SLOTS] }
     }
 }
 
 impl ActionSet {
-    /// Writes an action; one of the same slot is replaced.
+    /// Writes an action of the flow `cx`; one of the same slot is replaced.
     #[inline(always)]
-    pub fn write(&mut self, op: &Op, flow: u32) {
+    pub fn write(&mut self, op: &Op, cx: Context) {
         if let Some(place) = self.ops.get_mut(op.slot as usize) {
             *place = *op;
             self.used |= 1 << (op.slot & 63);
             if op.slot == slot::OUTPUT {
-                self.flow = flow;
+                self.flow = cx.flow;
+                self.miss = u32::from(cx.miss);
             }
         }
+    }
+
+    /// The flow that a slot's action belongs to, when the set is run at the flow `cx`.
+    #[inline(always)]
+    pub fn context(&self, slot: u8, cx: Context) -> Context {
+        if slot == self::slot::OUTPUT { Context { flow: self.flow, miss: self.miss != 0, ..cx } } else { cx }
     }
 }

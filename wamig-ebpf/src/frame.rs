@@ -8,12 +8,9 @@ use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::programs::XdpContext;
 use core::arch::asm;
 use wamig_common::frame::{Edited, Frame, Window};
-use wamig_common::limits::WINDOW_BUF;
+use wamig_common::limits::{MAX_HEADER_OFFSET, WINDOW_BUF, WINDOW_MASK};
 
 use crate::walk;
-
-/// Offsets above this are refused, so that the verifier sees a bounded sum.
-const MAX_OFFSET: usize = 0x1ff;
 
 /// The frame in packet memory.
 pub struct XdpFrame {
@@ -32,7 +29,7 @@ impl XdpFrame {
 
     #[inline(always)]
     fn at<T: Copy>(&self, off: usize) -> Option<T> {
-        if off > MAX_OFFSET {
+        if off > MAX_HEADER_OFFSET {
             return None;
         }
         let p = self.data + off;
@@ -90,7 +87,7 @@ impl MapWindow {
         // SAFETY: plain arithmetic; written in assembly because the compiler would drop the
         // mask where it believes to know better, and the verifier would refuse the access.
         unsafe { asm!("{0} &= 255", inout(reg) off) };
-        // SAFETY: off is at most 255 and the buffer has 320 bytes, so that eight more fit.
+        // SAFETY: off is at most 255 and the buffer has 512 bytes, so that eight more fit.
         unsafe { self.bytes.as_ptr().add(off as usize) }
     }
 
@@ -102,6 +99,8 @@ impl MapWindow {
 }
 
 impl Window for MapWindow {
+    const LAST: u32 = WINDOW_MASK;
+
     #[inline(always)]
     fn load(&self, off: u32) -> u64 {
         // SAFETY: see `place`.

@@ -80,7 +80,7 @@ fn carry_out(ctx: &XdpContext, scratch: &mut Scratch) -> Result<(), DropReason> 
 
 #[inline(always)]
 fn drop(ctx: &XdpContext, scratch: &mut Scratch, reason: DropReason) -> u32 {
-    if reason as u8 == DropReason::ControllerOnly as u8
+    if (scratch.plan.early.reason != 0 || scratch.plan.late.reason != 0)
         && let Err(lost) = carry_out(ctx, scratch)
     {
         return lose(ctx, lost);

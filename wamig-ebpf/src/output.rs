@@ -27,7 +27,7 @@ pub extern "C" fn g_write_back(ctx: *mut xdp_md) -> u32 {
     let Some(scratch) = maps::scratch() else { return 1 };
     let mut start = u64::from(scratch.plan.start);
     // SAFETY: plain arithmetic, in assembly so that the verifier sees the bound.
-    unsafe { core::arch::asm!("{0} &= 63", inout(reg) start) };
+    unsafe { core::arch::asm!("{0} &= 255", inout(reg) start) };
     let shift = start as i32 - WINDOW_HEADROOM as i32;
     // SAFETY: the helper checks the room before and behind.
     if shift != 0 && unsafe { bpf_xdp_adjust_head(ctx, shift) } != 0 {
@@ -35,7 +35,7 @@ pub extern "C" fn g_write_back(ctx: *mut xdp_md) -> u32 {
     }
     let held = bounded_len!(scratch.plan.held, "255");
     let from = scratch.window.from_mut(start as u32);
-    // SAFETY: at most 256 bytes from an offset of at most 63 in a buffer of 320.
+    // SAFETY: at most 256 bytes from an offset of at most 255 in a buffer of 512.
     u32::from(unsafe { bpf_xdp_store_bytes(ctx, 0, from.cast(), held) } != 0)
 }
 

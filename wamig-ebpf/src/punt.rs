@@ -77,7 +77,9 @@ pub extern "C" fn g_punt(ctx: *mut xdp_md, what: u32, slow: u32) -> u32 {
     let reason = if what == SLOW { PuntReason::Slow.index() } else { packet_in.reason & 0xff };
     let total = XdpContext::new(ctx.cast());
     let total = (total.data_end() - total.data()) as u32;
-    let wanted = if total > packet_in.max_len { packet_in.max_len } else { total };
+    // In generic mode a frame may be longer than the longest record.
+    let most = if total > SIZES[2] as u32 { SIZES[2] as u32 } else { total };
+    let wanted = if most > packet_in.max_len { packet_in.max_len } else { most };
     let header = PuntHeader {
         flow: packet_in.flow,
         in_port: constants::port(),

@@ -20,7 +20,7 @@ use wamig_common::frame::Edited;
 use wamig_common::key::{KEY_WORDS, METADATA};
 use wamig_common::limits::{MAX_OPS, PLAIN_LOOP_MASKS, SET_SLOTS, WINDOW_HEADROOM};
 use wamig_common::plan::{LOADED, Plan, STALE_KEY};
-use wamig_common::translate::{Machine, translate};
+use wamig_common::translate::{Machine, refreshed, translate};
 use wamig_common::verdict::{DropReason, Verdict};
 
 use crate::bounded_len;
@@ -101,13 +101,13 @@ impl Machine for Xdp<'_> {
     }
 
     #[inline(always)]
-    fn merge(&mut self, list: u32, flow: u32) -> u32 {
+    fn merge(&mut self, list: u32, cx: Context) -> u32 {
         if constants::action_set_in_use() == 0 {
             return step::DROP | DropReason::Inconsistent.index();
         }
         let mut i = 0;
         while i < MAX_OPS as u32 {
-            let result = g_merge(list, i, flow);
+            let result = g_merge(list, i, cx.flow, u32::from(cx.miss));
             if result != step::NEXT {
                 return result;
             }
@@ -151,8 +151,8 @@ impl Machine for Xdp<'_> {
     }
 
     #[inline(always)]
-    fn refresh_key(&mut self) -> bool {
-        constants::edits_in_use() == 0 || !self.scratch.plan.has(STALE_KEY) || g_refresh() != 0
+    fn refresh_key(&mut self) -> u32 {
+        if constants::edits_in_use() == 0 || !self.scratch.plan.has(STALE_KEY) { step::NEXT } else { g_refresh() }
     }
 
     #[inline(always)]
@@ -205,16 +205,17 @@ fn edited<'a>(plan: &Plan, window: &'a MapWindow) -> Edited<'a, MapWindow> {
     Edited { window, start: plan.start, held: plan.held, total: plan.edited_total() }
 }
 
-/// Window → key, after an edit. 0 = too short.
+/// Window → key, after an edit: a [`step`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn g_refresh() -> u32 {
-    let Some(scratch) = maps::scratch() else { return 0 };
+    let Some(scratch) = maps::scratch() else { return step::DROP };
     clear_key(scratch);
     scratch.plan.flags &= !STALE_KEY;
     scratch.plan.origin = scratch.plan.start;
     let edited = edited(&scratch.plan, &scratch.window);
-    u32::from(extract(&edited, constants::port(), &mut scratch.key, &mut scratch.layout).is_some())
+    let read = extract(&edited, constants::port(), &mut scratch.key, &mut scratch.layout);
+    refreshed(read, &scratch.plan, &scratch.layout)
 }
 
 /// Best flow of a table: a [`Slot`].
@@ -266,7 +267,7 @@ pub extern "C" fn g_load(ctx: *mut xdp_md) -> u32 {
     let Some(scratch) = maps::scratch() else { return 0 };
     let held = bounded_len!(scratch.plan.held, "255");
     let to = scratch.window.from_mut(WINDOW_HEADROOM as u32);
-    // SAFETY: the buffer has 320 bytes, of which 32 lie before `to`; held is at most 256.
+    // SAFETY: the buffer has 512 bytes, of which 32 lie before `to`; held is at most 256.
     if unsafe { bpf_xdp_load_bytes(ctx, 0, to.cast(), held) } != 0 {
         return 0;
     }
@@ -287,13 +288,14 @@ pub extern "C" fn g_op(list: u32, index: u32, flow: u32, miss: u32) -> u32 {
 /// One action of a write-list into the action set: a [`step`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn g_merge(list: u32, index: u32, flow: u32) -> u32 {
+pub extern "C" fn g_merge(list: u32, index: u32, flow: u32, miss: u32) -> u32 {
     let Some(scratch) = maps::scratch() else { return step::DROP };
     let Some(op) = Maps.op(list, index) else { return step::DROP | DropReason::Inconsistent.index() };
     if op.kind == END {
         return step::END;
     }
-    scratch.set.write(op, flow);
+    let cx = Context { flow, metadata: scratch.key.words[METADATA.word], miss: miss != 0 };
+    scratch.set.write(op, cx);
     step::NEXT
 }
 
@@ -306,8 +308,8 @@ pub extern "C" fn g_set_op(index: u32, flow: u32, miss: u32) -> u32 {
         return step::NEXT;
     }
     let Some(op) = scratch.set.ops.get(index as usize) else { return step::DROP | DropReason::Inconsistent.index() };
-    let flow = if index == u32::from(slot::OUTPUT) { scratch.set.flow } else { flow };
     let cx = Context { flow, metadata: scratch.key.words[METADATA.word], miss: miss != 0 };
+    let cx = scratch.set.context(index as u8, cx);
     let result = execute(&mut scratch.plan, &mut scratch.window, &scratch.layout, op, cx);
     if result == step::END { step::NEXT } else { result }
 }

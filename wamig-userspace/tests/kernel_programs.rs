@@ -1,15 +1,23 @@
 //! Every program and every specialised variant loads within its budget, and what they cost.
 
-mod kernel;
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod kernel {
+    pub mod bench;
+    pub mod run;
+}
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use aya::programs::Xdp;
 use etherparse::PacketBuilder;
-use kernel::{Bench, flow, inserts, may_run, run, variant};
-use wamig_openflow::{Action, Field, Instructions, MacAddr, Match, PortNo};
+use kernel::bench::{Bench, may_run};
+use kernel::run::{run, variant};
+use wamig_openflow::{Action, Field, Instructions, MacAddr, Match, PortNo, TableId};
+use wamig_userspace::fastpath::compile::compile;
 use wamig_userspace::fastpath::xdp::open::Constants;
-use wamig_userspace::fastpath::{FastPath as _, FastPort};
+use wamig_userspace::fastpath::{Batch, Change, FlowId};
 
 /// Half of what the kernel allows.
 const MAX_VERIFIED: u32 = 500_000;
@@ -28,9 +36,9 @@ fn udp() -> Vec<u8> {
     frame
 }
 
-fn median(mut v: Vec<u64>) -> u64 {
+fn median(mut v: Vec<Duration>) -> u128 {
     v.sort_unstable();
-    v[v.len() / 2]
+    v[v.len() / 2].as_nanos()
 }
 
 #[test]
@@ -38,7 +46,7 @@ fn every_variant_loads_within_its_budget() {
     if !may_run() {
         return;
     }
-    let mut bench = Bench::new(2);
+    let mut bench = Bench::new(&[PortNo(1), PortNo(2)]);
     // There and back: a repeated run finds the frame as the run before left it.
     let (server, transfer) = (Ipv4Addr::new(192, 0, 2, 53), Ipv4Addr::new(198, 51, 100, 200));
     let rewrite = |id, from, to| {
@@ -49,12 +57,11 @@ fn every_variant_loads_within_its_budget() {
             Action::set_ip(Field::Ipv4Dst, to),
             Action::output(PortNo::IN_PORT),
         ];
-        flow(id, 0, 50100, &matching, &Instructions::apply(actions))
+        compile(FlowId(id), TableId(0), 50100, &matching, &Instructions::apply(actions)).unwrap()
     };
     let flows = [rewrite(1, server, transfer), rewrite(2, transfer, server)];
     let words = flows[0].mask.used_words();
-    bench.opened.fastpath.commit(&inserts(flows)).unwrap();
-    let port = FastPort { port: PortNo(1), name: "p1".into(), ifindex: 1 };
+    bench.opened.fastpath.commit(&Batch { changes: flows.into_iter().map(Change::Insert).collect() }).unwrap();
     let general = Constants::default();
     let variants = [
         ("general", general),
@@ -64,13 +71,13 @@ fn every_variant_loads_within_its_budget() {
         ("1 table, words in use", Constants { tables: 1, masks: 8, action_set: false, words, edits: true }),
         ("1 table, no edits", Constants { tables: 1, masks: 8, action_set: false, words, edits: false }),
     ];
-    let objects: Vec<_> = variants.iter().map(|(name, c)| (*name, variant(&bench.maps_dir, &port, *c))).collect();
-    let mut times: Vec<Vec<u64>> = vec![Vec::new(); objects.len() + 1];
+    let objects: Vec<_> = variants.iter().map(|(name, c)| (*name, variant(&bench.maps_dir, PortNo(1), *c))).collect();
+    let mut times: Vec<Vec<Duration>> = vec![Vec::new(); objects.len() + 1];
     let frame = udp();
     for _ in 0..ROUNDS {
-        times[0].push(run(&objects[0].1, "empty", &frame, REPEAT, None).ns);
+        times[0].push(run(&objects[0].1, "empty", &frame, REPEAT).2);
         for (i, (_, object)) in objects.iter().enumerate() {
-            times[i + 1].push(run(object, "wamig", &frame, REPEAT, None).ns);
+            times[i + 1].push(run(object, "wamig", &frame, REPEAT).2);
         }
     }
     let empty = median(times.remove(0));
@@ -82,10 +89,10 @@ fn every_variant_loads_within_its_budget() {
         let ns = median(times);
         println!("{name:<28} {verified:>9} {ns:>8} {:>8}", ns.saturating_sub(empty));
         assert!(verified <= MAX_VERIFIED, "{name}: {verified} verified instructions");
-        let ran = bench.run_in(object, &frame);
+        let (action, after, _) = run(object, "wamig", &frame, 1);
         if variants.iter().any(|(n, c)| n == name && c.edits) {
             // XDP_TX: the rewrite path, byte-checked in kernel_vectors
-            assert_eq!((ran.action, &ran.frame[30..34]), (3, [198, 51, 100, 200].as_slice()), "{name}");
+            assert_eq!((action, &after[30..34]), (3, [198, 51, 100, 200].as_slice()), "{name}");
         }
     }
 }

@@ -72,8 +72,47 @@ pub fn key_and_mask(matching: &Match) -> (FlowKey, FlowMask) {
             or(&mut key, part.at, value << part.to);
             or(&mut mask, part.at, bits << part.to);
         }
+        let header = u64::from(header(field));
+        or(&mut key, key::HAS, header);
+        or(&mut mask, key::HAS, header);
     }
     (key, mask)
+}
+
+/// Which header must be there for the field to be there.
+fn header(field: Field) -> u8 {
+    match field {
+        Field::InPort
+        | Field::Metadata
+        | Field::EthDst
+        | Field::EthSrc
+        | Field::EthType
+        | Field::VlanVid
+        | Field::VlanPcp => 0,
+        Field::TcpSrc
+        | Field::TcpDst
+        | Field::UdpSrc
+        | Field::UdpDst
+        | Field::SctpSrc
+        | Field::SctpDst
+        | Field::Icmpv4Type
+        | Field::Icmpv4Code
+        | Field::Icmpv6Type
+        | Field::Icmpv6Code => key::HAS_L4,
+        Field::IpDscp
+        | Field::IpEcn
+        | Field::IpProto
+        | Field::Ipv4Src
+        | Field::Ipv4Dst
+        | Field::ArpOp
+        | Field::ArpSpa
+        | Field::ArpTpa
+        | Field::ArpSha
+        | Field::ArpTha
+        | Field::Ipv6Src
+        | Field::Ipv6Dst
+        | Field::Ipv6Flabel => key::HAS_L3,
+    }
 }
 
 /// Some fields share a place of the key (id and priority of a tag, DSCP and ECN).
@@ -111,9 +150,8 @@ fn key_parts(field: Field) -> Vec<KeyPart> {
         Field::VlanPcp => whole(key::VLAN_TCI, 13),
         Field::IpDscp => whole(key::IP_TOS, 2),
         Field::IpEcn => whole(key::IP_TOS, 0),
-        // Of the ARP opcode the key holds 8 bits; larger ones are refused as a bad value.
         Field::IpProto => whole(key::IP_PROTO, 0),
-        Field::ArpOp => vec![KeyPart { at: key::IP_PROTO, from: 0, to: 0, bits: 8 }],
+        Field::ArpOp => whole(key::ARP_OP, 0),
         Field::Ipv4Src | Field::ArpSpa => whole(key::IPV4_SRC, 0),
         Field::Ipv4Dst | Field::ArpTpa => whole(key::IPV4_DST, 0),
         Field::ArpSha => whole(key::ARP_SHA, 0),

@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(at.len(), 3, "{at:?}");
         assert!(at.iter().all(|(_, a)| *a == T1));
         for w in at.windows(2) {
-            let gap = w[1].0 - w[0].0;
+            let gap = w[1].0.abs_diff(w[0].0);
             assert!((1.0..2.0).contains(&gap.as_secs_f64()), "{gap:?}");
         }
         assert_eq!(b.pool.status(), PoolStatus { size: 3, ready: 1, in_use: 0, quarantined: 0 });
@@ -321,7 +321,7 @@ mod tests {
         b.run(Duration::from_secs(20));
         let t = b.pool.take(GUEST).unwrap();
         b.pool.rest(t, b.now);
-        b.run(b.config.hosting.quarantine - Duration::from_secs(1));
+        b.run(b.config.hosting.quarantine.abs_diff(Duration::from_secs(1)));
         assert_eq!(b.pool.status().quarantined, 1);
         let before = b.probes.len();
         b.run(Duration::from_secs(20));

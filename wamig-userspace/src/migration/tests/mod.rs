@@ -1,10 +1,11 @@
 //! The machines against what is asked of them.
 
+mod arrival;
 mod bench;
 mod failures;
 mod flow_text;
 mod home;
-mod host;
+mod hosted;
 mod restart;
 mod simulation;
 pub(in crate::migration) mod site;

@@ -1,0 +1,195 @@
+//! Every vector of the data plane by the XDP program: verdict, frame, plan, counters and
+//! packet-ins.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod frames;
+mod kernel {
+    pub mod bench;
+    pub mod counters;
+    pub mod plans;
+    pub mod punts;
+    pub mod run;
+}
+mod paths;
+#[path = "vectors/mod.rs"]
+mod table;
+
+use aya::Ebpf;
+use kernel::bench::{Bench, may_run};
+use kernel::counters::{self, Counters};
+use kernel::plans::{Plans, comparable};
+use kernel::{punts, run};
+use paths::{PORTS, Up};
+use table::Vector;
+use wamig_common::action::OUTPUT_IN_PORT;
+use wamig_common::native::Outcome;
+use wamig_common::verdict::{Anomaly, PuntReason, Verdict};
+use wamig_userspace::fastpath::memory::Memory;
+use wamig_userspace::fastpath::xdp::open::Constants;
+use wamig_userspace::fastpath::{Batch, Change, FastPath, FlowId, Punt};
+
+const XDP_DROP: u32 = 1;
+const XDP_TX: u32 = 3;
+const XDP_REDIRECT: u32 = 4;
+
+/// The XDP program of every port beside the memory fast path, with the same flows.
+struct Rig {
+    bench: Bench,
+    programs: Vec<Ebpf>,
+    plans: Plans,
+    memory: Memory,
+    installed: Vec<FlowId>,
+    next: u64,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let bench = Bench::new(&PORTS);
+        let programs = PORTS.iter().map(|p| run::variant(&bench.maps_dir, *p, Constants::default())).collect();
+        let plans = Plans::open(&bench.maps_dir);
+        Self { bench, programs, plans, memory: paths::empty(), installed: Vec::new(), next: 0 }
+    }
+
+    /// Replaces the flows of the vector before; ids are never used twice.
+    fn install(&mut self, v: &mut Vector) {
+        let base = self.next;
+        self.next += v.flows.len() as u64 + 1;
+        let renamed = |id: FlowId| FlowId(base + id.0);
+        v.flows.iter_mut().for_each(|f| f.id = renamed(f.id));
+        v.seen.ups.iter_mut().for_each(|up| up.flow = up.flow.map(renamed));
+        let gone = self.installed.drain(..).map(Change::Remove);
+        let changes = gone.chain(v.flows.iter().cloned().map(Change::Insert)).collect();
+        self.installed = v.flows.iter().map(|f| f.id).collect();
+        let batch = Batch { changes };
+        // With nothing left to be cleaned up, both writers give out the same numbers.
+        self.bench.opened.fastpath.collect(true);
+        self.bench.opened.fastpath.commit(&batch).unwrap();
+        self.memory.commit(&batch).unwrap();
+    }
+
+    /// Everything that is wrong with what the program makes of the vector.
+    fn check(&mut self, v: &Vector) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let mut same = |what: &str, is: String, should: String| {
+            if is != should {
+                wrong.push(format!("{what}: {is}\n  instead of {should}"));
+            }
+        };
+        let index = PORTS.iter().position(|p| *p == v.in_port).unwrap();
+        let tables_before = self.tables();
+        let (outcome, _) = paths::fast(&mut self.memory, v.in_port, &v.frame);
+        let before = counters::read(&mut self.bench.opened.fastpath);
+        let port_before = self.bench.opened.fastpath.port_counters(v.in_port);
+        let (action, frame, _) = run::run(&self.programs[index], "wamig", &v.frame, 1);
+        let (action_should, frame_should, ups) = expected(v, &outcome, &self.memory);
+
+        same("verdict", action.to_string(), action_should.to_string());
+        same("frame", paths::hex(&frame), paths::hex(&frame_should));
+        let plan = comparable(self.plans.last());
+        same("plan", format!("{plan:?}"), format!("{:?}", comparable(outcome.plan)));
+        let came = punts::take(&mut self.bench.opened.punts, ups.len());
+        same("packet-ins", format!("{:02x?}", sorted(came)), format!("{ups:02x?}"));
+        let after = counters::read(&mut self.bench.opened.fastpath);
+        let counted = counters::since(&before, &after);
+        same("counted", format!("{counted:?}"), format!("{:?}", counts(v, &outcome, &ups)));
+        let port = self.bench.opened.fastpath.port_counters(v.in_port);
+        let dropped = u64::from(matches!(v.verdict, Verdict::Drop(_)));
+        let received = (port.rx_packets - port_before.rx_packets, port.rx_bytes - port_before.rx_bytes);
+        same("port", format!("{received:?}"), format!("{:?}", (1, v.frame.len())));
+        same("dropped", (port.rx_dropped - port_before.rx_dropped).to_string(), dropped.to_string());
+        let (xdp, memory) = (&mut self.bench.opened.fastpath, &mut self.memory);
+        let flows = |path: &mut dyn FastPath| {
+            let flows = path.flow_counters(&self.installed).into_iter();
+            flows.map(|f| (f.packets, f.bytes)).collect::<Vec<_>>()
+        };
+        same("flows", format!("{:?}", flows(xdp)), format!("{:?}", flows(memory)));
+        let tables = self.tables();
+        let grown =
+            |i: usize| format!("{:?}", tables[i].iter().zip(&tables_before[i]).map(|(n, b)| n - b).collect::<Vec<_>>());
+        same("tables", grown(0), grown(1));
+        wrong
+    }
+
+    /// Lookups that matched and missed in every table, in the kernel and in memory.
+    fn tables(&mut self) -> [Vec<u64>; 2] {
+        let read = |path: &mut dyn FastPath| {
+            let counters = (0..16).map(|t| path.table_counters(t));
+            counters.flat_map(|c| [c.matched, c.missed]).collect()
+        };
+        [read(&mut self.bench.opened.fastpath), read(&mut self.memory)]
+    }
+}
+
+/// What the program must return, what the frame must be then, and what must have come up.
+fn expected(v: &Vector, outcome: &Outcome, memory: &Memory) -> (u32, Vec<u8>, Vec<Up>) {
+    let as_received = Up {
+        flow: None,
+        reason: PuntReason::Slow.as_str(),
+        metadata: 0,
+        frame_len: v.frame.len(),
+        frame: v.frame.clone(),
+    };
+    match v.verdict {
+        Verdict::Slow(_) => (XDP_DROP, v.frame.clone(), vec![as_received]),
+        Verdict::Done => {
+            let back = outcome.plan.out_kind == u32::from(OUTPUT_IN_PORT);
+            (if back { XDP_TX } else { XDP_REDIRECT }, v.seen.copies[0].1.clone(), v.seen.ups.clone())
+        }
+        Verdict::Drop(_) => {
+            let late = paths::packet_ins(memory, outcome, &v.frame).len() > usize::from(outcome.plan.early.reason != 0);
+            let frame = if late { paths::edited(outcome, &v.frame) } else { v.frame.clone() };
+            (XDP_DROP, frame, v.seen.ups.clone())
+        }
+    }
+}
+
+/// What must have been counted.
+fn counts(v: &Vector, outcome: &Outcome, ups: &[Up]) -> Counters {
+    let mut counts = Counters::new();
+    let mut add = |name| *counts.entry(name).or_default() += 1;
+    match v.verdict {
+        Verdict::Drop(reason) => add(reason.as_str()),
+        Verdict::Slow(reason) => add(reason.as_str()),
+        Verdict::Done => {}
+    }
+    for up in ups {
+        add(up.reason);
+    }
+    let odd = Anomaly::ALL.iter().filter(|a| outcome.layout.anomalies >> a.index() & 1 != 0);
+    for anomaly in odd {
+        add(anomaly.as_str());
+    }
+    counts
+}
+
+/// Frames that came up, as the vectors describe them. What the metadata of a frame for the
+/// slow path is, nobody asks.
+fn sorted(punts: Vec<Punt>) -> Vec<Up> {
+    let up = |p: Punt| Up {
+        flow: p.flow,
+        reason: p.reason.as_str(),
+        metadata: if p.reason == PuntReason::Slow { 0 } else { p.metadata },
+        frame_len: p.frame_len as usize,
+        frame: p.frame.to_vec(),
+    };
+    let mut ups: Vec<Up> = punts.into_iter().map(up).collect();
+    ups.sort();
+    ups
+}
+
+#[test]
+fn every_vector_by_the_xdp_program() {
+    if !may_run() {
+        return;
+    }
+    let mut rig = Rig::new();
+    let mut vectors = table::all();
+    let mut wrong = Vec::new();
+    for v in &mut vectors {
+        rig.install(v);
+        wrong.extend(rig.check(v).into_iter().map(|w| format!("{}: {w}", v.name)));
+    }
+    println!("{} vectors", vectors.len());
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
