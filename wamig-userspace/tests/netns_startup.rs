@@ -133,7 +133,8 @@ fn ports_follow_their_interfaces() {
     daemon.until("a port that is back", |s| {
         s.datapath.ports.iter().any(|p| p.name == "srv" && p.link_up && p.mode == "native")
     });
-    assert!(daemon.inside("ip link show dev srv").contains("xdp"), "the program is on the new interface");
+    let shown = daemon.inside("ip link show dev srv");
+    assert!(shown.contains("xdp") && shown.contains("PROMISC"), "the new interface is a port: {shown}");
     daemon.inside("ip link set dev srv name guest");
     daemon.until("a port with its new name", |s| s.datapath.ports.iter().any(|p| p.name == "guest"));
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{anyhow, bail};
 
 use crate::config::Config;
+use crate::daemon::links::{self, Monitor};
 use crate::fastpath::xdp::detach::{Detached, detach};
 
 /// Take the data path down
@@ -34,7 +35,26 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let done = detach(pins).map_err(|e| {
         anyhow!("the data path under {} is not taken down: {e}; become root, then try again", pins.display())
     })?;
+    // The link may be in another network namespace than this process, or gone.
+    if let Err(e) = back_to_own_frames(&done.ports) {
+        eprintln!("wamig: the ports may still be promiscuous ({e}); see `ip -d link`");
+    }
     super::print(&format!("{}\n", told(&done, &pins.display().to_string())))
+}
+
+/// Lets the interfaces take in their own frames only, as before they were ports.
+fn back_to_own_frames(names: &[String]) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let monitor = Monitor::open()?;
+        tokio::spawn(monitor.connection);
+        for link in links::links(&monitor.handle).await? {
+            if link.promiscuous && names.contains(&link.name) {
+                links::set_promiscuous(&monitor.handle, link.index, false).await?;
+            }
+        }
+        Ok(())
+    })
 }
 
 fn told(done: &Detached, pins: &str) -> String {
