@@ -42,7 +42,7 @@ impl Site {
         std::fs::create_dir(&bpffs).unwrap();
         mount(Some("bpf"), &bpffs, Some("bpf"), MsFlags::empty(), None::<&str>).unwrap();
         let site = Self { pins: bpffs.join("wamig"), dir };
-        site.configure(&format!("pin_path = {:?}", site.pins), "");
+        site.configure(&site.pinned(), "");
         site
     }
 
@@ -54,6 +54,11 @@ impl Site {
              [lan]\nuplink = \"up\"\nprefix = \"192.0.2.0/24\"\ngateway = \"192.0.2.1\"\n{more}"
         );
         std::fs::write(self.config(), text).unwrap();
+    }
+
+    /// The line that says where to pin.
+    pub fn pinned(&self) -> String {
+        format!("pin_path = \"{}\"", self.pins.display())
     }
 
     pub fn dir(&self) -> &Path {
