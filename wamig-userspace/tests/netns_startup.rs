@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[allow(dead_code, reason = "shared by test programs that need different parts of it")]
 mod site;
 
 use nix::sys::signal::Signal;
