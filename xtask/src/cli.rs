@@ -30,8 +30,7 @@ enum Verb {
     /// Play the paper's experiment in network namespaces (needs root)
     Demo(lab::demo::Demo),
     /// Poke at the two sites that `demo --keep` left up (needs root)
-    #[command(subcommand)]
-    Lab(lab::poke::Verb),
+    Lab(lab::poke::Poke),
 }
 
 /// Run one verb; an error is printed with its causes and becomes exit status 1.
@@ -42,7 +41,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Verb::Lint => interrupt::watch().and_then(|()| lint::run()).map(close),
         Verb::Test(options) => suite::run(&options),
         Verb::Demo(demo) => return demo.run(),
-        Verb::Lab(verb) => verb.run().map(done),
+        Verb::Lab(poke) => poke.run().map(done),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -46,14 +46,19 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 fn back_to_own_frames(names: &[String]) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let monitor = Monitor::open()?;
-        tokio::spawn(monitor.connection);
-        for link in links::links(&monitor.handle).await? {
-            if link.promiscuous && names.contains(&link.name) {
-                links::set_promiscuous(&monitor.handle, link.index, false).await?;
+        let Monitor { handle, connection, .. } = Monitor::open()?;
+        let work = async {
+            for link in links::links(&handle).await? {
+                if link.promiscuous && names.contains(&link.name) {
+                    links::set_promiscuous(&handle, link.index, false).await?;
+                }
             }
+            Ok(())
+        };
+        tokio::select! {
+            done = work => done,
+            () = connection => bail!("rtnetlink ended"),
         }
-        Ok(())
     })
 }
 

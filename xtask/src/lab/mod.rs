@@ -180,6 +180,11 @@ impl Lab {
         Ok((Self { prefix, journal, wan, gateways, slots, delay: options.delay, kept: false }, swept))
     }
 
+    /// What all its names begin with.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// The full name of a place's namespace.
     pub fn name(&self, place: Place) -> String {
         format!("{}{}", self.prefix, place.name())

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use clap::{Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::delay_line::{self, End};
 use super::dns::{self, Data, Kind};
@@ -13,9 +13,19 @@ use super::server::{Boot, MARKER, Slot};
 use super::topology::{Place, SERVER, Site};
 use super::{DEMO_PREFIX, Lab, netns};
 
+/// A lab that was left up, and what to do with it.
+#[derive(Args, Clone, Debug)]
+pub struct Poke {
+    /// What the names of the lab begin with
+    #[arg(long, hide = true, default_value = DEMO_PREFIX)]
+    prefix: String,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
 /// What can be done with a lab that was left up.
 #[derive(Subcommand, Clone, Debug)]
-pub enum Verb {
+enum Verb {
     /// Boot the server's copy at a site
     Boot {
         /// Where
@@ -48,7 +58,7 @@ pub enum Verb {
 
 /// A site on the command line.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Where {
+enum Where {
     /// The server's home
     Dc1,
     /// The other site
@@ -67,46 +77,51 @@ impl From<Where> for Site {
 /// Says how to poke at a lab that stays up.
 pub fn advise(lab: &Lab, wamig: &Path) {
     let xtask = std::env::current_exe().unwrap_or_else(|_| "xtask".into());
-    let (wamig, xtask) = (wamig.display(), xtask.display());
+    let wamig = wamig.display();
+    let xtask = match lab.prefix() {
+        DEMO_PREFIX => format!("{} lab", xtask.display()),
+        other => format!("{} lab --prefix {other}", xtask.display()),
+    };
     println!("\n── It is left up. As root:\n");
     for site in Site::BOTH {
         let gateway = lab.gateway(site);
         println!("  {wamig} status --socket {}", gateway.socket().display());
         println!("  {wamig} flows --socket {}", gateway.socket().display());
     }
-    println!("  {xtask} lab halt dc1        # the server's copies: halt or boot, dc1 or dc2");
-    println!("  {xtask} lab boot dc2");
-    println!("  {xtask} lab ask             # the client asks who answers");
+    println!("  {xtask} halt dc1        # the server's copies: halt or boot, dc1 or dc2");
+    println!("  {xtask} boot dc2");
+    println!("  {xtask} ask             # the client asks who answers");
     println!("  ip netns exec {} bash  # a shell at the client", lab.name(Place::Client));
     println!("  tail {}", lab.gateway(Site::Dc2).log().display());
-    println!("  {xtask} lab clean           # takes it down; so does the next demo");
+    println!("  {xtask} clean           # takes it down; so does the next demo");
 }
 
-impl Verb {
+impl Poke {
     /// Does it.
     ///
     /// # Errors
     /// No lab is up, or what the verb needs fails.
     pub fn run(&self) -> Result<()> {
-        match self {
-            Self::DelayLine { a, b, delay_us } => delay_line::run([a, b], Duration::from_micros(*delay_us)),
-            Self::Clean => {
-                let swept = Journal::clean(DEMO_PREFIX)?;
+        let place = |place: Place| format!("{}{}", self.prefix, place.name());
+        match &self.verb {
+            Verb::DelayLine { a, b, delay_us } => delay_line::run([a, b], Duration::from_micros(*delay_us)),
+            Verb::Clean => {
+                let swept = Journal::clean(&self.prefix)?;
                 println!("{}", if swept.is_empty() { "nothing was left".to_owned() } else { swept.to_string() });
                 Ok(())
             }
-            Self::Boot { site, silent } => {
+            Verb::Boot { site, silent } => {
                 let site = Site::from(*site);
-                let journal = Journal::attach(DEMO_PREFIX)?;
+                let journal = Journal::attach(&self.prefix)?;
                 if !journal.running(&Slot::label(site)).is_empty() {
                     bail!("the server runs at {} already", site.title());
                 }
                 let mut slot = Slot::new(&journal, site, place(Place::Slot(site)))?;
                 slot.boot(&journal, if *silent { Boot::Silent } else { Boot::Talking })
             }
-            Self::Halt { site } => {
+            Verb::Halt { site } => {
                 let site = Site::from(*site);
-                let journal = Journal::attach(DEMO_PREFIX)?;
+                let journal = Journal::attach(&self.prefix)?;
                 Slot::new(&journal, site, place(Place::Slot(site)))?.halt()?;
                 let label = Slot::label(site);
                 let running: Vec<_> = journal.running(&label).into_iter().map(|id| (label.as_str(), id)).collect();
@@ -114,7 +129,7 @@ impl Verb {
                 ensure!(failures.is_empty(), "{}", failures.join("; "));
                 Ok(())
             }
-            Self::Ask => {
+            Verb::Ask => {
                 let ask = || dns::ask(SERVER, MARKER, Kind::Txt, Duration::from_secs(3));
                 let (data, took) = netns::enter(&place(Place::Client), ask)?;
                 let Data::Text(marker) = data else { bail!("the answer is {data:?}") };
@@ -123,8 +138,4 @@ impl Verb {
             }
         }
     }
-}
-
-fn place(place: Place) -> String {
-    format!("{DEMO_PREFIX}{}", place.name())
 }
