@@ -119,9 +119,11 @@ fn l4_is_beyond(plan: &Plan, layout: &Layout) -> bool {
     plan.is_cut() && plan.origin + u32::from(layout.l4_off) + 24 > plan.start + plan.held
 }
 
+/// Whether the frame begins with a tag, all of which is there.
 #[inline(always)]
 fn is_tagged<W: Window>(plan: &Plan, window: &W) -> bool {
-    matches!((window.load(plan.start + 12) >> 48) as u16, crate::extract::ETH_8021Q | crate::extract::ETH_8021AD)
+    plan.held >= 18
+        && matches!((window.load(plan.start + 12) >> 48) as u16, crate::extract::ETH_8021Q | crate::extract::ETH_8021AD)
 }
 
 #[inline(always)]
@@ -237,7 +239,7 @@ fn push_vlan<W: Window>(plan: &mut Plan, window: &mut W, op: &Op) -> u32 {
 
 #[inline(always)]
 fn pop_vlan<W: Window>(plan: &mut Plan, window: &mut W) {
-    if !is_tagged(plan, window) || plan.held < 18 {
+    if !is_tagged(plan, window) {
         return;
     }
     let from = plan.start;

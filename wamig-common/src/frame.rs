@@ -62,7 +62,7 @@ impl Frame for [u8] {
 /// The header window: a copy of the frame's first bytes, edited in place. Offsets count from
 /// the buffer's first byte.
 pub trait Window {
-    /// Offsets above this are never read from.
+    /// Highest offset in the frame at which a header is read.
     const LAST: u32;
 
     /// Eight bytes at `off`, most significant first.
@@ -97,7 +97,7 @@ impl Buffer {
 }
 
 impl Window for Buffer {
-    const LAST: u32 = BUFFER as u32 - 8;
+    const LAST: u32 = MAX_HEADER_OFFSET as u32;
 
     fn load(&self, off: u32) -> u64 {
         let bytes = self.0.get(off as usize..).and_then(|b| b.first_chunk());

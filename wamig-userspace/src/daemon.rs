@@ -26,6 +26,8 @@ pub mod timeline;
 pub mod watch;
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use tokio::net::UnixListener;
@@ -87,6 +89,8 @@ pub struct DataPath<F> {
     pub warnings: Vec<(PortNo, String)>,
     /// How they change.
     pub changes: mpsc::Receiver<watch::Change>,
+    /// Frames that came up faster than they were taken.
+    pub lost: Arc<AtomicU64>,
 }
 
 /// What the daemon takes hold of before the data path.
@@ -148,6 +152,10 @@ pub async fn run(config: &Config) -> Result<(), RunError> {
     let machine = links::machine(&monitor.handle).await.map_err(|e| StartError::Netlink(e.to_string()))?;
     let ports = preflight::ports(config, &machine)?;
     let held = Held::take(config).await?;
+    for port in &ports {
+        let result = links::set_promiscuous(&monitor.handle, port.link.index, true).await;
+        watch::tell_unless_promiscuous(&port.link.name, result);
+    }
 
     let fast_ports: Vec<FastPort> =
         ports.iter().map(|p| FastPort { port: p.port, name: p.link.name.clone(), ifindex: p.link.index }).collect();
@@ -171,6 +179,7 @@ pub async fn run(config: &Config) -> Result<(), RunError> {
         attached: opened.ports,
         warnings: ports.iter().filter_map(|p| Some((p.port, p.warning.clone()?))).collect(),
         changes,
+        lost: opened.reader.lost(),
     };
     for (port, warning) in &path.warnings {
         tracing::warn!("port {port}: {warning}");
@@ -237,6 +246,7 @@ pub async fn serve<F: FastPath>(
         port_changes,
         ports: path.fast_ports,
         active: false,
+        lost: path.lost,
         controller,
         store: held.store,
         outbound,

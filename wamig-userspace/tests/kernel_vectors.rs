@@ -85,7 +85,7 @@ impl Rig {
         let (action_should, frame_should, ups) = expected(v, &outcome, &self.memory);
 
         same("verdict", action.to_string(), action_should.to_string());
-        same("frame", format!("{frame:02x?}"), format!("{frame_should:02x?}"));
+        same("frame", paths::hex(&frame), paths::hex(&frame_should));
         let plan = comparable(self.plans.last());
         same("plan", format!("{plan:?}"), format!("{:?}", comparable(outcome.plan)));
         let came = punts::take(&mut self.bench.opened.punts, ups.len());
@@ -153,9 +153,13 @@ fn counts(v: &Vector, outcome: &Outcome, ups: &[Up]) -> Counters {
         Verdict::Slow(reason) => add(reason.as_str()),
         Verdict::Done => {}
     }
-    ups.iter().for_each(|up| add(up.reason));
+    for up in ups {
+        add(up.reason);
+    }
     let odd = Anomaly::ALL.iter().filter(|a| outcome.layout.anomalies >> a.index() & 1 != 0);
-    odd.for_each(|a| add(a.as_str()));
+    for anomaly in odd {
+        add(anomaly.as_str());
+    }
     counts
 }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[allow(dead_code, reason = "shared by test programs that need different parts of it")]
 mod site;
 
 use nix::sys::signal::Signal;
@@ -27,7 +28,7 @@ fn the_default_route_is_kept_unless_in_band() {
     let setup = format!("{TWO_PORTS}; ip addr add 192.0.2.9/24 dev up; ip route add default via 192.0.2.1");
     let said = site.refusal(&setup, "");
     assert!(said.starts_with("interface \"up\" (switch.ports) carries the default route"), "{said}");
-    site.configure(&format!("pin_path = {:?}\nin_band = true", site.pins()), "");
+    site.configure(&format!("{}\nin_band = true", site.pinned()), "");
     site.start(&setup, "").until("a start", |_| true);
 }
 
@@ -38,7 +39,7 @@ fn an_address_of_this_machine_is_not_lent() {
     }
     let site = Site::new();
     let hosting = "[hosting]\nports = [\"srv\"]\npool = [\"192.0.2.200-192.0.2.209\"]\n";
-    site.configure(&format!("pin_path = {:?}", site.pins()), hosting);
+    site.configure(&site.pinned(), hosting);
     let said = site.refusal(&format!("{TWO_PORTS}; ip addr add 192.0.2.201/24 dev up"), "");
     assert!(said.starts_with("the pool (hosting.pool) contains 192.0.2.201, which this machine has on up"), "{said}");
 }
@@ -49,7 +50,7 @@ fn a_pin_path_outside_bpffs_is_refused_with_the_remedy() {
         return;
     }
     let site = Site::new();
-    site.configure(&format!("pin_path = {:?}", site.dir().join("elsewhere")), "");
+    site.configure(&format!("pin_path = \"{}/elsewhere\"", site.dir().display()), "");
     let said = site.refusal(TWO_PORTS, "");
     assert!(said.contains("is not in a BPF file system") && said.contains("mount -t bpf bpf"), "{said}");
 }
@@ -133,7 +134,8 @@ fn ports_follow_their_interfaces() {
     daemon.until("a port that is back", |s| {
         s.datapath.ports.iter().any(|p| p.name == "srv" && p.link_up && p.mode == "native")
     });
-    assert!(daemon.inside("ip link show dev srv").contains("xdp"), "the program is on the new interface");
+    let shown = daemon.inside("ip link show dev srv");
+    assert!(shown.contains("xdp") && shown.contains("PROMISC"), "the new interface is a port: {shown}");
     daemon.inside("ip link set dev srv name guest");
     daemon.until("a port with its new name", |s| s.datapath.ports.iter().any(|p| p.name == "guest"));
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{anyhow, bail};
 
 use crate::config::Config;
+use crate::daemon::links::{self, Monitor};
 use crate::fastpath::xdp::detach::{Detached, detach};
 
 /// Take the data path down
@@ -34,7 +35,31 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let done = detach(pins).map_err(|e| {
         anyhow!("the data path under {} is not taken down: {e}; become root, then try again", pins.display())
     })?;
+    // The link may be in another network namespace than this process, or gone.
+    if let Err(e) = back_to_own_frames(&done.ports) {
+        eprintln!("wamig: the ports may still be promiscuous ({e}); see `ip -d link`");
+    }
     super::print(&format!("{}\n", told(&done, &pins.display().to_string())))
+}
+
+/// Lets the interfaces take in their own frames only, as before they were ports.
+fn back_to_own_frames(names: &[String]) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let Monitor { handle, connection, .. } = Monitor::open()?;
+        let work = async {
+            for link in links::links(&handle).await? {
+                if link.promiscuous && names.contains(&link.name) {
+                    links::set_promiscuous(&handle, link.index, false).await?;
+                }
+            }
+            Ok(())
+        };
+        tokio::select! {
+            done = work => done,
+            () = connection => bail!("rtnetlink ended"),
+        }
+    })
 }
 
 fn told(done: &Detached, pins: &str) -> String {

@@ -7,8 +7,8 @@ use crate::peer::identity;
 /// Make this site's certificate and key
 ///
 /// Writes NAME.pem and NAME.key (mode 0600) into a directory and prints the certificate's
-/// fingerprint, which the operators of the other sites put into their configuration under
-/// [[peer]]. Files that are there are not overwritten.
+/// fingerprint, which the operators of the other sites put into their configuration, as the
+/// fingerprint of this peer. Files that are there are not overwritten.
 ///
 /// Example: wamig keygen --site dc1 --out /etc/wamig
 #[derive(clap::Args, Debug)]

@@ -64,6 +64,13 @@ pub struct Plan {
     forget: Vec<MacAddr>,
 }
 
+impl Plan {
+    /// Whether it is about the flows that are always there, and not about a host.
+    pub fn is_start(&self) -> bool {
+        self.learn.is_none() && self.forget.is_empty()
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Host {
     port: PortNo,

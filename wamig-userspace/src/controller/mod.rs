@@ -69,7 +69,7 @@ pub struct Controller {
     next_ticket: u64,
     /// The switch refused a learning batch and has not accepted one since.
     learning_refused: bool,
-    start_again: Option<Instant>,
+    learn_again: Option<Instant>,
 }
 
 impl Controller {
@@ -89,7 +89,7 @@ impl Controller {
             batches: HashMap::new(),
             next_ticket: 0,
             learning_refused: false,
-            start_again: None,
+            learn_again: None,
         };
         let commands = controller.start(now, effects);
         (controller, commands)
@@ -116,7 +116,7 @@ impl Controller {
                 self.on_migration(now, Input::Frame { in_port: frame.in_port, data: frame.data })
             }
             Event::PacketIn(frame) => {
-                tracing::debug!(cookie = %frame.cookie, "a packet-in of nobody's flow");
+                tracing::trace!(cookie = %frame.cookie, "a packet-in of nobody's flow");
                 Vec::new()
             }
             Event::FlowRemoved(removed) if removed.stats.cookie == learning::COOKIE => {
@@ -141,13 +141,10 @@ impl Controller {
     pub fn programmed(&mut self, now: Instant, ticket: Ticket, result: Result<(), String>) -> Vec<Command> {
         match self.batches.remove(&ticket) {
             None => Vec::new(),
-            Some(Owner::Learning(plan)) => self.learned(&plan, result),
+            Some(Owner::Learning(plan)) => self.learned(now, &plan, result),
             Some(Owner::Migration(batch)) => self.on_migration(now, Input::Programmed { batch, result }),
             Some(Owner::Start(plan, batches)) => {
-                if result.is_err() {
-                    self.start_again = Some(now + START_RETRY);
-                }
-                let mut commands = self.learned(&plan, result.clone());
+                let mut commands = self.learned(now, &plan, result.clone());
                 for batch in batches {
                     let result = result.clone();
                     commands.extend(self.on_migration(now, Input::Programmed { batch, result }));
@@ -159,17 +156,20 @@ impl Controller {
 
     /// When [`Self::tick`] has something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
-        [self.migration.next_deadline(), self.start_again].into_iter().flatten().min()
+        [self.migration.next_deadline(), self.learn_again].into_iter().flatten().min()
     }
 
-    /// The deadline is over.
+    /// The deadline is over. The migration sends again itself what was refused.
     pub fn tick(&mut self, now: Instant) -> Vec<Command> {
-        if self.start_again.is_some_and(|at| at <= now) {
-            self.start_again = None;
+        let mut commands = Vec::new();
+        if self.learn_again.is_some_and(|at| at <= now) {
+            self.learn_again = None;
             self.learning.forget_all();
-            return self.start(now, Vec::new());
+            let plan = self.learning.start();
+            commands.extend(self.learn(Some(plan)));
         }
-        self.on_migration(now, Input::Tick)
+        commands.extend(self.on_migration(now, Input::Tick));
+        commands
     }
 
     /// Programs the switch from nothing. The migration's batches join the learning switch's
@@ -202,7 +202,10 @@ impl Controller {
         vec![Command::Program { ticket, mods }]
     }
 
-    fn learned(&mut self, plan: &Plan, result: Result<(), String>) -> Vec<Command> {
+    fn learned(&mut self, now: Instant, plan: &Plan, result: Result<(), String>) -> Vec<Command> {
+        if result.is_err() && plan.is_start() {
+            self.learn_again = Some(now + START_RETRY);
+        }
         let was_refused = std::mem::replace(&mut self.learning_refused, result.is_err());
         match result {
             Ok(()) => {
@@ -239,3 +242,6 @@ impl Controller {
         ticket
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,8 @@
 //! or the store.
 
 use std::collections::VecDeque;
-use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc;
@@ -73,6 +74,8 @@ pub struct Control<F> {
     pub ports: Vec<FastPort>,
     /// Forwarding has begun.
     pub active: bool,
+    /// Frames that came up faster than they were taken.
+    pub lost: Arc<AtomicU64>,
     /// What decides.
     pub controller: Controller,
     /// What survives.
@@ -228,7 +231,8 @@ impl<F: FastPath> Control<F> {
                 }
                 Command::PacketOut(out) => match self.datapath.packet_out(out, now).await {
                     Err(DatapathError::Down(why)) => return Some(Ended::Datapath(why)),
-                    Err(refused) => tracing::warn!("packet-out: {refused}"),
+                    // Frame by frame, so for those only who want to know all of it.
+                    Err(refused) => tracing::trace!("packet-out: {refused}"),
                     Ok(()) => {}
                 },
                 Command::Send(peer, message) => {

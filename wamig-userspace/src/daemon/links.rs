@@ -7,7 +7,7 @@ use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use rtnetlink::packet_route::route::{RouteAttribute, RouteHeader, RouteMessage, RouteType};
-use rtnetlink::{Handle, MulticastGroup, RouteMessageBuilder};
+use rtnetlink::{Handle, LinkUnspec, MulticastGroup, RouteMessageBuilder};
 use wamig_openflow::MacAddr;
 
 /// An interface.
@@ -23,6 +23,8 @@ pub struct Link {
     pub mtu: u32,
     /// Administratively up, and the link carries frames.
     pub up: bool,
+    /// Takes in frames for every address.
+    pub promiscuous: bool,
     /// `veth`, `tun`, … ; empty for a device of hardware.
     pub kind: String,
     /// Index of the bridge or bond it is a port of.
@@ -37,6 +39,7 @@ impl From<LinkMessage> for Link {
             mac: MacAddr::ZERO,
             mtu: 0,
             up: message.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
+            promiscuous: message.header.flags.contains(LinkFlags::Promisc),
             kind: String::new(),
             master: None,
         };
@@ -109,6 +112,16 @@ pub async fn machine(handle: &Handle) -> Result<Machine, rtnetlink::Error> {
 /// rtnetlink's.
 pub async fn links(handle: &Handle) -> Result<Vec<Link>, rtnetlink::Error> {
     handle.link().get().execute().map_ok(Link::from).try_collect().await
+}
+
+/// Makes an interface take in frames for every address, as a port of a switch has to, or for
+/// its own only. Its state survives the daemon, as the data path does.
+///
+/// # Errors
+/// rtnetlink's.
+pub async fn set_promiscuous(handle: &Handle, index: u32, on: bool) -> Result<(), rtnetlink::Error> {
+    let wanted = LinkUnspec::new_with_index(index).promiscuous(on).build();
+    handle.link().set(wanted).execute().await
 }
 
 /// Interfaces of a default route of the main table; none for any other route.

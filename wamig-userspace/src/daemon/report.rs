@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::control::Control;
@@ -12,6 +13,8 @@ use crate::migration::status::AddressStatus;
 
 /// The one variant of the program so far: nothing is left out.
 const PROGRAM: &str = "general";
+/// Frames that came up faster than the control loop took them.
+const CONTROL_BUSY: &str = "control-busy";
 /// Frames that the slow path had no time for.
 const SLOW_PATH_BUSY: &str = "slow-path-busy";
 
@@ -20,12 +23,17 @@ pub fn status<F: FastPath>(control: &mut Control<F>, now: Instant, unix_us: u64)
     let reasons = control.datapath.switch().fast_path().reasons();
     let mut drops = named(reasons.drops);
     drops.insert(SLOW_PATH_BUSY.to_owned(), control.datapath.switch().slow_counters().limited);
+    let mut punts = named(reasons.punts);
+    punts.insert(CONTROL_BUSY.to_owned(), control.lost.load(Ordering::Relaxed));
     let mut refused = named(control.refusals.snapshot());
     for (name, count) in control.controller.migration().refused() {
         *refused.entry((*name).to_owned()).or_default() += count;
     }
     let pool = control.controller.migration().pool_status();
-    let wall = |since: Instant| unix_us / 1000 - (now.saturating_duration_since(since).as_millis() as u64);
+    let wall = |since: Instant| {
+        let age = now.saturating_duration_since(since).as_millis() as u64;
+        (unix_us / 1000).saturating_sub(age)
+    };
     Status {
         site: control.site.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -37,7 +45,7 @@ pub fn status<F: FastPath>(control: &mut Control<F>, now: Instant, unix_us: u64)
         timeline: control.timeline.events(),
         drops,
         anomalies: named(reasons.anomalies),
-        punts: named(reasons.punts),
+        punts,
         refused,
     }
 }

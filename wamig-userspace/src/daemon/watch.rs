@@ -31,6 +31,15 @@ pub fn describe(port: PortNo, link: &Link) -> PortDesc {
     PortDesc { port, mac: link.mac, name: link.name.clone(), link_up: link.up, mtu: link.mtu }
 }
 
+/// Logs why an interface is not promiscuous.
+pub fn tell_unless_promiscuous(name: &str, result: Result<(), rtnetlink::Error>) {
+    if let Err(error) = result {
+        tracing::warn!(
+            "{name} takes in frames for its own address only: {error}; run `ip link set dev {name} promisc on`"
+        );
+    }
+}
+
 /// Watches until `changes` is closed. `monitor`'s connection must be running.
 pub async fn watch(mut monitor: Monitor, ports: Vec<Port>, changes: mpsc::Sender<Change>) {
     let mut known: Vec<Known> = ports.into_iter().map(Known::new).collect();
@@ -53,6 +62,10 @@ pub async fn watch(mut monitor: Monitor, ports: Vec<Port>, changes: mpsc::Sender
         for i in 0..known.len() {
             if !known[i].look(&links) {
                 continue;
+            }
+            if let Some(link) = known[i].link.as_ref().filter(|l| !l.promiscuous) {
+                let result = links::set_promiscuous(&monitor.handle, link.index, true).await;
+                tell_unless_promiscuous(&link.name, result);
             }
             let change = known[i].change();
             let ports = known.iter().filter_map(Known::fast_port).collect();
@@ -135,6 +148,7 @@ mod tests {
             mac: MacAddr([2, 0, 0, 0, 0, 1]),
             mtu: 1500,
             up,
+            promiscuous: true,
             kind: String::new(),
             master: None,
         }

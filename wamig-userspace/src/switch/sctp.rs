@@ -9,10 +9,11 @@ const CHECKSUM: std::ops::Range<usize> = 8..12;
 /// Makes the checksum of `edited` right if that of `received` was; a frame that arrived
 /// damaged must not be mended. Frames without a whole SCTP packet are left alone.
 pub fn mend(received: &[u8], edited: &mut [u8]) {
-    let Some(old) = packet(received) else { return };
     let Some(new) = packet(edited) else { return };
-    let was_right = crc32c(&received[old.clone()]) == received[old][CHECKSUM];
-    if was_right {
+    // Only tags come and go, and they come before the packet.
+    let before = |at: usize| (at + received.len()).checked_sub(edited.len());
+    let old = before(new.start).zip(before(new.end)).and_then(|(start, end)| received.get(start..end));
+    if old.is_some_and(|old| crc32c(old) == old[CHECKSUM]) {
         let sum = crc32c(&edited[new.clone()]);
         edited[new][CHECKSUM].copy_from_slice(&sum);
     }

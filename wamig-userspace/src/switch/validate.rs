@@ -53,7 +53,6 @@ fn check_match(matching: &Match) -> Result<(), OfpError> {
                     return bad(field, format!("{:#x}: a VLAN id needs the present bit 0x1000", m.value));
                 }
             }
-            Field::ArpOp if m.value > 0xff => return bad(field, format!("{}: opcodes are 0 to 255", m.value)),
             _ => {}
         }
     }
@@ -208,9 +207,6 @@ fn check_set(field: Field, value: u128, mask: u128) -> Result<(), OfpError> {
     }
     if field == Field::VlanVid && mask & !value & u128::from(VID_PRESENT) != 0 {
         return bad("needs the present bit 0x1000; pop_vlan removes a tag");
-    }
-    if field == Field::ArpOp && value > 0xff {
-        return bad("opcodes are 0 to 255");
     }
     Ok(())
 }

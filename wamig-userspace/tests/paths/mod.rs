@@ -44,7 +44,6 @@ pub struct Seen {
 
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hex = |frame: &[u8]| frame.iter().map(|b| format!("{b:02x}")).collect::<String>();
         for (port, frame) in &self.copies {
             writeln!(f, "    port {port}: {}", hex(frame))?;
         }
@@ -64,6 +63,11 @@ impl Seen {
         self.ups.sort();
         self
     }
+}
+
+/// A frame as people read it.
+pub fn hex(frame: &[u8]) -> String {
+    frame.iter().fold(String::new(), |text, b| text + &format!("{b:02x}"))
 }
 
 /// The ports as the switch knows them.

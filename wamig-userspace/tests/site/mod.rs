@@ -42,7 +42,7 @@ impl Site {
         std::fs::create_dir(&bpffs).unwrap();
         mount(Some("bpf"), &bpffs, Some("bpf"), MsFlags::empty(), None::<&str>).unwrap();
         let site = Self { pins: bpffs.join("wamig"), dir };
-        site.configure(&format!("pin_path = {:?}", site.pins), "");
+        site.configure(&site.pinned(), "");
         site
     }
 
@@ -54,6 +54,11 @@ impl Site {
              [lan]\nuplink = \"up\"\nprefix = \"192.0.2.0/24\"\ngateway = \"192.0.2.1\"\n{more}"
         );
         std::fs::write(self.config(), text).unwrap();
+    }
+
+    /// The line that says where to pin.
+    pub fn pinned(&self) -> String {
+        format!("pin_path = \"{}\"", self.pins.display())
     }
 
     pub fn dir(&self) -> &Path {
@@ -87,6 +92,14 @@ impl Site {
         Daemon { child: child.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap(), socket: self.socket() }
     }
 
+    /// Starts the daemon in a network namespace that is there.
+    pub fn start_in(&self, namespace: &str) -> Daemon {
+        let mut child = Command::new("nsenter");
+        child.arg(format!("--net={namespace}")).args([env!("CARGO_BIN_EXE_wamig"), "run", "--config"]);
+        child.arg(self.config()).stdin(Stdio::null()).stderr(Stdio::piped());
+        Daemon { child: child.spawn().unwrap(), socket: self.socket() }
+    }
+
     /// That the daemon does not start, and what it says: the line that begins with `wamig: `.
     pub fn refusal(&self, setup: &str, wrapper: &str) -> String {
         let mut daemon = self.start(setup, wrapper);
@@ -116,6 +129,11 @@ pub struct Daemon {
 impl Daemon {
     fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id() as i32)
+    }
+
+    /// Its network namespace.
+    pub fn namespace(&self) -> String {
+        format!("/proc/{}/ns/net", self.child.id())
     }
 
     /// Asks until the answer is as wanted, 10 s at most.

@@ -3,6 +3,13 @@
 use super::*;
 use crate::frames::{CTAG, STAG, TCP, udp, udp6};
 
+/// Drop eligible.
+const DEI: u16 = 0x1000;
+
+const fn tci(priority: u16, id: u16) -> u16 {
+    priority << 13 | id
+}
+
 pub fn vectors() -> Vec<Vector> {
     let tagged = |tags: &[(u16, u16)]| Frame { tags: tags.to_vec(), ..udp() };
     let vid = |vid: u128| Match::any().with(Field::VlanVid, 0x1000 | vid);
@@ -24,10 +31,10 @@ pub fn vectors() -> Vec<Vector> {
     };
     vec![
         by_tag("a tag by id", tagged(&[(CTAG, 100)]), 3),
-        by_tag("a tag by id and priority", tagged(&[(CTAG, 0xa000 | 100)]), 4),
-        by_tag("the drop-eligible bit is not matched", tagged(&[(CTAG, 0xb000 | 100)]), 4),
+        by_tag("a tag by id and priority", tagged(&[(CTAG, tci(5, 100))]), 4),
+        by_tag("the drop-eligible bit is not matched", tagged(&[(CTAG, tci(5, 100) | DEI)]), 4),
         by_tag("any tag", tagged(&[(CTAG, 101)]), 2),
-        by_tag("a priority tag is a tag", tagged(&[(CTAG, 0xa000)]), 2),
+        by_tag("a priority tag is a tag", tagged(&[(CTAG, tci(5, 0))]), 2),
         by_tag("no tag", udp(), LOCAL),
         by_tag("a provider's tag is the outer one", tagged(&[(STAG, 100), (CTAG, 7)]), 3),
         when("a tag is pushed, with id 0")
@@ -37,11 +44,11 @@ pub fn vectors() -> Vec<Vector> {
         when("a tag is pushed and set")
             .all([push(CTAG), set_vid(100), set_pcp(5), out(2)])
             .receives(1, &udp())
-            .sends(&[2], &tagged(&[(CTAG, 0xa000 | 100)])),
+            .sends(&[2], &tagged(&[(CTAG, tci(5, 100))])),
         when("a pushed tag copies id and priority of the outer one")
             .all([push(STAG), out(2)])
-            .receives(1, &tagged(&[(CTAG, 0x6000 | 7)]))
-            .sends(&[2], &tagged(&[(STAG, 0x6000 | 7), (CTAG, 0x6000 | 7)])),
+            .receives(1, &tagged(&[(CTAG, tci(3, 7))]))
+            .sends(&[2], &tagged(&[(STAG, tci(3, 7)), (CTAG, tci(3, 7))])),
         when("a tag is popped")
             .flow(0, 1, any_tag(), apply([pop(), out(2)]))
             .receives(1, &tagged(&[(CTAG, 100)]))
@@ -57,11 +64,11 @@ pub fn vectors() -> Vec<Vector> {
         when("popping where no tag is changes nothing").all([pop(), out(2)]).receives(1, &udp()).forwards(&[2]),
         when("an only tag is popped and another pushed: nothing to copy")
             .flow(0, 1, any_tag(), apply([pop(), push(CTAG), out(2)]))
-            .receives(1, &tagged(&[(CTAG, 0xa000 | 100)]))
+            .receives(1, &tagged(&[(CTAG, tci(5, 100))]))
             .sends(&[2], &tagged(&[(CTAG, 0)])),
         when("a tag is changed")
             .flow(0, 1, any_tag(), apply([set_vid(4095), set_pcp(7), out(2)]))
-            .receives(1, &tagged(&[(CTAG, 0x3000 | 100)]))
+            .receives(1, &tagged(&[(CTAG, tci(1, 100) | DEI)]))
             .sends(&[2], &tagged(&[(CTAG, 0xffff)])),
         when("the outer of two tags is changed")
             .flow(0, 1, any_tag(), apply([set_vid(1), out(2)]))
@@ -82,7 +89,7 @@ pub fn vectors() -> Vec<Vector> {
             .flow(0, 1, untagged(), apply([push(CTAG), set_vid(9)]).then_goto(TableId(1)))
             .flow(1, 1, vid(9), apply([set_pcp(1), out(2)]))
             .receives(1, &udp())
-            .sends(&[2], &tagged(&[(CTAG, 0x2000 | 9)])),
+            .sends(&[2], &tagged(&[(CTAG, tci(1, 9))])),
         when("tag and headers behind it are changed together")
             .flow(
                 0,
@@ -118,7 +125,7 @@ pub fn vectors() -> Vec<Vector> {
             .sends(&[2], &long(Vec::new())),
         when("write-actions pop before they push")
             .flow(0, 1, any_tag(), write([set_vid(5), push(STAG), pop(), out(2)]))
-            .receives(1, &tagged(&[(CTAG, 0xe000 | 100), (CTAG, 7)]))
+            .receives(1, &tagged(&[(CTAG, tci(7, 100)), (CTAG, 7)]))
             .sends(&[2], &tagged(&[(STAG, 5), (CTAG, 7)])),
         when("a tag cut short")
             .all([out(2)])

@@ -1,6 +1,8 @@
 //! A data path in process memory with its ports in the hands of the test. Every frame takes
 //! the switch's slow path, which knows the same flows.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use wamig_common::verdict::PuntReason;
@@ -100,6 +102,7 @@ pub fn data_path(
         attached: SharedPorts::default(),
         warnings: Vec::new(),
         changes,
+        lost: Arc::default(),
     };
     (path, into)
 }

@@ -31,6 +31,7 @@ fn link(index: u32, name: &str) -> Link {
         mac: MacAddr([2, 0, 0, 0, 0, index as u8]),
         mtu: 1500,
         up: true,
+        promiscuous: false,
         kind: String::new(),
         master: None,
     }

@@ -67,7 +67,6 @@ fn values_that_no_frame_can_have_are_refused() {
         Match::any().in_port(PortNo(255)),
         Match::any().in_port(PortNo::FLOOD),
         Match::any().with(Field::VlanVid, 10),
-        Match::any().arp().with(Field::ArpOp, 256),
     ] {
         assert_eq!(refused(&with(m.clone(), vec![])), ErrorKind::BadMatchBadValue, "{m}");
     }
@@ -76,6 +75,7 @@ fn values_that_no_frame_can_have_are_refused() {
         Match::any().in_port(PortNo(200)),
         Match::any().with(Field::VlanVid, 0),
         Match::any().with_masked(Field::VlanVid, 0x1000, 0x1000),
+        Match::any().arp().with(Field::ArpOp, 256),
     ] {
         ok(m, vec![]);
     }
