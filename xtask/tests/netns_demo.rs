@@ -74,7 +74,8 @@ fn remains() -> Result<Vec<String>> {
         found.extend(names.filter(|name| name.starts_with(TEST_PREFIX)));
     }
     let mounts = std::fs::read_to_string("/proc/self/mounts")?;
-    found.extend(mounts.lines().filter(|line| line.contains(TEST_PREFIX)).map(str::to_owned));
+    let ours = |line: &&str| line.contains(&lab) || line.contains(&format!("/run/netns/{TEST_PREFIX}"));
+    found.extend(mounts.lines().filter(ours).map(str::to_owned));
     found.extend(Path::new(&lab).exists().then(|| lab.clone()));
     for entry in std::fs::read_dir("/proc")? {
         let path = entry?.path();

@@ -177,6 +177,16 @@ impl Process {
             .with_context(|| format!("cannot signal {} (pid {})", self.label, self.pid()))
     }
 
+    /// Ends it at once, as a loss of power would.
+    ///
+    /// # Errors
+    /// It cannot be waited for.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Ends it: SIGTERM, and SIGKILL when it is still there after `patience`.
     ///
     /// # Errors

@@ -102,16 +102,16 @@ impl Slot {
         Ok(())
     }
 
-    /// Powers the server off: knotd ends, the link goes down, the kernel forgets its
+    /// Powers the server off: knotd is killed, the link goes down, the kernel forgets its
     /// neighbours and routes. Nothing if it is off.
     ///
     /// # Errors
-    /// knotd does not end.
+    /// knotd cannot be waited for, or the link cannot be taken down.
     pub fn halt(&mut self) -> Result<()> {
         // The link first: a server that loses power says no farewell.
         netns::ip(&self.namespace, "link set eth0 down\nneigh flush dev eth0")?;
         match self.process.take() {
-            Some(mut process) => process.stop(Duration::from_secs(3)).map(drop),
+            Some(mut process) => process.kill(),
             None => Ok(()),
         }
     }
