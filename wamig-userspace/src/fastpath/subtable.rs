@@ -80,6 +80,11 @@ impl Subtable {
         self.keys.is_empty()
     }
 
+    /// Whether it is empty and the search order does not list it.
+    pub fn is_unused(&self) -> bool {
+        self.is_empty() && self.listed.is_none()
+    }
+
     /// The highest priority in it.
     pub fn max_priority(&self) -> u16 {
         self.priorities.last_key_value().map_or(0, |(p, _)| *p)

@@ -200,7 +200,7 @@ impl<M: Maps> Writer<M> {
         self.collect(false);
         if check_room(batch, &self.room()).is_err() {
             // room may be waiting for the end of a grace
-            self.collect(true);
+            self.settle().map_err(|e| refused(&e))?;
             check_room(batch, &self.room())?;
         }
         let done = self.apply(batch);
@@ -241,6 +241,12 @@ impl<M: Maps> Writer<M> {
         }
         let version = self.version + 1;
         self.stage(version, &mut staged)?;
+        self.publish(version, staged)
+    }
+
+    /// Writes the search orders that change, and those that the other parity has in an older
+    /// form; then makes `version` the present one.
+    fn publish(&mut self, version: u64, staged: Staged) -> io::Result<()> {
         let stale = std::mem::replace(&mut self.stale_orders, staged.orders);
         let changed: BTreeSet<u8> = stale.union(&self.stale_orders).copied().collect();
         for table in changed {
@@ -249,8 +255,22 @@ impl<M: Maps> Writer<M> {
         }
         self.maps.publish(version);
         self.version = version;
-        self.left.get_or_insert_default().append(staged.left);
+        let mut left = staged.left;
+        // Listed in neither parity from now on.
+        let settled = |s: &&Subtable| stale.contains(&s.table) && !self.stale_orders.contains(&s.table);
+        left.subtables.extend(self.subtables.values().filter(settled).filter(|s| s.is_unused()).map(|s| s.id));
+        self.left.get_or_insert_default().append(left);
         self.begin_grace();
+        Ok(())
+    }
+
+    /// Waits until nothing is left behind by any batch, so that all room is free that can be.
+    fn settle(&mut self) -> io::Result<()> {
+        self.collect(true);
+        if !self.stale_orders.is_empty() {
+            self.publish(self.version + 1, Staged::default())?;
+            self.collect(true);
+        }
         Ok(())
     }
 
@@ -316,7 +336,6 @@ impl<M: Maps> Writer<M> {
             s.remove(&entry.key, entry.priority, id);
             if s.is_empty() {
                 staged.orders.insert(entry.table);
-                staged.left.subtables.push(s.id);
             }
         }
         staged.touched.push((entry.subtable, entry.key));
@@ -496,8 +515,8 @@ impl<M: Maps> Writer<M> {
             }
         }
         for id in left.subtables {
-            let unused = |s: &Subtable| s.is_empty() && s.listed.is_none() && !self.stale_orders.contains(&s.table);
-            if self.subtables.get(&id).is_some_and(unused)
+            // It may have been used again meanwhile.
+            if self.subtables.get(&id).is_some_and(|s| s.is_unused() && !self.stale_orders.contains(&s.table))
                 && let Some(s) = self.subtables.remove(&id)
             {
                 self.by_mask.remove(&(s.table, s.mask));
@@ -518,3 +537,7 @@ impl<M: Maps> Writer<M> {
         [&self.left, &self.in_grace].into_iter().flatten().any(|l| l.keys.contains(key))
     }
 }
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;
