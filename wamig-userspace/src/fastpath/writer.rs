@@ -248,6 +248,9 @@ impl<M: Maps> Writer<M> {
     /// form; then makes `version` the present one.
     fn publish(&mut self, version: u64, staged: Staged) -> io::Result<()> {
         let stale = std::mem::replace(&mut self.stale_orders, staged.orders);
+        for table in self.stale_orders.clone() {
+            self.list(table);
+        }
         let changed: BTreeSet<u8> = stale.union(&self.stale_orders).copied().collect();
         for table in changed {
             let order = self.order(table);
@@ -436,21 +439,25 @@ impl<M: Maps> Writer<M> {
         Ok(())
     }
 
-    /// A table's subtables, best possible priority first.
-    fn order(&mut self, table: u8) -> Table {
-        let mut refs: Vec<SubtableRef> = Vec::new();
+    /// Lists a table's subtables anew, under the priorities that they have now.
+    fn list(&mut self, table: u8) {
         for s in self.subtables.values_mut().filter(|s| s.table == table) {
             s.listed = (!s.is_empty()).then(|| s.max_priority());
-            if let Some(max) = s.listed {
-                refs.push(SubtableRef { subtable: s.id, max_priority: u32::from(max) });
-            }
         }
-        refs.sort_by_key(|r| (std::cmp::Reverse(r.max_priority), r.subtable));
+    }
+
+    /// A table's search order as listed, best possible priority first. Between equals the mask
+    /// decides: which of two flows of equal priority wins is undefined (OpenFlow 1.3.5 §5.3),
+    /// but must not differ between two writers that were told the same.
+    fn order(&self, table: u8) -> Table {
+        let of_table = self.subtables.values().filter(|s| s.table == table);
+        let mut listed: Vec<(u16, &Subtable)> = of_table.filter_map(|s| Some((s.listed?, s))).collect();
+        listed.sort_by_key(|(max, s)| (std::cmp::Reverse(*max), s.mask.words));
         let mut order = Table::default();
-        for (place, r) in order.subtables.iter_mut().zip(&refs) {
-            *place = *r;
+        for (place, (max, s)) in order.subtables.iter_mut().zip(&listed) {
+            *place = SubtableRef { subtable: s.id, max_priority: u32::from(*max) };
         }
-        order.n = refs.len().min(MAX_SUBTABLES) as u32;
+        order.n = listed.len().min(MAX_SUBTABLES) as u32;
         order
     }
 

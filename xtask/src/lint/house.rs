@@ -158,6 +158,6 @@ mod tests {
     fn the_place_of_a_checkout_is_named_nowhere() {
         let text = format!("//! See {}/README.md", workspace::root().display());
 
-        assert_eq!(errors_of("xtask/src/a.rs", &text).len(), 1);
+        assert!(!errors_of("xtask/src/a.rs", &text).is_empty());
     }
 }
