@@ -75,6 +75,11 @@ impl Subtable {
         self.keys.get(key).and_then(|f| f.first().copied())
     }
 
+    /// How many flows it holds.
+    pub fn flows(&self) -> usize {
+        self.priorities.values().sum::<u32>() as usize
+    }
+
     /// Whether it holds no flow.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()

@@ -198,10 +198,10 @@ impl<M: Maps> Writer<M> {
             return Ok(());
         }
         self.collect(false);
-        if check_room(batch, &self.room()).is_err() {
+        if self.check_room(batch).is_err() {
             // room may be waiting for the end of a grace
             self.collect(true);
-            check_room(batch, &self.room())?;
+            self.check_room(batch)?;
         }
         let done = self.apply(batch);
         if let Err(e) = &done {
@@ -210,15 +210,17 @@ impl<M: Maps> Writer<M> {
         done.map_err(|e| refused(&e))
     }
 
-    fn room(&self) -> Room<'_> {
-        Room {
+    fn check_room(&self, batch: &Batch) -> Result<(), OfpError> {
+        let room = Room {
             records: self.free_records.len(),
             keys: (self.maps.capacity().flows as usize).saturating_sub(self.installed.len()),
             subtables: self.free_subtables.len(),
             masks: &self.by_mask,
+            by_id: &self.subtables,
             lists: &self.lists,
             sets: &self.sets,
-        }
+        };
+        check_room(batch, &room, |id| self.flows.get(&id).map(|entry| entry.subtable))
     }
 
     fn apply(&mut self, batch: &Batch) -> io::Result<()> {
@@ -496,7 +498,9 @@ impl<M: Maps> Writer<M> {
             }
         }
         for id in left.subtables {
-            let unused = |s: &Subtable| s.is_empty() && s.listed.is_none() && !self.stale_orders.contains(&s.table);
+            // A search order of the other parity may still list it: that is rewritten before
+            // anybody reads it again.
+            let unused = |s: &Subtable| s.is_empty() && s.listed.is_none();
             if self.subtables.get(&id).is_some_and(unused)
                 && let Some(s) = self.subtables.remove(&id)
             {
