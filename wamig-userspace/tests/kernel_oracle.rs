@@ -31,7 +31,7 @@ use paths::{PORTS, Up};
 use random::{Dice, Scenario, scaled};
 use wamig_common::limits::PLAIN_LOOP_MASKS;
 use wamig_openflow::PortNo;
-use wamig_userspace::fastpath::memory::Memory;
+use wamig_userspace::fastpath::memory::{Memory, MemoryMaps};
 use wamig_userspace::fastpath::xdp::open::Constants;
 use wamig_userspace::fastpath::{Batch, Change, CompiledFlow, FastPath, FlowId};
 
@@ -60,7 +60,7 @@ impl Rig {
         let general = PORTS.iter().map(|p| variant(*p, Constants::default())).collect();
         let few = Constants { masks: PLAIN_LOOP_MASKS, ..Constants::default() };
         let (few_masks, plans) = (variant(PORTS[0], few), Plans::open(&bench.maps_dir));
-        Self { general, few_masks, plans, memory: paths::empty(), installed: Vec::new(), bench }
+        Self { general, few_masks, plans, memory: Memory::new(MemoryMaps::default()), installed: Vec::new(), bench }
     }
 
     fn install(&mut self, flows: &[CompiledFlow]) {

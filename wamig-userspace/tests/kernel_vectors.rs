@@ -24,7 +24,7 @@ use kernel::{counters, punts, run};
 use paths::PORTS;
 use table::Vector;
 use wamig_common::verdict::Verdict;
-use wamig_userspace::fastpath::memory::Memory;
+use wamig_userspace::fastpath::memory::{Memory, MemoryMaps};
 use wamig_userspace::fastpath::xdp::open::Constants;
 use wamig_userspace::fastpath::{Batch, Change, FastPath, FlowId};
 
@@ -43,7 +43,7 @@ impl Rig {
         let bench = Bench::new(&PORTS);
         let programs = PORTS.iter().map(|p| run::variant(&bench.maps_dir, *p, Constants::default())).collect();
         let plans = Plans::open(&bench.maps_dir);
-        Self { bench, programs, plans, memory: paths::empty(), installed: Vec::new(), next: 0 }
+        Self { bench, programs, plans, memory: Memory::new(MemoryMaps::default()), installed: Vec::new(), next: 0 }
     }
 
     /// Replaces the flows of the vector before; ids are never used twice.
