@@ -7,6 +7,7 @@ mod frames;
 mod kernel {
     pub mod bench;
     pub mod counters;
+    pub mod expected;
     pub mod plans;
     pub mod punts;
     pub mod run;
@@ -17,21 +18,15 @@ mod table;
 
 use aya::Ebpf;
 use kernel::bench::{Bench, may_run};
-use kernel::counters::{self, Counters};
+use kernel::expected::expected;
 use kernel::plans::{Plans, comparable};
-use kernel::{punts, run};
-use paths::{PORTS, Up};
+use kernel::{counters, punts, run};
+use paths::PORTS;
 use table::Vector;
-use wamig_common::action::OUTPUT_IN_PORT;
-use wamig_common::native::Outcome;
-use wamig_common::verdict::{Anomaly, PuntReason, Verdict};
-use wamig_userspace::fastpath::memory::Memory;
+use wamig_common::verdict::Verdict;
+use wamig_userspace::fastpath::memory::{Memory, MemoryMaps};
 use wamig_userspace::fastpath::xdp::open::Constants;
-use wamig_userspace::fastpath::{Batch, Change, FastPath, FlowId, Punt};
-
-const XDP_DROP: u32 = 1;
-const XDP_TX: u32 = 3;
-const XDP_REDIRECT: u32 = 4;
+use wamig_userspace::fastpath::{Batch, Change, FastPath, FlowId};
 
 /// The XDP program of every port beside the memory fast path, with the same flows.
 struct Rig {
@@ -48,7 +43,7 @@ impl Rig {
         let bench = Bench::new(&PORTS);
         let programs = PORTS.iter().map(|p| run::variant(&bench.maps_dir, *p, Constants::default())).collect();
         let plans = Plans::open(&bench.maps_dir);
-        Self { bench, programs, plans, memory: paths::empty(), installed: Vec::new(), next: 0 }
+        Self { bench, programs, plans, memory: Memory::new(MemoryMaps::default()), installed: Vec::new(), next: 0 }
     }
 
     /// Replaces the flows of the vector before; ids are never used twice.
@@ -68,7 +63,7 @@ impl Rig {
         self.memory.commit(&batch).unwrap();
     }
 
-    /// Everything that is wrong with what the program makes of the vector.
+    /// Everything that is wrong with what is made of the vector.
     fn check(&mut self, v: &Vector) -> Vec<String> {
         let mut wrong = Vec::new();
         let mut same = |what: &str, is: String, should: String| {
@@ -78,21 +73,25 @@ impl Rig {
         };
         let index = PORTS.iter().position(|p| *p == v.in_port).unwrap();
         let tables_before = self.tables();
-        let (outcome, _) = paths::fast(&mut self.memory, v.in_port, &v.frame);
+        let (outcome, seen) = paths::fast(&mut self.memory, v.in_port, &v.frame);
+        same("decision in memory", format!("{:?}", outcome.verdict), format!("{:?}", v.verdict));
+        same("result in memory", seen.to_string(), v.seen.to_string());
+        let should = expected(&self.memory, &outcome, &v.frame);
         let before = counters::read(&mut self.bench.opened.fastpath);
         let port_before = self.bench.opened.fastpath.port_counters(v.in_port);
         let (action, frame, _) = run::run(&self.programs[index], "wamig", &v.frame, 1);
-        let (action_should, frame_should, ups) = expected(v, &outcome, &self.memory);
 
-        same("verdict", action.to_string(), action_should.to_string());
-        same("frame", paths::hex(&frame), paths::hex(&frame_should));
+        same("verdict", action.to_string(), should.action.to_string());
+        same("frame", paths::hex(&frame), paths::hex(&should.frame));
+        if v.verdict == Verdict::Done {
+            same("frame sent", paths::hex(&frame), paths::hex(&v.seen.copies[0].1));
+        }
         let plan = comparable(self.plans.last());
-        same("plan", format!("{plan:?}"), format!("{:?}", comparable(outcome.plan)));
-        let came = punts::take(&mut self.bench.opened.punts, ups.len());
-        same("packet-ins", format!("{:02x?}", sorted(came)), format!("{ups:02x?}"));
-        let after = counters::read(&mut self.bench.opened.fastpath);
-        let counted = counters::since(&before, &after);
-        same("counted", format!("{counted:?}"), format!("{:?}", counts(v, &outcome, &ups)));
+        same("plan", format!("{plan:?}"), format!("{:?}", should.plan));
+        let ups = punts::ups(punts::take(&mut self.bench.opened.punts, should.ups.len()));
+        same("packet-ins", format!("{ups:02x?}"), format!("{:02x?}", should.ups));
+        let counted = counters::since(&before, &counters::read(&mut self.bench.opened.fastpath));
+        same("counted", format!("{counted:?}"), format!("{:?}", should.counts));
         let port = self.bench.opened.fastpath.port_counters(v.in_port);
         let dropped = u64::from(matches!(v.verdict, Verdict::Drop(_)));
         let received = (port.rx_packets - port_before.rx_packets, port.rx_bytes - port_before.rx_bytes);
@@ -119,63 +118,6 @@ impl Rig {
         };
         [read(&mut self.bench.opened.fastpath), read(&mut self.memory)]
     }
-}
-
-/// What the program must return, what the frame must be then, and what must have come up.
-fn expected(v: &Vector, outcome: &Outcome, memory: &Memory) -> (u32, Vec<u8>, Vec<Up>) {
-    let as_received = Up {
-        flow: None,
-        reason: PuntReason::Slow.as_str(),
-        metadata: 0,
-        frame_len: v.frame.len(),
-        frame: v.frame.clone(),
-    };
-    match v.verdict {
-        Verdict::Slow(_) => (XDP_DROP, v.frame.clone(), vec![as_received]),
-        Verdict::Done => {
-            let back = outcome.plan.out_kind == u32::from(OUTPUT_IN_PORT);
-            (if back { XDP_TX } else { XDP_REDIRECT }, v.seen.copies[0].1.clone(), v.seen.ups.clone())
-        }
-        Verdict::Drop(_) => {
-            let late = paths::packet_ins(memory, outcome, &v.frame).len() > usize::from(outcome.plan.early.reason != 0);
-            let frame = if late { paths::edited(outcome, &v.frame) } else { v.frame.clone() };
-            (XDP_DROP, frame, v.seen.ups.clone())
-        }
-    }
-}
-
-/// What must have been counted.
-fn counts(v: &Vector, outcome: &Outcome, ups: &[Up]) -> Counters {
-    let mut counts = Counters::new();
-    let mut add = |name| *counts.entry(name).or_default() += 1;
-    match v.verdict {
-        Verdict::Drop(reason) => add(reason.as_str()),
-        Verdict::Slow(reason) => add(reason.as_str()),
-        Verdict::Done => {}
-    }
-    for up in ups {
-        add(up.reason);
-    }
-    let odd = Anomaly::ALL.iter().filter(|a| outcome.layout.anomalies >> a.index() & 1 != 0);
-    for anomaly in odd {
-        add(anomaly.as_str());
-    }
-    counts
-}
-
-/// Frames that came up, as the vectors describe them. What the metadata of a frame for the
-/// slow path is, nobody asks.
-fn sorted(punts: Vec<Punt>) -> Vec<Up> {
-    let up = |p: Punt| Up {
-        flow: p.flow,
-        reason: p.reason.as_str(),
-        metadata: if p.reason == PuntReason::Slow { 0 } else { p.metadata },
-        frame_len: p.frame_len as usize,
-        frame: p.frame.to_vec(),
-    };
-    let mut ups: Vec<Up> = punts.into_iter().map(up).collect();
-    ups.sort();
-    ups
 }
 
 #[test]

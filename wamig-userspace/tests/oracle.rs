@@ -15,7 +15,7 @@ use agreement::{check, compiled, listed};
 use oracle::Rule;
 use random::{Dice, Scenario, scaled};
 use wamig_common::verdict::Verdict;
-use wamig_userspace::fastpath::memory::Memory;
+use wamig_userspace::fastpath::memory::{Memory, MemoryMaps};
 use wamig_userspace::fastpath::{Batch, Change};
 
 /// Sets of flows.
@@ -24,7 +24,7 @@ const SETS: usize = 400;
 const FRAMES: usize = 100;
 
 fn memory_of(rules: &[Rule]) -> Memory {
-    let mut memory = paths::empty();
+    let mut memory = Memory::new(MemoryMaps::default());
     memory.commit(&Batch { changes: rules.iter().map(|r| Change::Insert(compiled(r))).collect() }).unwrap();
     memory
 }

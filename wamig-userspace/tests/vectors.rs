@@ -7,6 +7,7 @@ mod paths;
 #[path = "vectors/mod.rs"]
 mod table;
 
+use wamig_userspace::fastpath::memory::{Memory, MemoryMaps};
 use wamig_userspace::fastpath::{Batch, Change};
 
 #[test]
@@ -14,7 +15,7 @@ fn every_vector_by_the_memory_fast_path_and_by_the_slow_path() {
     let vectors = table::all();
     let mut wrong = Vec::new();
     for v in &vectors {
-        let mut memory = paths::empty();
+        let mut memory = Memory::new(MemoryMaps::default());
         let changes = v.flows.iter().cloned().map(Change::Insert).collect();
         memory.commit(&Batch { changes }).unwrap();
         let (outcome, fast) = paths::fast(&mut memory, v.in_port, &v.frame);

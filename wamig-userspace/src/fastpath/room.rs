@@ -8,7 +8,8 @@ use wamig_common::limits::{MAX_OPS, MAX_SUBTABLES, MAX_TABLES};
 use wamig_openflow::{ErrorKind, OfpError};
 
 use super::intern::Interned;
-use super::{Batch, Change};
+use super::subtable::Subtable;
+use super::{Batch, Change, FlowId};
 
 /// What is left.
 pub struct Room<'a> {
@@ -20,6 +21,8 @@ pub struct Room<'a> {
     pub subtables: usize,
     /// Masks that have a subtable.
     pub masks: &'a HashMap<(u8, FlowMask), u32>,
+    /// Those subtables.
+    pub by_id: &'a HashMap<u32, Subtable>,
     /// Action lists.
     pub lists: &'a Interned<ActionList>,
     /// Port sets.
@@ -32,9 +35,11 @@ fn full(what: impl Into<String>) -> OfpError {
 
 /// Refuses a batch that the maps have no room for. It may count what removals of the same
 /// batch will free as still taken: readers may be using that until the batch is visible.
-pub fn check_room(batch: &Batch, room: &Room<'_>) -> Result<(), OfpError> {
+/// `subtable_of` says where a flow is.
+pub fn check_room(batch: &Batch, room: &Room<'_>, subtable_of: impl Fn(FlowId) -> Option<u32>) -> Result<(), OfpError> {
     let mut flows = 0;
     let mut masks: HashSet<(u8, FlowMask)> = HashSet::new();
+    let mut grown: HashSet<u8> = HashSet::new();
     let mut lists: HashSet<ActionList> = HashSet::new();
     let mut sets: HashSet<&Vec<u32>> = HashSet::new();
     for change in &batch.changes {
@@ -43,8 +48,12 @@ pub fn check_room(batch: &Batch, room: &Room<'_>) -> Result<(), OfpError> {
         if usize::from(flow.table) >= MAX_TABLES {
             return Err(OfpError::new(ErrorKind::FlowModBadTableId, format!("tables are 0 to {}", MAX_TABLES - 1)));
         }
-        if !room.masks.contains_key(&(flow.table, flow.mask)) {
+        let subtable = room.masks.get(&(flow.table, flow.mask));
+        if subtable.is_none() {
             masks.insert((flow.table, flow.mask));
+        }
+        if subtable.and_then(|id| room.by_id.get(id)).is_none_or(Subtable::is_empty) {
+            grown.insert(flow.table);
         }
         sets.extend(flow.sets.iter().filter(|s| room.sets.id(s).is_none()));
         for ops in [&flow.apply, &flow.write] {
@@ -60,9 +69,8 @@ pub fn check_room(batch: &Batch, room: &Room<'_>) -> Result<(), OfpError> {
     if flows > room.records.min(room.keys) {
         return Err(full(format!("the tables have room for {} more flows", room.records.min(room.keys))));
     }
-    for table in 0..MAX_TABLES as u8 {
-        let masks = room.masks.keys().chain(&masks).filter(|(t, _)| *t == table).count();
-        if masks > MAX_SUBTABLES {
+    for table in grown {
+        if masks_after(table, batch, room, &subtable_of) > MAX_SUBTABLES {
             return Err(full(format!("table {table} would hold more than {MAX_SUBTABLES} different masks")));
         }
     }
@@ -76,4 +84,29 @@ pub fn check_room(batch: &Batch, room: &Room<'_>) -> Result<(), OfpError> {
         return Err(full(format!("there is room for {} more port sets", room.sets.room())));
     }
     Ok(())
+}
+
+/// How many masks a table has once the batch is in force: those that it empties do not count,
+/// since the search order that lists them is replaced as a whole.
+fn masks_after(table: u8, batch: &Batch, room: &Room<'_>, subtable_of: impl Fn(FlowId) -> Option<u32>) -> usize {
+    let of_table = room.by_id.values().filter(|s| s.table == table);
+    let mut flows: HashMap<FlowMask, usize> = of_table.map(|s| (s.mask, s.flows())).collect();
+    let mut added: HashMap<FlowId, FlowMask> = HashMap::new();
+    for change in &batch.changes {
+        match change {
+            Change::Insert(flow) if flow.table == table => {
+                *flows.entry(flow.mask).or_default() += 1;
+                added.insert(flow.id, flow.mask);
+            }
+            Change::Remove(id) => {
+                let present = || subtable_of(*id).and_then(|s| room.by_id.get(&s)).filter(|s| s.table == table);
+                let mask = added.remove(id).or_else(|| present().map(|s| s.mask));
+                if let Some(left) = mask.and_then(|mask| flows.get_mut(&mask)) {
+                    *left = left.saturating_sub(1);
+                }
+            }
+            Change::Insert(_) | Change::Replace(_) => {}
+        }
+    }
+    flows.values().filter(|left| **left > 0).count()
 }

@@ -75,14 +75,14 @@ impl Subtable {
         self.keys.get(key).and_then(|f| f.first().copied())
     }
 
+    /// How many flows it holds.
+    pub fn flows(&self) -> usize {
+        self.priorities.values().sum::<u32>() as usize
+    }
+
     /// Whether it holds no flow.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
-    }
-
-    /// Whether it is empty and the search order does not list it.
-    pub fn is_unused(&self) -> bool {
-        self.is_empty() && self.listed.is_none()
     }
 
     /// The highest priority in it.

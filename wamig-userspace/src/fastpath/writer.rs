@@ -198,10 +198,10 @@ impl<M: Maps> Writer<M> {
             return Ok(());
         }
         self.collect(false);
-        if check_room(batch, &self.room()).is_err() {
+        if self.check_room(batch).is_err() {
             // room may be waiting for the end of a grace
-            self.settle().map_err(|e| refused(&e))?;
-            check_room(batch, &self.room())?;
+            self.collect(true);
+            self.check_room(batch)?;
         }
         let done = self.apply(batch);
         if let Err(e) = &done {
@@ -210,15 +210,17 @@ impl<M: Maps> Writer<M> {
         done.map_err(|e| refused(&e))
     }
 
-    fn room(&self) -> Room<'_> {
-        Room {
+    fn check_room(&self, batch: &Batch) -> Result<(), OfpError> {
+        let room = Room {
             records: self.free_records.len(),
             keys: (self.maps.capacity().flows as usize).saturating_sub(self.installed.len()),
             subtables: self.free_subtables.len(),
             masks: &self.by_mask,
+            by_id: &self.subtables,
             lists: &self.lists,
             sets: &self.sets,
-        }
+        };
+        check_room(batch, &room, |id| self.flows.get(&id).map(|entry| entry.subtable))
     }
 
     fn apply(&mut self, batch: &Batch) -> io::Result<()> {
@@ -241,12 +243,6 @@ impl<M: Maps> Writer<M> {
         }
         let version = self.version + 1;
         self.stage(version, &mut staged)?;
-        self.publish(version, staged)
-    }
-
-    /// Writes the search orders that change, and those that the other parity has in an older
-    /// form; then makes `version` the present one.
-    fn publish(&mut self, version: u64, staged: Staged) -> io::Result<()> {
         let stale = std::mem::replace(&mut self.stale_orders, staged.orders);
         for table in self.stale_orders.clone() {
             self.list(table);
@@ -258,22 +254,8 @@ impl<M: Maps> Writer<M> {
         }
         self.maps.publish(version);
         self.version = version;
-        let mut left = staged.left;
-        // Listed in neither parity from now on.
-        let settled = |s: &&Subtable| stale.contains(&s.table) && !self.stale_orders.contains(&s.table);
-        left.subtables.extend(self.subtables.values().filter(settled).filter(|s| s.is_unused()).map(|s| s.id));
-        self.left.get_or_insert_default().append(left);
+        self.left.get_or_insert_default().append(staged.left);
         self.begin_grace();
-        Ok(())
-    }
-
-    /// Waits until nothing is left behind by any batch, so that all room is free that can be.
-    fn settle(&mut self) -> io::Result<()> {
-        self.collect(true);
-        if !self.stale_orders.is_empty() {
-            self.publish(self.version + 1, Staged::default())?;
-            self.collect(true);
-        }
         Ok(())
     }
 
@@ -339,6 +321,7 @@ impl<M: Maps> Writer<M> {
             s.remove(&entry.key, entry.priority, id);
             if s.is_empty() {
                 staged.orders.insert(entry.table);
+                staged.left.subtables.push(s.id);
             }
         }
         staged.touched.push((entry.subtable, entry.key));
@@ -522,8 +505,10 @@ impl<M: Maps> Writer<M> {
             }
         }
         for id in left.subtables {
-            // It may have been used again meanwhile.
-            if self.subtables.get(&id).is_some_and(|s| s.is_unused() && !self.stale_orders.contains(&s.table))
+            // A search order of the other parity may still list it: that is rewritten before
+            // anybody reads it again.
+            let unused = |s: &Subtable| s.is_empty() && s.listed.is_none();
+            if self.subtables.get(&id).is_some_and(unused)
                 && let Some(s) = self.subtables.remove(&id)
             {
                 self.by_mask.remove(&(s.table, s.mask));

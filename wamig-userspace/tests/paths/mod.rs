@@ -9,7 +9,7 @@ use wamig_common::native::Outcome;
 use wamig_common::plan::{PacketIn, USED};
 use wamig_common::verdict::{PuntReason, Verdict};
 use wamig_openflow::{MacAddr, PacketInReason, PortDesc, PortNo};
-use wamig_userspace::fastpath::memory::{Memory, MemoryMaps};
+use wamig_userspace::fastpath::memory::Memory;
 use wamig_userspace::fastpath::writer::{SET_ALL, SET_FLOOD};
 use wamig_userspace::fastpath::{FlowId, port_index};
 use wamig_userspace::switch::port::Ports;
@@ -80,11 +80,6 @@ pub fn ports() -> Ports {
         mtu: 1500,
     };
     Ports::new(PORTS.map(desc))
-}
-
-/// An empty memory fast path.
-pub fn empty() -> Memory {
-    Memory::new(MemoryMaps::default())
 }
 
 fn index(port: PortNo) -> u32 {

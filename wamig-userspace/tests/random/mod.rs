@@ -3,7 +3,7 @@
 
 mod dice;
 mod frame;
-mod rule;
+pub mod rule;
 mod scenario;
 
 pub use dice::{Dice, scaled};

@@ -143,23 +143,28 @@ fn is_accepted(rule: &Rule) -> bool {
         && compile(rule.id, add.table, priority, &add.matching, &add.instructions).is_ok()
 }
 
+/// Instructions for the flow, which may go on to `later` tables.
+pub fn some_instructions(dice: &mut Dice, rule: &Rule, later: &[u8]) -> Instructions {
+    let eth_type = rule.matching.get(Field::EthType).map_or(0, |t| t.value);
+    let candidates = fields(eth_type, rule.matching.get(Field::IpProto).map(|p| p.value));
+    let goto = (!later.is_empty() && dice.chance(55)).then(|| TableId(dice.pick(later)));
+    let mut apply = if dice.chance(80) { some_list(dice, rule, &candidates, false) } else { vec![] };
+    let write = if dice.chance(30) { some_list(dice, rule, &candidates, true) } else { vec![] };
+    if goto.is_none() && dice.chance(70) && !apply.iter().any(|a| matches!(a, Action::Output { .. })) {
+        apply.push(Action::output(dice.pick(&paths::PORTS)));
+    }
+    let masks = [u64::MAX, 0xff, 1 << 63];
+    let metadata = dice.chance(30).then(|| (some_value(dice, Field::Metadata) as u64, dice.pick(&masks)));
+    Instructions { apply, clear: dice.chance(10), write, metadata, goto }
+}
+
 /// A flow of `table` that takes this frame or one like it, and may go on to `later` tables.
 pub fn some_rule(dice: &mut Dice, id: FlowId, table: u8, later: &[u8], in_port: PortNo, frame: &[u8]) -> Rule {
     let miss = dice.chance(if table == 0 { 6 } else { 15 });
     let matching = if miss { Match::any() } else { some_match(dice, table, in_port, frame) };
     let priority = if miss { 0 } else { dice.pick(&[0, 1, 2, 5, 10, 10, 10, 11, 100, 65535]) };
     let mut rule = Rule { id, table, priority, matching, instructions: Instructions::drop() };
-    let eth_type = rule.matching.get(Field::EthType).map_or(0, |t| t.value);
-    let candidates = fields(eth_type, rule.matching.get(Field::IpProto).map(|p| p.value));
-    let goto = (!later.is_empty() && dice.chance(55)).then(|| TableId(dice.pick(later)));
-    let mut apply = if dice.chance(80) { some_list(dice, &rule, &candidates, false) } else { vec![] };
-    let write = if dice.chance(30) { some_list(dice, &rule, &candidates, true) } else { vec![] };
-    if goto.is_none() && dice.chance(70) && !apply.iter().any(|a| matches!(a, Action::Output { .. })) {
-        apply.push(Action::output(dice.pick(&paths::PORTS)));
-    }
-    let metadata =
-        dice.chance(30).then(|| (some_value(dice, Field::Metadata) as u64, dice.pick(&[u64::MAX, 0xff, 1 << 63])));
-    rule.instructions = Instructions { apply, clear: dice.chance(10), write, metadata, goto };
+    rule.instructions = some_instructions(dice, &rule, later);
     assert!(is_accepted(&rule), "{rule:?}");
     rule
 }

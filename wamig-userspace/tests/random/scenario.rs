@@ -12,8 +12,10 @@ use crate::paths::PORTS;
 
 /// Flows, and frames for them.
 pub struct Scenario {
-    dice: Dice,
-    tables: Vec<u8>,
+    /// What it is made with.
+    pub dice: Dice,
+    /// Tables in use, ascending.
+    pub tables: Vec<u8>,
     templates: Vec<(PortNo, Frame)>,
     /// The flows; of two that overlap one has the higher priority.
     pub rules: Vec<Rule>,

@@ -53,7 +53,7 @@ impl PuntRates {
 /// default is the general program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Constants {
-    /// Tables in use.
+    /// Tables in use: those that have flows, and those that flows go to.
     pub tables: u32,
     /// Masks of the fullest table.
     pub masks: u32,

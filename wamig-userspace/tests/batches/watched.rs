@@ -1,0 +1,249 @@
+//! The maps of a fast path with frames on their way through them at all times: whenever the
+//! writer touches a map, every reader that may still be running must see what it saw when it
+//! read the version.
+//!
+//! A reader may begin as long as its version is the present one, and runs until a grace that
+//! began after that version was replaced is over. So there is always one reader of the present
+//! version, and one of each earlier version that no grace has ended yet.
+
+use std::io;
+
+use wamig_common::action::{ActionList, Op};
+use wamig_common::entry::{
+    FlowCount, FlowMapKey, FlowRecord, FlowValue, PortCount, Records, Slot, Table, TableCount, Tables,
+};
+use wamig_common::key::FlowMask;
+use wamig_common::limits::FILTER_WORDS;
+use wamig_common::native::{Store, walk};
+use wamig_common::plan::Plan;
+use wamig_common::verdict::Verdict;
+use wamig_openflow::PortNo;
+use wamig_userspace::fastpath::maps::{Capacity, Maps};
+use wamig_userspace::fastpath::memory::MemoryMaps;
+use wamig_userspace::fastpath::{FastPort, port_index};
+
+use crate::paths::edited;
+use crate::random::Dice;
+
+/// What a reader makes of a frame.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Sight {
+    /// The decision.
+    pub verdict: Verdict,
+    /// The plan.
+    pub plan: Plan,
+    /// Records met, table by table.
+    pub path: Vec<(u8, u32)>,
+    /// The frame as edited.
+    pub frame: Vec<u8>,
+}
+
+/// The tables as a reader of one version sees them.
+struct At<'a>(&'a MemoryMaps, u64);
+
+impl Tables for At<'_> {
+    fn used_words(&self) -> u32 {
+        self.0.used_words()
+    }
+
+    fn mask(&self, subtable: u32) -> Option<&FlowMask> {
+        self.0.mask(subtable)
+    }
+
+    fn may_hold(&self, subtable: u32, tag: u32) -> bool {
+        self.0.may_hold(subtable, tag)
+    }
+
+    fn lookup(&self, key: &FlowMapKey, version: u64) -> Slot {
+        self.0.lookup(key, version)
+    }
+}
+
+impl Records for At<'_> {
+    fn record(&self, flow: u32) -> Option<&FlowRecord> {
+        self.0.record(flow)
+    }
+
+    fn op(&self, list: u32, index: u32) -> Option<&Op> {
+        self.0.op(list, index)
+    }
+}
+
+impl Store for At<'_> {
+    fn version(&self) -> u64 {
+        self.1
+    }
+
+    fn table(&self, table: u8, version: u64) -> Option<&Table> {
+        self.0.table(table, version)
+    }
+}
+
+/// The maps, watched.
+pub struct Watched {
+    /// The maps.
+    pub inner: MemoryMaps,
+    dice: Dice,
+    frames: Vec<(PortNo, Vec<u8>)>,
+    /// Version, and what each frame came to; the last one is of the present version.
+    readers: Vec<(u64, Vec<Sight>)>,
+    /// Readers that the grace now running waits for.
+    waited: usize,
+    /// How many times a frame was looked at.
+    pub looks: u64,
+}
+
+impl Watched {
+    /// Maps of this capacity.
+    pub fn new(capacity: Capacity, dice: Dice) -> Self {
+        let inner = MemoryMaps::with_capacity(capacity);
+        Self { inner, dice, frames: Vec::new(), readers: Vec::new(), waited: 0, looks: 0 }
+    }
+
+    /// Other frames; readers of earlier versions end.
+    pub fn watch(&mut self, frames: Vec<(PortNo, Vec<u8>)>) {
+        self.frames = frames;
+        let version = self.inner.version();
+        self.waited = 0;
+        self.readers = vec![(version, self.sights(version))];
+    }
+
+    /// What the present version makes of the frames.
+    pub fn present(&self) -> &[Sight] {
+        self.readers.last().map_or(&[], |(_, sights)| sights)
+    }
+
+    fn sights(&mut self, version: u64) -> Vec<Sight> {
+        self.looks += self.frames.len() as u64;
+        let store = At(&self.inner, version);
+        let sight = |(port, frame): &(PortNo, Vec<u8>)| {
+            let outcome = walk(&store, port.0, port_index(*port).unwrap(), frame);
+            let path = outcome.path.iter().collect();
+            Sight { verdict: outcome.verdict, plan: outcome.plan, path, frame: edited(&outcome, frame) }
+        };
+        self.frames.iter().map(sight).collect()
+    }
+
+    /// Every reader looks again.
+    fn look(&mut self, when: &str) {
+        for i in 0..self.readers.len() {
+            let version = self.readers[i].0;
+            let now = self.sights(version);
+            let present = self.inner.version();
+            assert_eq!(
+                self.readers[i].1, now,
+                "{when}: a reader of version {version} sees a change, present: {present}"
+            );
+        }
+    }
+
+    /// Looks after some of the writes.
+    fn wrote(&mut self, what: &str, result: io::Result<()>) -> io::Result<()> {
+        if self.dice.chance(25) {
+            self.look(what);
+        }
+        result
+    }
+}
+
+impl Maps for Watched {
+    fn capacity(&self) -> Capacity {
+        self.inner.capacity()
+    }
+
+    fn publish(&mut self, version: u64) {
+        self.look("before the version is stored");
+        self.inner.publish(version);
+        let sights = self.sights(version);
+        self.readers.push((version, sights));
+        self.look("after the version was stored");
+    }
+
+    fn set_table(&mut self, table: u8, parity: u8, order: &Table) -> io::Result<()> {
+        let result = self.inner.set_table(table, parity, order);
+        self.wrote("search order", result)
+    }
+
+    fn set_mask(&mut self, subtable: u32, mask: &FlowMask) -> io::Result<()> {
+        let result = self.inner.set_mask(subtable, mask);
+        self.wrote("mask", result)
+    }
+
+    fn set_filter(&mut self, subtable: u32, filter: &[u64; FILTER_WORDS]) -> io::Result<()> {
+        let result = self.inner.set_filter(subtable, filter);
+        self.wrote("filter", result)
+    }
+
+    fn set_flow(&mut self, key: &FlowMapKey, value: &FlowValue) -> io::Result<()> {
+        let result = self.inner.set_flow(key, value);
+        self.wrote("flow", result)
+    }
+
+    fn remove_flow(&mut self, key: &FlowMapKey) -> io::Result<()> {
+        let result = self.inner.remove_flow(key);
+        self.wrote("flow removed", result)
+    }
+
+    fn set_record(&mut self, flow: u32, record: &FlowRecord) -> io::Result<()> {
+        let result = self.inner.set_record(flow, record);
+        self.wrote("record", result)
+    }
+
+    fn set_list(&mut self, list: u32, actions: &ActionList) -> io::Result<()> {
+        let result = self.inner.set_list(list, actions);
+        self.wrote("action list", result)
+    }
+
+    fn set_port_set(&mut self, set: u32, members: &[u32]) -> io::Result<()> {
+        let result = self.inner.set_port_set(set, members);
+        self.wrote("port set", result)
+    }
+
+    fn flow_count(&mut self, flow: u32) -> FlowCount {
+        self.inner.flow_count(flow)
+    }
+
+    fn clear_flow_count(&mut self, flow: u32) -> io::Result<()> {
+        self.inner.clear_flow_count(flow)
+    }
+
+    fn table_count(&mut self, table: u8) -> TableCount {
+        self.inner.table_count(table)
+    }
+
+    fn port_count(&mut self, port: u32) -> PortCount {
+        self.inner.port_count(port)
+    }
+
+    fn stats(&mut self) -> Vec<u64> {
+        self.inner.stats()
+    }
+
+    fn age_ms(&mut self, last: u64) -> u64 {
+        self.inner.age_ms(last)
+    }
+
+    fn send(&mut self, port: u32, frame: &[u8]) -> io::Result<()> {
+        self.inner.send(port, frame)
+    }
+
+    fn set_ports(&mut self, ports: &[FastPort]) -> io::Result<()> {
+        self.inner.set_ports(ports)
+    }
+
+    fn activate(&mut self) -> io::Result<()> {
+        self.inner.activate()
+    }
+
+    fn begin_grace(&mut self) {
+        self.waited = self.readers.len().saturating_sub(1);
+    }
+
+    fn grace_is_over(&mut self, wait: bool) -> bool {
+        if !wait && self.dice.chance(50) {
+            return false;
+        }
+        self.readers.drain(..std::mem::take(&mut self.waited));
+        true
+    }
+}
