@@ -17,11 +17,19 @@ impl Display for Value {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self(field, v) = *self;
         match field {
-            Field::InPort => PortNo(v as u32).fmt(f),
-            Field::EthDst | Field::EthSrc | Field::ArpSha | Field::ArpTha => MacAddr::from_u64(v as u64).fmt(f),
+            Field::InPort | Field::InPhyPort => PortNo(v as u32).fmt(f),
+            Field::EthDst | Field::EthSrc | Field::ArpSha | Field::ArpTha | Field::Ipv6NdSll | Field::Ipv6NdTll => {
+                MacAddr::from_u64(v as u64).fmt(f)
+            }
             Field::Ipv4Src | Field::Ipv4Dst | Field::ArpSpa | Field::ArpTpa => Ipv4Addr::from(v as u32).fmt(f),
-            Field::Ipv6Src | Field::Ipv6Dst => Ipv6Addr::from(v).fmt(f),
-            Field::EthType | Field::VlanVid | Field::Metadata | Field::Ipv6Flabel => write!(f, "{v:#x}"),
+            Field::Ipv6Src | Field::Ipv6Dst | Field::Ipv6NdTarget => Ipv6Addr::from(v).fmt(f),
+            Field::EthType
+            | Field::VlanVid
+            | Field::Metadata
+            | Field::Ipv6Flabel
+            | Field::PbbIsid
+            | Field::TunnelId
+            | Field::Ipv6Exthdr => write!(f, "{v:#x}"),
             _ => v.fmt(f),
         }
     }
@@ -99,6 +107,22 @@ impl Display for Action {
             Self::PopVlan => f.write_str("pop_vlan"),
             Self::DecNwTtl => f.write_str("dec_ttl"),
             Self::SetNwTtl(ttl) => write!(f, "mod_nw_ttl:{ttl}"),
+            Self::Group(group) => write!(f, "group:{group}"),
+            Self::SetQueue(queue) => write!(f, "set_queue:{queue}"),
+            Self::Enqueue { port, queue } => write!(f, "enqueue:{port}:{queue}"),
+            Self::SetVlanVid(vid) => write!(f, "mod_vlan_vid:{vid}"),
+            Self::SetVlanPcp(pcp) => write!(f, "mod_vlan_pcp:{pcp}"),
+            Self::SetTpSrc(port) => write!(f, "mod_tp_src:{port}"),
+            Self::SetTpDst(port) => write!(f, "mod_tp_dst:{port}"),
+            Self::PushMpls(eth_type) => write!(f, "push_mpls:{eth_type:#06x}"),
+            Self::PopMpls(eth_type) => write!(f, "pop_mpls:{eth_type:#06x}"),
+            Self::SetMplsTtl(ttl) => write!(f, "set_mpls_ttl({ttl})"),
+            Self::DecMplsTtl => f.write_str("dec_mpls_ttl"),
+            Self::CopyTtlOut => f.write_str("copy_ttl_out"),
+            Self::CopyTtlIn => f.write_str("copy_ttl_in"),
+            Self::PushPbb(eth_type) => write!(f, "push_pbb:{eth_type:#06x}"),
+            Self::PopPbb => f.write_str("pop_pbb"),
+            Self::Experimenter { experimenter, data } => write!(f, "experimenter:{experimenter:#010x}:{data:x}"),
         }
     }
 }
@@ -117,6 +141,10 @@ impl Display for Instructions {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let mut any = false;
         let mut sep = |f: &mut Formatter<'_>| if std::mem::replace(&mut any, true) { f.write_str(",") } else { Ok(()) };
+        if let Some(meter) = self.meter {
+            sep(f)?;
+            write!(f, "meter:{meter}")?;
+        }
         if !self.apply.is_empty() {
             sep(f)?;
             list(f, &self.apply)?;

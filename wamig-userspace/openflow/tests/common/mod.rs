@@ -1,0 +1,7 @@
+//! Random messages: every kind, of the values that a version can say.
+
+#![allow(dead_code, reason = "each test uses its own part")]
+
+pub mod parts;
+pub mod v10;
+pub mod v13;
