@@ -1,5 +1,6 @@
-//! ovs-ofctl syntax out of matches, actions and flows (ovs-fields(7), ovs-actions(7)):
-//! what `wamig flows` prints is what `ovs-ofctl add-flow` reads.
+//! ovs-ofctl syntax (ovs-fields(7), ovs-actions(7)) out of matches, actions and flows, and
+//! by [`FromStr`](std::str::FromStr) back: what `wamig flows` prints is what
+//! `ovs-ofctl add-flow` reads.
 
 use std::fmt::{self, Display, Formatter};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -7,8 +8,12 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use crate::action::{Action, CONTROLLER_WHOLE_FRAME, Instructions};
 use crate::field::Field;
 use crate::flow_match::{ETH_TYPE_ARP, ETH_TYPE_IPV4, ETH_TYPE_IPV6, Masked, Match};
-use crate::message::FlowStats;
-use crate::types::{MacAddr, PortNo};
+use crate::message::{FlowMod, FlowStats};
+use crate::types::{Cookie, GroupId, MacAddr, PortNo};
+
+mod parse;
+
+pub use parse::TextError;
 
 /// One value of a field as ovs-ofctl writes it.
 struct Value(Field, u128);
@@ -196,6 +201,46 @@ impl Display for FlowStats {
             write!(f, "hard_timeout={}, ", self.hard_timeout)?;
         }
         write!(f, "priority={}", self.priority)?;
+        if !self.matching.is_any() {
+            write!(f, ",{}", self.matching)?;
+        }
+        write!(f, " actions={}", self.instructions)
+    }
+}
+
+impl Display for FlowMod {
+    /// The flow as `ovs-ofctl add-flow` takes it; the command is not part of it.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "table={},priority={}", self.table, self.priority)?;
+        if self.cookie != Cookie(0) || self.cookie_mask != 0 {
+            write!(f, ",cookie={}", self.cookie)?;
+        }
+        if self.cookie_mask != 0 {
+            write!(f, "/{:#x}", self.cookie_mask)?;
+        }
+        for (name, seconds) in [("idle_timeout", self.idle_timeout), ("hard_timeout", self.hard_timeout)] {
+            if seconds != 0 {
+                write!(f, ",{name}={seconds}")?;
+            }
+        }
+        let flags = self.flags;
+        for (name, on) in [
+            ("send_flow_rem", flags.send_flow_removed),
+            ("check_overlap", flags.check_overlap),
+            ("reset_counts", flags.reset_counts),
+            ("no_packet_counts", flags.no_packet_counts),
+            ("no_byte_counts", flags.no_byte_counts),
+        ] {
+            if on {
+                write!(f, ",{name}")?;
+            }
+        }
+        if self.out_port != PortNo::ANY {
+            write!(f, ",out_port={}", self.out_port)?;
+        }
+        if self.out_group != GroupId::ANY {
+            write!(f, ",out_group={}", self.out_group)?;
+        }
         if !self.matching.is_any() {
             write!(f, ",{}", self.matching)?;
         }

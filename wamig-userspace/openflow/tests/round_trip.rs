@@ -72,3 +72,32 @@ proptest! {
         }
     }
 }
+
+/// The text of a flow says all of it but the command, the buffer, and how many bytes go to
+/// ports that are no controllers.
+fn textual(m: &wamig_openflow::FlowMod) -> bool {
+    use wamig_openflow::{Action, PortNo};
+    m.instructions.apply.iter().chain(&m.instructions.write).all(|a| match a {
+        Action::Output { port, max_len } => *port == PortNo::CONTROLLER || *max_len == 0xffff,
+        Action::Experimenter { .. } => false,
+        _ => true,
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, max_global_rejects: 1_000_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_flow_reads_what_it_prints(
+        m in common::v13::flow_mod().prop_filter("has a text", textual),
+    ) {
+        let back: wamig_openflow::FlowMod = m.to_string().parse()
+            .map_err(|e| TestCaseError::fail(format!("{m}: {e}")))?;
+        let wanted = wamig_openflow::FlowMod {
+            command: wamig_openflow::FlowModCommand::Add,
+            buffer_id: None,
+            ..m
+        };
+        prop_assert_eq!(back, wanted);
+    }
+}

@@ -54,7 +54,7 @@ fn instructions() -> impl Strategy<Value = Instructions> {
     })
 }
 
-fn flow_mod() -> impl Strategy<Value = FlowMod> {
+pub fn flow_mod() -> impl Strategy<Value = FlowMod> {
     let numbers = (any::<[u16; 3]>(), any::<(u64, u64)>(), option::of(0..u32::MAX), any::<u8>(), 0u16..32);
     (select(FlowModCommand::ALL.to_vec()), some_match(), instructions(), port(), any::<u32>(), numbers).prop_map(
         |(command, matching, instructions, out_port, group, (n, (cookie, cookie_mask), buffer_id, table, flags))| {
