@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!  REG_MOVE: subtype 6 | n_bits | src_ofs | dst_ofs | src header (32) | dst header (32)
-//!  REG_LOAD2: subtype 33 | 6 zeros | OXM entry with mask | zeros up to 8
+//!  REG_LOAD2: subtype 33 | OXM entry with mask | zeros up to 8
 //! ```
 //! Everything else of Nicira stays opaque: moves of parts of fields, other subtypes.
 
@@ -31,7 +31,6 @@ pub fn decode(data: &Bytes) -> Option<Action> {
             whole.then_some(Action::Move { src, dst })
         }
         REG_LOAD2 => {
-            r.skip(6).ok()?;
             let (field, value, mask) = oxm::decode_entry(&mut r, &oxm::SET_FIELD).ok()?;
             let zeros = r.len() < 8 && r.remainder().iter().all(|b| *b == 0);
             let partial = mask != 0 && mask != field.full_mask();
@@ -54,7 +53,6 @@ pub fn encode_move(w: &mut Writer<'_>, src: Field, dst: Field) {
 /// As [`encode_move`], for a masked set-field.
 pub fn encode_load(w: &mut Writer<'_>, field: Field, value: u128, mask: u128) {
     w.u16(REG_LOAD2);
-    w.zeros(6);
     oxm::encode_entry(w, field, value, Some(mask));
 }
 
