@@ -67,8 +67,11 @@ pub fn places(field: Field, l3: Option<L3>) -> Option<Vec<Place>> {
     const ADDR6: u16 = NEED_IPV6 | SUM_PSEUDO;
     const L4: u16 = NEED_L4 | SUM_L4;
     let one = match field {
-        Field::InPort | Field::Metadata | Field::EthType | Field::IpProto => return None,
-        Field::InPhyPort
+        Field::InPort
+        | Field::Metadata
+        | Field::EthType
+        | Field::IpProto
+        | Field::InPhyPort
         | Field::Ipv6NdTarget
         | Field::Ipv6NdSll
         | Field::Ipv6NdTll
