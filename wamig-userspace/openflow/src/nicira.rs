@@ -5,6 +5,10 @@
 //!  REG_MOVE: subtype 6 | n_bits | src_ofs | dst_ofs | src header (32) | dst header (32)
 //!  REG_LOAD2: subtype 33 | OXM entry with mask | zeros up to 8
 //! ```
+//! `NXAST_REG_LOAD` (7), which ovs-ofctl sends for a masked set-field, is read as one:
+//! ```text
+//!  subtype 7 | offset (10) bits - 1 (6) | dst header (32) | value (64)
+//! ```
 //! Everything else of Nicira stays opaque: moves of parts of fields, other subtypes.
 
 use bytes::Bytes;
@@ -18,6 +22,7 @@ use crate::v13::oxm;
 /// Nicira's experimenter id.
 pub const NICIRA: u32 = 0x0000_2320;
 const REG_MOVE: u16 = 6;
+const REG_LOAD: u16 = 7;
 const REG_LOAD2: u16 = 33;
 
 /// The action that the body after the experimenter id stands for, if it is one of ours.
@@ -29,6 +34,14 @@ pub fn decode(data: &Bytes) -> Option<Action> {
             let (src, dst) = (field_of(r.u32().ok()?)?, field_of(r.u32().ok()?)?);
             let whole = src_ofs == 0 && dst_ofs == 0 && u16::from(src.bits()) == bits && src.bits() == dst.bits();
             whole.then_some(Action::Move { src, dst })
+        }
+        REG_LOAD if r.len() == 14 => {
+            let place = r.u16().ok()?;
+            let (from, bits) = (u32::from(place >> 6), u32::from(place & 0x3f) + 1);
+            let (field, value) = (field_of(r.u32().ok()?)?, u128::from(r.u64().ok()?));
+            let ones = (1u128 << bits) - 1;
+            let fits = from + bits <= u32::from(field.bits()) && value & !ones == 0;
+            fits.then(|| Action::SetField { field, value: value << from, mask: ones << from })
         }
         REG_LOAD2 => {
             let (field, value, mask) = oxm::decode_entry(&mut r, &oxm::SET_FIELD).ok()?;
@@ -91,4 +104,31 @@ fn field_of(header: u32) -> Option<Field> {
         _ => return None,
     };
     (number & 1 == 0 && len == field.wire_len()).then_some(field)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_is_a_masked_set_field() {
+        // load:0xa->NXM_OF_IP_DST[24..31]
+        let data = Bytes::from_static(&[0, 7, 6, 7, 0, 0, 16, 4, 0, 0, 0, 0, 0, 0, 0, 10]);
+        let wanted = Action::SetField { field: Field::Ipv4Dst, value: 10 << 24, mask: 0xff << 24 };
+        assert_eq!(decode(&data), Some(wanted));
+    }
+
+    #[test]
+    fn a_load_beyond_the_field_stays_opaque() {
+        let data = Bytes::from_static(&[0, 7, 6, 8, 0, 0, 16, 4, 0, 0, 0, 0, 0, 0, 0, 10]);
+        assert_eq!(decode(&data), None);
+        let too_much = Bytes::from_static(&[0, 7, 6, 7, 0, 0, 16, 4, 0, 0, 0, 0, 0, 0, 1, 10]);
+        assert_eq!(decode(&too_much), None);
+    }
+
+    #[test]
+    fn a_move_of_a_part_stays_opaque() {
+        let data = Bytes::from_static(&[0, 6, 0, 8, 0, 0, 0, 0, 0, 0, 14, 4, 0, 0, 16, 4]);
+        assert_eq!(decode(&data), None);
+    }
 }

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use bytes::BytesMut;
 use common::golden::{Golden, files};
-use wamig_openflow::{ErrorKind, Version, decode, encode, header};
+use wamig_openflow::{ErrorKind, Message, TableId, Version, decode, encode, header};
 
 fn good() -> Vec<Golden> {
     files("v10").into_iter().chain(files("v13")).collect()
@@ -134,4 +134,23 @@ fn open_vswitch_understands_each() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// What a flow-mod prints, Open vSwitch takes as a flow.
+#[test]
+#[ignore = "needs ovs-ofctl"]
+fn open_vswitch_reads_our_text() {
+    let mut seen = 0;
+    for file in good() {
+        let Ok(Message::FlowMod(m)) = decode(&file.frame()) else { continue };
+        let version = if file.bytes[0] == 1 { "OpenFlow10" } else { "OpenFlow13" };
+        let table = m.table;
+        // 1.0 has no tables, and no flow is added to all of them.
+        let flow = wamig_openflow::FlowMod { table: TableId(table.0 & 0x7f), ..m }.to_string();
+        let run = Command::new("ovs-ofctl").args(["-O", version, "parse-flow", &flow]).output().unwrap();
+        println!("{flow}\n{}", String::from_utf8_lossy(&run.stdout));
+        assert!(run.status.success(), "{flow}: {}", String::from_utf8_lossy(&run.stderr));
+        seen += 1;
+    }
+    assert!(seen >= 4);
 }
