@@ -1,14 +1,15 @@
 //! Actions and instructions (OpenFlow 1.3.5 §5.9–5.12, §7.2.4–7.2.5).
 
 use crate::field::Field;
-use crate::types::{MacAddr, PortNo, TableId};
+use crate::types::{GroupId, MacAddr, MeterId, PortNo, TableId};
+use bytes::Bytes;
 use std::net::Ipv4Addr;
 
 /// `OFPCML_NO_BUFFER`: send the whole frame to the controller.
 pub const CONTROLLER_WHOLE_FRAME: u16 = 0xffff;
 
-/// One action. Group, meter, queue, MPLS, PBB and TTL-copy actions join with the messages
-/// that need them.
+/// One action. Those that only one version has say so; the other version's wire form
+/// refuses them.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Action {
     /// Send the frame as it stands now; `max_len` (bytes) counts for [`PortNo::CONTROLLER`] only.
@@ -44,6 +45,48 @@ pub enum Action {
     DecNwTtl,
     /// Set the IPv4 TTL or IPv6 hop limit.
     SetNwTtl(u8),
+    /// Hand the frame to a group (1.3).
+    Group(GroupId),
+    /// Queue used by the outputs that follow (1.3).
+    SetQueue(u32),
+    /// Output through a queue of the port (1.0 `OFPAT_ENQUEUE`).
+    Enqueue {
+        /// Destination port.
+        port: PortNo,
+        /// Queue of that port.
+        queue: u32,
+    },
+    /// Write the tag's id, pushing a tag if there is none (1.0 `OFPAT_SET_VLAN_VID`).
+    SetVlanVid(u16),
+    /// Write the tag's priority, pushing a tag if there is none (1.0 `OFPAT_SET_VLAN_PCP`).
+    SetVlanPcp(u8),
+    /// Write the TCP or UDP source port, whichever there is (1.0 `OFPAT_SET_TP_SRC`).
+    SetTpSrc(u16),
+    /// Write the TCP or UDP destination port, whichever there is (1.0 `OFPAT_SET_TP_DST`).
+    SetTpDst(u16),
+    /// Push an MPLS shim header of this EtherType (0x8847 or 0x8848) (1.3).
+    PushMpls(u16),
+    /// Pop the outermost MPLS shim header; what follows is of this EtherType (1.3).
+    PopMpls(u16),
+    /// Set the MPLS TTL (1.3).
+    SetMplsTtl(u8),
+    /// Decrement the MPLS TTL (1.3).
+    DecMplsTtl,
+    /// Copy the TTL from the next-to-outermost header with a TTL to the outermost (1.3).
+    CopyTtlOut,
+    /// Copy the TTL from the outermost header with a TTL to the next-to-outermost (1.3).
+    CopyTtlIn,
+    /// Push a PBB service instance header of this EtherType (0x88e7) (1.3).
+    PushPbb(u16),
+    /// Pop the outermost PBB service instance header (1.3).
+    PopPbb,
+    /// An action of someone else: kept as it came, refused by the switch.
+    Experimenter {
+        /// Whose.
+        experimenter: u32,
+        /// What follows the experimenter id; a multiple of 8 bytes.
+        data: Bytes,
+    },
 }
 
 impl Action {
@@ -77,6 +120,8 @@ impl Action {
 /// fields below (§5.9).
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Instructions {
+    /// Meter: the frame goes through this meter first.
+    pub meter: Option<MeterId>,
     /// Apply-actions: executed at once, in order.
     pub apply: Vec<Action>,
     /// Clear-actions: empties the action set.
@@ -112,8 +157,16 @@ impl Instructions {
         self
     }
 
+    /// Whether some apply or write action hands the frame to `group` (the out_group filter, §6.4).
+    pub fn uses_group(&self, group: GroupId) -> bool {
+        self.apply.iter().chain(&self.write).any(|a| matches!(a, Action::Group(g) if *g == group))
+    }
+
     /// Whether some apply or write action outputs to `port` (the out_port filter, §6.4).
     pub fn outputs_to(&self, port: PortNo) -> bool {
-        self.apply.iter().chain(&self.write).any(|a| matches!(a, Action::Output { port: p, .. } if *p == port))
+        self.apply
+            .iter()
+            .chain(&self.write)
+            .any(|a| matches!(a, Action::Output { port: p, .. } | Action::Enqueue { port: p, .. } if *p == port))
     }
 }

@@ -3,8 +3,8 @@
 //! A field's value and mask are numbers of [`Field::bits`] bits in a `u128`, host byte
 //! order: an IPv4 address `10.0.0.1` is `0x0a00_0001`, a MAC address its 48 bits.
 //!
-//! Fields of MPLS, PBB, IPv6 neighbour discovery, extension headers and tunnels join the
-//! registry together with their extraction; each is one line in the table below.
+//! All 40 fields of class `OFPXMC_OPENFLOW_BASIC` in 1.3 are here, whether or not a data path
+//! can extract them: what a switch does not carry it refuses with `OFPBMC_BAD_FIELD`.
 
 macro_rules! fields {
     ($($(#[$doc:meta])* $variant:ident = $oxm:literal, $name:literal, $bits:literal, $maskable:literal;)*) => {
@@ -34,6 +34,8 @@ macro_rules! fields {
 fields! {
     /// Ingress port.
     InPort = 0, "in_port", 32, false;
+    /// Physical port below a logical ingress port.
+    InPhyPort = 1, "in_phy_port", 32, false;
     /// Table metadata.
     Metadata = 2, "metadata", 64, true;
     /// Destination MAC address.
@@ -92,9 +94,40 @@ fields! {
     Icmpv6Type = 29, "icmpv6_type", 8, false;
     /// ICMPv6 code.
     Icmpv6Code = 30, "icmpv6_code", 8, false;
+    /// Target address of a neighbour solicitation or advertisement.
+    Ipv6NdTarget = 31, "nd_target", 128, false;
+    /// Source link-layer address option of a neighbour solicitation.
+    Ipv6NdSll = 32, "nd_sll", 48, false;
+    /// Target link-layer address option of a neighbour advertisement.
+    Ipv6NdTll = 33, "nd_tll", 48, false;
+    /// Label of the first MPLS shim header.
+    MplsLabel = 34, "mpls_label", 20, false;
+    /// Traffic class of the first MPLS shim header.
+    MplsTc = 35, "mpls_tc", 3, false;
+    /// Bottom-of-stack bit of the first MPLS shim header.
+    MplsBos = 36, "mpls_bos", 1, false;
+    /// I-SID of the first PBB service instance tag.
+    PbbIsid = 37, "pbb_isid", 24, true;
+    /// Metadata of a logical port (tunnel id).
+    TunnelId = 38, "tun_id", 64, true;
+    /// Pseudo-field of IPv6 extension headers (`ofp_ipv6exthdr_flags`).
+    Ipv6Exthdr = 39, "ipv6_exthdr", 9, true;
 }
 
 impl Field {
+    /// The field of an `oxm_field` number within class `OFPXMC_OPENFLOW_BASIC`.
+    pub fn from_oxm(n: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(n)).copied()
+    }
+
+    /// Length of a value on the wire in bytes (§7.2.3.7, table 12).
+    pub const fn wire_len(self) -> u8 {
+        match self {
+            Self::Ipv6Flabel | Self::MplsLabel => 4,
+            other => other.bits().div_ceil(8),
+        }
+    }
+
     /// All bits of the field set.
     pub const fn full_mask(self) -> u128 {
         u128::MAX >> (128 - self.bits())
@@ -119,7 +152,10 @@ impl Field {
     /// Whether a set-field or move action may write the field (§7.2.5: not pipeline
     /// fields, not types and protocol numbers).
     pub const fn settable(self) -> bool {
-        !matches!(self, Self::InPort | Self::Metadata | Self::EthType | Self::IpProto)
+        !matches!(
+            self,
+            Self::InPort | Self::InPhyPort | Self::Metadata | Self::EthType | Self::IpProto | Self::Ipv6Exthdr
+        )
     }
 }
 
@@ -128,8 +164,12 @@ mod tests {
     use super::Field;
 
     #[test]
-    fn oxm_numbers_are_unique_and_ascending() {
-        assert!(Field::ALL.windows(2).all(|w| w[0].oxm() < w[1].oxm()));
+    fn oxm_numbers_are_the_places_in_the_list() {
+        for (n, field) in Field::ALL.iter().enumerate() {
+            assert_eq!(usize::from(field.oxm()), n);
+            assert_eq!(Field::from_oxm(n as u8), Some(*field));
+        }
+        assert_eq!(Field::ALL.len(), 40);
     }
 
     #[test]

@@ -147,9 +147,18 @@ impl Match {
         let proto = self.exactly(Field::IpProto);
         let v4 = eth == Some(u128::from(ETH_TYPE_IPV4));
         let v6 = eth == Some(u128::from(ETH_TYPE_IPV6));
+        let icmpv6 = self.exactly(Field::Icmpv6Type);
+        let nd = |types: &[u128]| v6 && proto == Some(58) && icmpv6.is_some_and(|t| types.contains(&t));
         let need = |ok: bool, what| if ok { Ok(()) } else { Err(what) };
         match field {
-            Field::InPort | Field::Metadata | Field::EthDst | Field::EthSrc | Field::EthType | Field::VlanVid => Ok(()),
+            Field::InPort
+            | Field::Metadata
+            | Field::EthDst
+            | Field::EthSrc
+            | Field::EthType
+            | Field::VlanVid
+            | Field::TunnelId => Ok(()),
+            Field::InPhyPort => need(self.get(Field::InPort).is_some(), "in_port"),
             Field::VlanPcp => need(
                 self.get(Field::VlanVid).is_some_and(|m| m.value & u128::from(VID_PRESENT) != 0),
                 "vlan_vid with the present bit",
@@ -163,8 +172,15 @@ impl Match {
             Field::ArpOp | Field::ArpSpa | Field::ArpTpa | Field::ArpSha | Field::ArpTha => {
                 need(eth == Some(u128::from(ETH_TYPE_ARP)), "eth_type=0x0806")
             }
-            Field::Ipv6Src | Field::Ipv6Dst | Field::Ipv6Flabel => need(v6, "eth_type=0x86dd"),
+            Field::Ipv6Src | Field::Ipv6Dst | Field::Ipv6Flabel | Field::Ipv6Exthdr => need(v6, "eth_type=0x86dd"),
             Field::Icmpv6Type | Field::Icmpv6Code => need(v6 && proto == Some(58), "eth_type=0x86dd and nw_proto=58"),
+            Field::Ipv6NdTarget => need(nd(&[135, 136]), "icmpv6_type=135 or 136"),
+            Field::Ipv6NdSll => need(nd(&[135]), "icmpv6_type=135"),
+            Field::Ipv6NdTll => need(nd(&[136]), "icmpv6_type=136"),
+            Field::MplsLabel | Field::MplsTc | Field::MplsBos => {
+                need(matches!(eth, Some(0x8847 | 0x8848)), "eth_type=0x8847 or 0x8848")
+            }
+            Field::PbbIsid => need(eth == Some(0x88e7), "eth_type=0x88e7"),
         }
     }
 }

@@ -1,5 +1,6 @@
-//! ovs-ofctl syntax out of matches, actions and flows (ovs-fields(7), ovs-actions(7)):
-//! what `wamig flows` prints is what `ovs-ofctl add-flow` reads.
+//! ovs-ofctl syntax (ovs-fields(7), ovs-actions(7)) out of matches, actions and flows, and
+//! by [`FromStr`](std::str::FromStr) back: what `wamig flows` prints is what
+//! `ovs-ofctl add-flow` reads.
 
 use std::fmt::{self, Display, Formatter};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -7,8 +8,12 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use crate::action::{Action, CONTROLLER_WHOLE_FRAME, Instructions};
 use crate::field::Field;
 use crate::flow_match::{ETH_TYPE_ARP, ETH_TYPE_IPV4, ETH_TYPE_IPV6, Masked, Match};
-use crate::message::FlowStats;
-use crate::types::{MacAddr, PortNo};
+use crate::message::{FlowMod, FlowStats};
+use crate::types::{Cookie, GroupId, MacAddr, PortNo};
+
+mod parse;
+
+pub use parse::TextError;
 
 /// One value of a field as ovs-ofctl writes it.
 struct Value(Field, u128);
@@ -17,11 +22,19 @@ impl Display for Value {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self(field, v) = *self;
         match field {
-            Field::InPort => PortNo(v as u32).fmt(f),
-            Field::EthDst | Field::EthSrc | Field::ArpSha | Field::ArpTha => MacAddr::from_u64(v as u64).fmt(f),
+            Field::InPort | Field::InPhyPort => PortNo(v as u32).fmt(f),
+            Field::EthDst | Field::EthSrc | Field::ArpSha | Field::ArpTha | Field::Ipv6NdSll | Field::Ipv6NdTll => {
+                MacAddr::from_u64(v as u64).fmt(f)
+            }
             Field::Ipv4Src | Field::Ipv4Dst | Field::ArpSpa | Field::ArpTpa => Ipv4Addr::from(v as u32).fmt(f),
-            Field::Ipv6Src | Field::Ipv6Dst => Ipv6Addr::from(v).fmt(f),
-            Field::EthType | Field::VlanVid | Field::Metadata | Field::Ipv6Flabel => write!(f, "{v:#x}"),
+            Field::Ipv6Src | Field::Ipv6Dst | Field::Ipv6NdTarget => Ipv6Addr::from(v).fmt(f),
+            Field::EthType
+            | Field::VlanVid
+            | Field::Metadata
+            | Field::Ipv6Flabel
+            | Field::PbbIsid
+            | Field::TunnelId
+            | Field::Ipv6Exthdr => write!(f, "{v:#x}"),
             _ => v.fmt(f),
         }
     }
@@ -99,6 +112,22 @@ impl Display for Action {
             Self::PopVlan => f.write_str("pop_vlan"),
             Self::DecNwTtl => f.write_str("dec_ttl"),
             Self::SetNwTtl(ttl) => write!(f, "mod_nw_ttl:{ttl}"),
+            Self::Group(group) => write!(f, "group:{group}"),
+            Self::SetQueue(queue) => write!(f, "set_queue:{queue}"),
+            Self::Enqueue { port, queue } => write!(f, "enqueue:{port}:{queue}"),
+            Self::SetVlanVid(vid) => write!(f, "mod_vlan_vid:{vid}"),
+            Self::SetVlanPcp(pcp) => write!(f, "mod_vlan_pcp:{pcp}"),
+            Self::SetTpSrc(port) => write!(f, "mod_tp_src:{port}"),
+            Self::SetTpDst(port) => write!(f, "mod_tp_dst:{port}"),
+            Self::PushMpls(eth_type) => write!(f, "push_mpls:{eth_type:#06x}"),
+            Self::PopMpls(eth_type) => write!(f, "pop_mpls:{eth_type:#06x}"),
+            Self::SetMplsTtl(ttl) => write!(f, "set_mpls_ttl({ttl})"),
+            Self::DecMplsTtl => f.write_str("dec_mpls_ttl"),
+            Self::CopyTtlOut => f.write_str("copy_ttl_out"),
+            Self::CopyTtlIn => f.write_str("copy_ttl_in"),
+            Self::PushPbb(eth_type) => write!(f, "push_pbb:{eth_type:#06x}"),
+            Self::PopPbb => f.write_str("pop_pbb"),
+            Self::Experimenter { experimenter, data } => write!(f, "experimenter:{experimenter:#010x}:{data:x}"),
         }
     }
 }
@@ -117,6 +146,10 @@ impl Display for Instructions {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let mut any = false;
         let mut sep = |f: &mut Formatter<'_>| if std::mem::replace(&mut any, true) { f.write_str(",") } else { Ok(()) };
+        if let Some(meter) = self.meter {
+            sep(f)?;
+            write!(f, "meter:{meter}")?;
+        }
         if !self.apply.is_empty() {
             sep(f)?;
             list(f, &self.apply)?;
@@ -168,6 +201,46 @@ impl Display for FlowStats {
             write!(f, "hard_timeout={}, ", self.hard_timeout)?;
         }
         write!(f, "priority={}", self.priority)?;
+        if !self.matching.is_any() {
+            write!(f, ",{}", self.matching)?;
+        }
+        write!(f, " actions={}", self.instructions)
+    }
+}
+
+impl Display for FlowMod {
+    /// The flow as `ovs-ofctl add-flow` takes it; the command is not part of it.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "table={},priority={}", self.table, self.priority)?;
+        if self.cookie != Cookie(0) || self.cookie_mask != 0 {
+            write!(f, ",cookie={}", self.cookie)?;
+        }
+        if self.cookie_mask != 0 {
+            write!(f, "/{:#x}", self.cookie_mask)?;
+        }
+        for (name, seconds) in [("idle_timeout", self.idle_timeout), ("hard_timeout", self.hard_timeout)] {
+            if seconds != 0 {
+                write!(f, ",{name}={seconds}")?;
+            }
+        }
+        let flags = self.flags;
+        for (name, on) in [
+            ("send_flow_rem", flags.send_flow_removed),
+            ("check_overlap", flags.check_overlap),
+            ("reset_counts", flags.reset_counts),
+            ("no_packet_counts", flags.no_packet_counts),
+            ("no_byte_counts", flags.no_byte_counts),
+        ] {
+            if on {
+                write!(f, ",{name}")?;
+            }
+        }
+        if self.out_port != PortNo::ANY {
+            write!(f, ",out_port={}", self.out_port)?;
+        }
+        if self.out_group != GroupId::ANY {
+            write!(f, ",out_group={}", self.out_group)?;
+        }
         if !self.matching.is_any() {
             write!(f, ",{}", self.matching)?;
         }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// An OpenFlow port number, 1.3 numbering (32 bits; reserved ports from `0xffff_fff8`).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct PortNo(pub u32);
 
 impl PortNo {
@@ -74,6 +74,50 @@ pub struct Cookie(pub u64);
 impl fmt::Display for Cookie {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#x}", self.0)
+    }
+}
+
+/// A transaction id: a reply carries its request's.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Xid(pub u32);
+
+/// A group's number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct GroupId(pub u32);
+
+impl GroupId {
+    /// Highest number a group may have (`OFPG_MAX`).
+    pub const MAX: Self = Self(0xffff_ff00);
+    /// All groups; delete and stats requests only (`OFPG_ALL`).
+    pub const ALL: Self = Self(0xffff_fffc);
+    /// No restriction; flow requests only (`OFPG_ANY`).
+    pub const ANY: Self = Self(0xffff_ffff);
+}
+
+impl fmt::Display for GroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// A meter's number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct MeterId(pub u32);
+
+impl MeterId {
+    /// Highest number a flow's meter may have (`OFPM_MAX`).
+    pub const MAX: Self = Self(0xffff_0000);
+    /// Meter of the slow data path (`OFPM_SLOWPATH`).
+    pub const SLOWPATH: Self = Self(0xffff_fffd);
+    /// Meter of the controller connection (`OFPM_CONTROLLER`).
+    pub const CONTROLLER: Self = Self(0xffff_fffe);
+    /// All meters; stats requests only (`OFPM_ALL`).
+    pub const ALL: Self = Self(0xffff_ffff);
+}
+
+impl fmt::Display for MeterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
     }
 }
 

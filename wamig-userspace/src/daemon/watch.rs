@@ -28,7 +28,7 @@ pub struct Change {
 
 /// A port as OpenFlow describes it.
 pub fn describe(port: PortNo, link: &Link) -> PortDesc {
-    PortDesc { port, mac: link.mac, name: link.name.clone(), link_up: link.up, mtu: link.mtu }
+    PortDesc { port, mac: link.mac, name: link.name.clone(), link_up: link.up, mtu: link.mtu, ..PortDesc::default() }
 }
 
 /// Logs why an interface is not promiscuous.

@@ -182,8 +182,12 @@ mod tests {
     #[tokio::test]
     async fn packet_outs_are_checked_and_kept() {
         let (mut fake, script) = fake();
-        let mut out =
-            PacketOut { in_port: PortNo::CONTROLLER, actions: vec![], data: bytes::Bytes::from_static(&[0; 60]) };
+        let mut out = PacketOut {
+            buffer_id: None,
+            in_port: PortNo::CONTROLLER,
+            actions: vec![],
+            data: bytes::Bytes::from_static(&[0; 60]),
+        };
         fake.packet_out(out.clone(), Instant::now()).await.unwrap();
         out.in_port = PortNo(9);
         assert!(fake.packet_out(out, Instant::now()).await.is_err());

@@ -21,6 +21,8 @@ use super::{CompiledFlow, FlowId};
 
 mod place;
 
+pub use self::place::carried;
+
 /// Compiles a flow whose match and actions were validated.
 ///
 /// # Errors
@@ -161,6 +163,16 @@ fn key_parts(field: Field) -> Vec<KeyPart> {
         Field::Ipv6Src => halves(key::IPV6_SRC_HI, key::IPV6_SRC_LO),
         Field::Ipv6Dst => halves(key::IPV6_DST_HI, key::IPV6_DST_LO),
         Field::Ipv6Flabel => whole(key::LABEL, 0),
+        Field::InPhyPort
+        | Field::Ipv6NdTarget
+        | Field::Ipv6NdSll
+        | Field::Ipv6NdTll
+        | Field::MplsLabel
+        | Field::MplsTc
+        | Field::MplsBos
+        | Field::PbbIsid
+        | Field::TunnelId
+        | Field::Ipv6Exthdr => vec![],
     }
 }
 
@@ -275,6 +287,27 @@ fn edits(edit: &Action, l3: Option<L3>, ops: &mut Vec<Op>) -> Result<(), OfpErro
         }
         Action::PopVlan => ops.push(Op { kind: action::POP_VLAN, slot: action::slot::POP_VLAN, ..Op::default() }),
         Action::DecNwTtl => ops.push(Op { kind: action::DEC_TTL, slot: action::slot::DEC_TTL, ..Op::default() }),
+        Action::Group(_)
+        | Action::SetQueue(_)
+        | Action::Enqueue { .. }
+        | Action::SetVlanVid(_)
+        | Action::SetVlanPcp(_)
+        | Action::SetTpSrc(_)
+        | Action::SetTpDst(_)
+        | Action::PushMpls(_)
+        | Action::PopMpls(_)
+        | Action::SetMplsTtl(_)
+        | Action::DecMplsTtl
+        | Action::CopyTtlOut
+        | Action::CopyTtlIn
+        | Action::PushPbb(_)
+        | Action::PopPbb
+        | Action::Experimenter { .. } => {
+            return Err(OfpError::new(
+                ErrorKind::BadActionBadType,
+                format!("{edit}: the fast path has no such action"),
+            ));
+        }
     }
     Ok(())
 }

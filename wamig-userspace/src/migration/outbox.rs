@@ -41,7 +41,7 @@ impl Outbox {
     /// Emits a frame out of each port.
     pub(super) fn emit(&mut self, arp: &Arp, ports: impl IntoIterator<Item = PortNo>) {
         let actions: Vec<_> = ports.into_iter().map(Action::output).collect();
-        let out = PacketOut { in_port: PortNo::CONTROLLER, actions, data: arp.build() };
+        let out = PacketOut { buffer_id: None, in_port: PortNo::CONTROLLER, actions, data: arp.build() };
         self.effects.push(Effect::PacketOut(out));
     }
 

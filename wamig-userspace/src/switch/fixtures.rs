@@ -41,6 +41,7 @@ pub fn port(number: u32) -> PortDesc {
         name: format!("p{number}"),
         link_up: true,
         mtu: 1500,
+        ..PortDesc::default()
     }
 }
 

@@ -32,6 +32,7 @@ impl ToController {
     pub fn into_message(self, tables: &FlowTables) -> PacketIn {
         let flow = self.flow.and_then(|id| tables.get(id));
         PacketIn {
+            buffer_id: None,
             reason: self.reason,
             table: flow.map_or(TableId(0), |f| f.table),
             cookie: flow.map_or(NO_COOKIE, |f| f.cookie),

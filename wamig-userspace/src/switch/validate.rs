@@ -9,6 +9,7 @@ use wamig_openflow::{
 };
 
 use super::port::Ports;
+use crate::fastpath::compile::carried;
 
 /// Checks one flow-mod by itself; overlap and capacity are for the transaction, which sees
 /// the tables.
@@ -40,6 +41,10 @@ fn check_match(matching: &Match) -> Result<(), OfpError> {
     };
     for (field, m) in matching.iter() {
         match field {
+            _ if !carried(field) => {
+                let detail = format!("{}: this switch does not match it", field.name());
+                return Err(OfpError::new(ErrorKind::BadMatchBadField, detail));
+            }
             Field::InPort => {
                 let port = PortNo(m.value as u32);
                 let known = (1..=MAX_PORTS).contains(&port.0) || port == PortNo::LOCAL || port == PortNo::CONTROLLER;
@@ -60,6 +65,10 @@ fn check_match(matching: &Match) -> Result<(), OfpError> {
 }
 
 fn check_instructions(m: &FlowMod, tables: u8) -> Result<(), OfpError> {
+    if let Some(meter) = m.instructions.meter {
+        let detail = format!("meter:{meter}: this switch has no meters");
+        return Err(OfpError::new(ErrorKind::BadInstructionUnsupInst, detail));
+    }
     let Some(goto) = m.instructions.goto else { return Ok(()) };
     if goto <= m.table || goto.0 >= tables {
         return Err(OfpError::new(
@@ -157,6 +166,30 @@ impl Known {
                 Ok(())
             }
             Action::DecNwTtl | Action::SetNwTtl(_) => self.needs(action, Field::IpDscp),
+            Action::Group(_) => {
+                Err(OfpError::new(ErrorKind::BadActionBadOutGroup, format!("{action}: there is no such group")))
+            }
+            Action::SetQueue(_) | Action::Enqueue { .. } => {
+                Err(OfpError::new(ErrorKind::BadActionBadQueue, format!("{action}: there is no such queue")))
+            }
+            Action::Experimenter { .. } => Err(OfpError::new(
+                ErrorKind::BadActionBadExperimenter,
+                format!("{action}: this switch does not know it"),
+            )),
+            Action::SetVlanVid(_)
+            | Action::SetVlanPcp(_)
+            | Action::SetTpSrc(_)
+            | Action::SetTpDst(_)
+            | Action::PushMpls(_)
+            | Action::PopMpls(_)
+            | Action::SetMplsTtl(_)
+            | Action::DecMplsTtl
+            | Action::CopyTtlOut
+            | Action::CopyTtlIn
+            | Action::PushPbb(_)
+            | Action::PopPbb => {
+                Err(OfpError::new(ErrorKind::BadActionBadType, format!("{action}: this switch does not carry it out")))
+            }
         }
     }
 
@@ -192,7 +225,7 @@ fn check_output(port: PortNo, ports: &Ports) -> Result<(), OfpError> {
 
 fn check_set(field: Field, value: u128, mask: u128) -> Result<(), OfpError> {
     let name = field.name();
-    if !field.settable() {
+    if !field.settable() || !carried(field) {
         return Err(OfpError::new(ErrorKind::BadActionBadSetType, format!("set_field: {name} cannot be written")));
     }
     let bad = |why: &str| Err(OfpError::new(ErrorKind::BadActionBadSetArgument, format!("set_field: {name}: {why}")));
@@ -213,7 +246,7 @@ fn check_set(field: Field, value: u128, mask: u128) -> Result<(), OfpError> {
 
 fn check_move(src: Field, dst: Field) -> Result<(), OfpError> {
     let names = format!("move:{}[]->{}[]", src.nxm_name(), dst.nxm_name());
-    let movable = |f: Field| f.settable() && f != Field::VlanVid;
+    let movable = |f: Field| f.settable() && carried(f) && f != Field::VlanVid;
     if !movable(src) || !movable(dst) {
         return Err(OfpError::new(ErrorKind::BadActionBadSetType, format!("{names}: not a header field of the frame")));
     }

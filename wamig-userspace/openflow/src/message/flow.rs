@@ -4,36 +4,39 @@ use std::time::Duration;
 
 use crate::action::Instructions;
 use crate::flow_match::Match;
-use crate::types::{Cookie, PortNo, TableId};
+use crate::numbers::{flags, numbered};
+use crate::types::{Cookie, GroupId, PortNo, TableId};
 
-/// What a flow-mod does.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum FlowModCommand {
-    /// Add, or replace the flow of equal match and priority.
-    Add,
-    /// Change the instructions of every flow within the match.
-    Modify,
-    /// Change the instructions of the flow of equal match and priority.
-    ModifyStrict,
-    /// Delete every flow within the match.
-    Delete,
-    /// Delete the flow of equal match and priority.
-    DeleteStrict,
+numbered! {
+    /// What a flow-mod does.
+    pub enum FlowModCommand: u8 {
+        /// Add, or replace the flow of equal match and priority.
+        Add = 0,
+        /// Change the instructions of every flow within the match.
+        Modify = 1,
+        /// Change the instructions of the flow of equal match and priority.
+        ModifyStrict = 2,
+        /// Delete every flow within the match.
+        Delete = 3,
+        /// Delete the flow of equal match and priority.
+        DeleteStrict = 4,
+    }
 }
 
-/// `ofp_flow_mod_flags`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub struct FlowModFlags {
-    /// Send a flow-removed when the flow expires or is deleted.
-    pub send_flow_removed: bool,
-    /// Refuse to add over an overlapping flow of the same priority.
-    pub check_overlap: bool,
-    /// Zero the counters of a flow that is replaced or modified.
-    pub reset_counts: bool,
-    /// Packets need not be counted.
-    pub no_packet_counts: bool,
-    /// Bytes need not be counted.
-    pub no_byte_counts: bool,
+flags! {
+    /// `ofp_flow_mod_flags`.
+    pub struct FlowModFlags: u16 {
+        /// Send a flow-removed when the flow expires or is deleted.
+        send_flow_removed = 1,
+        /// Refuse to add over an overlapping flow of the same priority.
+        check_overlap = 2,
+        /// Zero the counters of a flow that is replaced or modified (1.3).
+        reset_counts = 4,
+        /// Packets need not be counted (1.3).
+        no_packet_counts = 8,
+        /// Bytes need not be counted (1.3).
+        no_byte_counts = 16,
+    }
 }
 
 /// A change of the flow tables.
@@ -59,6 +62,10 @@ pub struct FlowMod {
     pub flags: FlowModFlags,
     /// For deletes: only flows that output here; [`PortNo::ANY`] = all.
     pub out_port: PortNo,
+    /// For deletes: only flows that use this group; [`GroupId::ANY`] = all.
+    pub out_group: GroupId,
+    /// A frame buffered in the switch to run through the new flow; `None` = none.
+    pub buffer_id: Option<u32>,
     /// What happens to the frames.
     pub instructions: Instructions,
 }
@@ -77,6 +84,8 @@ impl FlowMod {
             hard_timeout: 0,
             flags: FlowModFlags::default(),
             out_port: PortNo::ANY,
+            out_group: GroupId::ANY,
+            buffer_id: None,
             instructions,
         }
     }
@@ -99,15 +108,18 @@ impl FlowMod {
     }
 }
 
-/// Why a flow is gone.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum FlowRemovedReason {
-    /// No frame for `idle_timeout`.
-    IdleTimeout,
-    /// `hard_timeout` is over.
-    HardTimeout,
-    /// A flow-mod deleted it.
-    Delete,
+numbered! {
+    /// Why a flow is gone.
+    pub enum FlowRemovedReason: u8 {
+        /// No frame for `idle_timeout`.
+        IdleTimeout = 0,
+        /// `hard_timeout` is over.
+        HardTimeout = 1,
+        /// A flow-mod deleted it.
+        Delete = 2,
+        /// Its group was deleted (1.3).
+        GroupDelete = 3,
+    }
 }
 
 /// The notice that a flow is gone.
@@ -148,4 +160,46 @@ pub struct FlowStats {
     pub instructions: Instructions,
     /// Why the fast path hands frames of this flow to the slow path; `None` = it does not.
     pub slow: Option<&'static str>,
+}
+
+/// Which flows a flow or aggregate stats request asks for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FlowStatsRequest {
+    /// Table; [`TableId::ALL`] = every one.
+    pub table: TableId,
+    /// Only flows that output here; [`PortNo::ANY`] = all.
+    pub out_port: PortNo,
+    /// Only flows that use this group; [`GroupId::ANY`] = all.
+    pub out_group: GroupId,
+    /// Only flows whose cookie equals this under `cookie_mask`.
+    pub cookie: Cookie,
+    /// 0 = every cookie.
+    pub cookie_mask: u64,
+    /// Only flows within this match.
+    pub matching: Match,
+}
+
+impl FlowStatsRequest {
+    /// Every flow of every table.
+    pub fn all() -> Self {
+        Self {
+            table: TableId::ALL,
+            out_port: PortNo::ANY,
+            out_group: GroupId::ANY,
+            cookie: Cookie(0),
+            cookie_mask: 0,
+            matching: Match::any(),
+        }
+    }
+}
+
+/// The sum over the flows of an aggregate request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct AggregateStats {
+    /// Frames.
+    pub packets: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Flows.
+    pub flows: u32,
 }

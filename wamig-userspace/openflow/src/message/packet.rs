@@ -1,25 +1,29 @@
-//! Packet-in and packet-out (OpenFlow 1.3.5 §7.4.1, §7.3.7). Frames are never buffered in
-//! the switch: both carry the whole frame.
+//! Packet-in and packet-out (OpenFlow 1.3.5 §7.4.1, §7.3.7). Our switch never
+//! buffers frames: its packet-ins carry them, and a buffer id that comes back is refused.
 
 use bytes::Bytes;
 
 use crate::action::Action;
+use crate::numbers::numbered;
 use crate::types::{Cookie, PortNo, TableId};
 
-/// Why a frame comes to the controller.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum PacketInReason {
-    /// A table-miss flow (`OFPR_NO_MATCH`).
-    NoMatch,
-    /// An output action (`OFPR_ACTION`).
-    Action,
-    /// A TTL that ran out (`OFPR_INVALID_TTL`).
-    InvalidTtl,
+numbered! {
+    /// Why a frame comes to the controller.
+    pub enum PacketInReason: u8 {
+        /// A table-miss flow (`OFPR_NO_MATCH`).
+        NoMatch = 0,
+        /// An output action (`OFPR_ACTION`).
+        Action = 1,
+        /// A TTL that ran out (`OFPR_INVALID_TTL`).
+        InvalidTtl = 2,
+    }
 }
 
 /// A frame for the controller, as it stood at the output action.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PacketIn {
+    /// Where the sender keeps the whole frame; `None` = nowhere.
+    pub buffer_id: Option<u32>,
     /// Why.
     pub reason: PacketInReason,
     /// Table of the flow that sent it.
@@ -39,6 +43,8 @@ pub struct PacketIn {
 /// A frame from the controller.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PacketOut {
+    /// The frame to send, if the switch keeps it; `None` = `data`.
+    pub buffer_id: Option<u32>,
     /// The port the frame is taken to have come in by; [`PortNo::CONTROLLER`] = none.
     pub in_port: PortNo,
     /// What to do with it; [`PortNo::TABLE`] runs the pipeline.

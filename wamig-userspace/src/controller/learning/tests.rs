@@ -69,7 +69,14 @@ fn mac(n: u8) -> MacAddr {
 }
 
 fn port(n: u32, link_up: bool) -> PortDesc {
-    PortDesc { port: PortNo(n), mac: MacAddr([2, 1, 0, 0, 0, n as u8]), name: format!("p{n}"), link_up, mtu: 1500 }
+    PortDesc {
+        port: PortNo(n),
+        mac: MacAddr([2, 1, 0, 0, 0, n as u8]),
+        name: format!("p{n}"),
+        link_up,
+        mtu: 1500,
+        ..PortDesc::default()
+    }
 }
 
 fn status(reason: PortReason, n: u32, link_up: bool) -> PortStatus {

@@ -109,7 +109,8 @@ async fn refusals_and_packet_outs_reach_the_controller() {
     let err = local.send(vec![add(vec![out(9)])], now).await.unwrap_err();
     assert!(matches!(err, DatapathError::Refused(e) if e.kind == ErrorKind::BadActionBadOutPort));
     let data = Bytes::from(udp([10, 0, 0, 9], 64));
-    let packet_out = PacketOut { in_port: PortNo(1), actions: vec![Action::controller(), out(2)], data };
+    let packet_out =
+        PacketOut { buffer_id: None, in_port: PortNo(1), actions: vec![Action::controller(), out(2)], data };
     local.packet_out(packet_out, now).await.unwrap();
     assert!(matches!(local.next_event().await, Some(Event::PacketIn(_))));
     assert_eq!(local.switch().fast_path().maps().sent.len(), 1);

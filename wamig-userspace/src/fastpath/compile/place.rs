@@ -54,6 +54,12 @@ const fn at(base: u8, off: u8, shift: u32, bits: u32, flags: u16) -> Place {
     Place { base, off, shift, bits, from: 0, flags }
 }
 
+/// Whether the extractor knows the field: not those of MPLS, PBB, IPv6 neighbour discovery
+/// and extension headers, tunnels and ports below ports. The switch refuses them.
+pub const fn carried(field: Field) -> bool {
+    field.oxm() <= Field::Icmpv6Code.oxm() && !matches!(field, Field::InPhyPort)
+}
+
 /// Where a field is; an IPv6 address has two places. `None`: the field is not in the frame
 /// (pipeline fields and types), or its place depends on the IP version and that is unknown.
 pub fn places(field: Field, l3: Option<L3>) -> Option<Vec<Place>> {
@@ -61,7 +67,20 @@ pub fn places(field: Field, l3: Option<L3>) -> Option<Vec<Place>> {
     const ADDR6: u16 = NEED_IPV6 | SUM_PSEUDO;
     const L4: u16 = NEED_L4 | SUM_L4;
     let one = match field {
-        Field::InPort | Field::Metadata | Field::EthType | Field::IpProto => return None,
+        Field::InPort
+        | Field::Metadata
+        | Field::EthType
+        | Field::IpProto
+        | Field::InPhyPort
+        | Field::Ipv6NdTarget
+        | Field::Ipv6NdSll
+        | Field::Ipv6NdTll
+        | Field::MplsLabel
+        | Field::MplsTc
+        | Field::MplsBos
+        | Field::PbbIsid
+        | Field::TunnelId
+        | Field::Ipv6Exthdr => return None,
         Field::EthDst => at(BASE_L2, 0, 16, 48, 0),
         Field::EthSrc => at(BASE_L2, 6, 16, 48, 0),
         // Behind the tag's type; the present bit has no place in the frame.
@@ -112,7 +131,7 @@ pub fn ttl(l3: L3) -> Place {
 
 /// A field's slot in the action set; IPv6 addresses have the next one as well.
 pub fn slot(field: Field) -> u8 {
-    let before = Field::ALL.iter().take_while(|f| **f != field).filter(|f| f.settable());
+    let before = Field::ALL.iter().take_while(|f| **f != field).filter(|f| f.settable() && carried(**f));
     slot::FIRST_SET + before.map(|f| if f.bits() > 64 { 2 } else { 1 }).sum::<u8>()
 }
 
@@ -123,7 +142,7 @@ mod tests {
     #[test]
     fn every_settable_field_has_a_slot_of_its_own() {
         let mut taken = vec![TTL_SLOT];
-        for f in Field::ALL.iter().filter(|f| f.settable()) {
+        for f in Field::ALL.iter().filter(|f| f.settable() && carried(**f)) {
             for i in 0..places(*f, Some(L3::V4)).unwrap().len() as u8 {
                 let s = slot(*f) + i;
                 assert!((slot::FIRST_SET..=slot::LAST_SET).contains(&s), "{f:?}");
@@ -135,7 +154,7 @@ mod tests {
 
     #[test]
     fn places_are_as_wide_as_their_fields_and_checksummed_ones_are_even() {
-        for f in Field::ALL.iter().filter(|f| f.settable() && **f != Field::VlanVid) {
+        for f in Field::ALL.iter().filter(|f| f.settable() && carried(**f) && **f != Field::VlanVid) {
             for l3 in [L3::V4, L3::V6] {
                 let places = places(*f, Some(l3)).unwrap();
                 assert_eq!(places.iter().map(|p| p.bits).sum::<u32>(), u32::from(f.bits()), "{f:?}");

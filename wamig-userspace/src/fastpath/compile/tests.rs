@@ -64,6 +64,7 @@ fn read(frame: &[u8], in_port: u32, field: Field) -> Option<u128> {
         Field::Ipv6Src => Some(be(&v6.as_ref()?.source())),
         Field::Ipv6Dst => Some(be(&v6.as_ref()?.destination())),
         Field::Ipv6Flabel => Some(u128::from(v6.as_ref()?.flow_label().value())),
+        _ => None,
     }
 }
 
@@ -134,8 +135,9 @@ fn some_frame() -> impl Strategy<Value = Vec<u8>> {
 /// A valid match: fields picked from a frame (so that it hits) or random, with prerequisites.
 fn some_match(frame: &[u8], picks: &[(prop::sample::Index, u128, u128, bool)]) -> Match {
     let mut matching = Match::any();
+    let fields: Vec<_> = Field::ALL.iter().copied().filter(|f| carried(*f)).collect();
     for (index, noise, mask, from_frame) in picks {
-        let field = Field::ALL[index.index(Field::ALL.len())];
+        let field = fields[index.index(fields.len())];
         let seen = read(frame, 1, field);
         let value = if *from_frame { seen.unwrap_or(*noise) } else { *noise };
         let mask = if field.maskable() { *mask } else { u128::MAX };
@@ -178,7 +180,7 @@ proptest! {
         noise in any::<u128>(),
         bits in any::<u128>(),
     ) {
-        let settable: Vec<_> = Field::ALL.iter().copied().filter(|f| f.settable()).collect();
+        let settable: Vec<_> = Field::ALL.iter().copied().filter(|f| f.settable() && carried(*f)).collect();
         let field = settable[index.index(settable.len())];
         let Some(old) = read(&frame, 1, field) else { return Ok(()) };
         if field == Field::VlanVid && old == 0 {

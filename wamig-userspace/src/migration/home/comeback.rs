@@ -137,7 +137,7 @@ impl HomeServer {
         cx.out.note(address, event::FLOWS_OUT, format!("{address} is local again"));
         for frame in held {
             let actions = vec![Action::output(PortNo::TABLE)];
-            cx.out.packet_out(PacketOut { in_port: frame.in_port, actions, data: frame.data });
+            cx.out.packet_out(PacketOut { buffer_id: None, in_port: frame.in_port, actions, data: frame.data });
         }
         match why {
             Why::Seen { fence } => {

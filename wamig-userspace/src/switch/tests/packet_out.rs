@@ -9,7 +9,7 @@ use crate::switch::packet_in::NO_COOKIE;
 impl Rig {
     fn send(&self, in_port: PortNo, actions: &[Action]) -> std::result::Result<Result, OfpError> {
         let data = Bytes::from(udp([10, 0, 0, 9], 64));
-        let out = PacketOut { in_port, actions: actions.to_vec(), data };
+        let out = PacketOut { buffer_id: None, in_port, actions: actions.to_vec(), data };
         self.switch.packet_out(&out).map(split)
     }
 }
@@ -68,7 +68,7 @@ fn bad_packet_outs_send_nothing() {
     assert_eq!(kind(NONE, &[Action::output(PortNo::NORMAL)]), ErrorKind::BadActionBadOutPort);
     let arp = Action::set(Field::ArpOp, 2);
     assert_eq!(kind(NONE, &[arp, out(1)]), ErrorKind::BadActionMatchInconsistent);
-    let short = PacketOut { in_port: NONE, actions: vec![out(1)], data: Bytes::from_static(&[0; 13]) };
+    let short = PacketOut { buffer_id: None, in_port: NONE, actions: vec![out(1)], data: Bytes::from_static(&[0; 13]) };
     assert_eq!(rig.switch.packet_out(&short).unwrap_err().kind, ErrorKind::BadRequestBadPacket);
 }
 
@@ -76,6 +76,7 @@ fn bad_packet_outs_send_nothing() {
 fn frames_are_sent_and_what_cannot_be_sent_is_counted() {
     let mut rig = Rig::new();
     let effects = rig.switch.packet_out(&PacketOut {
+        buffer_id: None,
         in_port: NONE,
         actions: vec![Action::output(PortNo::LOCAL), out(2)],
         data: Bytes::from(udp([10, 0, 0, 9], 64)),

@@ -33,7 +33,7 @@ fn some_flow() -> impl Strategy<Value = FlowMod> {
             let matching = if clear ^ mark { matching.ipv4() } else { matching };
             let metadata = mark.then_some((3, 1));
             let goto = step.map(|s| TableId(table + s));
-            add(table, priority, matching, Instructions { apply, clear, write, metadata, goto })
+            add(table, priority, matching, Instructions { meter: None, apply, clear, write, metadata, goto })
         })
 }
 
