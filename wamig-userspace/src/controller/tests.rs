@@ -33,6 +33,7 @@ fn begin(now: Instant) -> (Controller, Vec<Command>) {
         name: format!("p{n}"),
         link_up: true,
         mtu: 1500,
+        ..PortDesc::default()
     };
     Controller::new(site, settings, Vec::new(), &[port(1), port(2)], now)
 }
@@ -56,6 +57,7 @@ fn packet_in(cookie: Cookie) -> Event {
         cookie,
         in_port: PortNo(2),
         metadata: 0,
+        buffer_id: None,
         total_len: data.len() as u16,
         data: Bytes::from(data),
     })

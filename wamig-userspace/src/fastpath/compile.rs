@@ -90,7 +90,18 @@ fn header(field: Field) -> u8 {
         | Field::EthSrc
         | Field::EthType
         | Field::VlanVid
-        | Field::VlanPcp => 0,
+        | Field::VlanPcp
+        // not read from frames, so that no flow with them gets here (`carried`)
+        | Field::InPhyPort
+        | Field::Ipv6NdTarget
+        | Field::Ipv6NdSll
+        | Field::Ipv6NdTll
+        | Field::MplsLabel
+        | Field::MplsTc
+        | Field::MplsBos
+        | Field::PbbIsid
+        | Field::TunnelId
+        | Field::Ipv6Exthdr => 0,
         Field::TcpSrc
         | Field::TcpDst
         | Field::UdpSrc

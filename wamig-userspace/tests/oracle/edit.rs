@@ -64,6 +64,7 @@ fn place(field: Field, h: &Headers) -> Option<(usize, usize, u32)> {
         Field::ArpSpa => (arp(14)?, 4, 0),
         Field::ArpTha => (arp(18)?, 6, 0),
         Field::ArpTpa => (arp(24)?, 4, 0),
+        other => panic!("the switch refuses {other:?}"),
     })
 }
 

@@ -41,6 +41,7 @@ pub fn value(field: Field, h: &Headers, in_port: u32, metadata: u64) -> Option<u
         Field::ArpSpa => arp(h, |(_, _, spa, ..)| u128::from(spa))?,
         Field::ArpTha => arp(h, |(_, _, _, tha, _)| u128::from(tha))?,
         Field::ArpTpa => arp(h, |(.., tpa)| u128::from(tpa))?,
+        other => panic!("the switch refuses {other:?}"),
     })
 }
 

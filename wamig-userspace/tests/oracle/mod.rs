@@ -127,6 +127,7 @@ impl<'a> Walk<'a> {
                     return false;
                 }
             }
+            other => panic!("the switch refuses {other:?}"),
         }
         true
     }
@@ -163,5 +164,6 @@ fn place(action: &Action) -> (u8, Option<Field>) {
         Action::SetField { field, .. } | Action::Move { dst: field, .. } => (8, Some(*field)),
         Action::SetNwTtl(_) => (9, None),
         Action::Output { .. } => (11, None),
+        other => panic!("the switch refuses {other:?}"),
     }
 }

@@ -78,6 +78,7 @@ pub fn ports() -> Ports {
         name: format!("p{port}"),
         link_up: true,
         mtu: 1500,
+        ..PortDesc::default()
     };
     Ports::new(PORTS.map(desc))
 }

@@ -155,7 +155,7 @@ pub fn some_instructions(dice: &mut Dice, rule: &Rule, later: &[u8]) -> Instruct
     }
     let masks = [u64::MAX, 0xff, 1 << 63];
     let metadata = dice.chance(30).then(|| (some_value(dice, Field::Metadata) as u64, dice.pick(&masks)));
-    Instructions { apply, clear: dice.chance(10), write, metadata, goto }
+    Instructions { meter: None, apply, clear: dice.chance(10), write, metadata, goto }
 }
 
 /// A flow of `table` that takes this frame or one like it, and may go on to `later` tables.

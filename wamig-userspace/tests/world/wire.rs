@@ -87,6 +87,7 @@ pub fn data_path(
         name: name.to_owned(),
         link_up: true,
         mtu: 1500,
+        ..PortDesc::default()
     };
     let fast_port = |(port, name): (PortNo, &str)| FastPort { port, name: name.to_owned(), ifindex: port.0 };
     let mut fast = Wire { inner: Memory::new(MemoryMaps::default()), site, out };
