@@ -3,6 +3,10 @@
 //! A flow is found by (subtable, masked key) → [`FlowValue`] → [`Slot`] → [`FlowRecord`] →
 //! action lists. A `FlowValue` holds the slot of the present version and of the next one, so
 //! that a whole batch becomes visible by one store of the version number.
+//!
+//! The value of a key that is there is changed in place, word by word: the kernel's own update
+//! puts a new element beside the old one and frees that at once, so that a reader on its way
+//! through the bucket may find neither, or another key's value.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -49,23 +53,58 @@ impl Slot {
     }
 }
 
-/// Value of the flow map.
+/// Value of the flow map: two slots, each from a version on. A reader takes the newest that is
+/// not newer than itself, so the older one can be replaced under its eyes.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct FlowValue {
-    /// Before `ver_next`.
-    pub current: Slot,
-    /// From `ver_next` on.
-    pub next: Slot,
-    /// The version at which `next` takes over.
-    pub ver_next: u64,
+    /// The version from which each slot counts. Stored after the slot.
+    pub since: [u64; 2],
+    /// The slots.
+    pub slots: [Slot; 2],
 }
 
 impl FlowValue {
+    /// The value of a key that has a flow from `version` on, and had none before.
+    pub const fn new(version: u64, slot: Slot) -> Self {
+        Self { since: [version, 0], slots: [slot, Slot(0)] }
+    }
+
+    /// The same with another slot from `version` on, in the place of the older one.
+    #[must_use]
+    pub const fn then(mut self, version: u64, slot: Slot) -> Self {
+        let older = if self.since[0] > self.since[1] { 1 } else { 0 };
+        self.since[older] = version;
+        self.slots[older] = slot;
+        self
+    }
+
+    /// Which slot a reader of `version` takes. It is not older than both: a value is changed
+    /// again only when no reader is left that is older than the last change.
+    #[inline(always)]
+    pub const fn choose(since: [u64; 2], version: u64) -> usize {
+        let first = since[0] <= version && (since[1] > version || since[0] > since[1]);
+        if first { 0 } else { 1 }
+    }
+
     /// The slot that a reader of `version` sees.
     #[inline(always)]
     pub const fn slot(&self, version: u64) -> Slot {
-        if version >= self.ver_next { self.next } else { self.current }
+        self.slots[Self::choose(self.since, version)]
+    }
+
+    /// The newest slot.
+    pub const fn newest(&self) -> Slot {
+        self.slot(u64::MAX)
+    }
+
+    /// The value with nothing in it for anybody, before its key is deleted: the kernel may give
+    /// the memory to another key at once, and a reader that has it in hand must not put words
+    /// of both together.
+    #[must_use]
+    pub const fn emptied(mut self) -> Self {
+        self.slots = [Slot(0); 2];
+        self
     }
 }
 
@@ -263,9 +302,27 @@ mod tests {
     }
 
     #[test]
-    fn the_next_slot_takes_over_at_its_version() {
-        let v = FlowValue { current: Slot(1), next: Slot(2), ver_next: 7 };
-        assert_eq!((v.slot(6), v.slot(7), v.slot(8)), (Slot(1), Slot(2), Slot(2)));
+    fn a_reader_takes_the_newest_slot_that_is_not_newer_than_itself() {
+        let seen = |v: &FlowValue, from| (from..from + 5).map(|version| v.slot(version).0).collect::<Vec<_>>();
+        let first = FlowValue::new(5, Slot(1));
+        assert_eq!(seen(&first, 3), [0, 0, 1, 1, 1]);
+        let second = first.then(7, Slot(2));
+        assert_eq!(seen(&second, 5), [1, 1, 2, 2, 2]);
+        let gone = second.then(9, Slot(0));
+        assert_eq!(seen(&gone, 7), [2, 2, 0, 0, 0]);
+        assert_eq!((second.newest(), gone.newest()), (Slot(2), Slot(0)));
+    }
+
+    #[test]
+    fn the_older_slot_is_replaced_unseen() {
+        let value = FlowValue::new(5, Slot(1)).then(7, Slot(2));
+        let new = value.then(9, Slot(3));
+        let place = usize::from(new.since[0] != 9);
+        let mut half = value;
+        half.slots[place] = Slot(3);
+        for stage in [value, half, new] {
+            assert_eq!((stage.slot(7), stage.slot(8)), (Slot(2), Slot(2)), "{stage:?}");
+        }
     }
 
     #[test]

@@ -54,6 +54,13 @@ pub fn clock(_ctx: XdpContext) -> u32 {
     xdp_action::XDP_DROP
 }
 
+/// Changes a value of the flow map: the packet is the key and the value. `XDP_PASS` = done,
+/// `XDP_DROP` = there is no such key. Run by userspace, never attached.
+#[xdp]
+pub fn stage(ctx: XdpContext) -> u32 {
+    if maps::stage(&ctx) { xdp_action::XDP_PASS } else { xdp_action::XDP_DROP }
+}
+
 /// Makes the packet-ins of the plan, writes the edited headers back, sends the frame.
 #[inline(always)]
 fn done(ctx: &XdpContext, scratch: &mut Scratch) -> u32 {

@@ -3,6 +3,7 @@
 use aya_ebpf::btf_maps::{ArrayOfMaps, DevMap as BtfDevMap};
 use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::{Array, DevMap, HashMap, PerCpuArray, RingBuf};
+use aya_ebpf::programs::XdpContext;
 use wamig_common::action::{ActionList, Op};
 use wamig_common::entry::{
     FlowCount, FlowMapKey, FlowRecord, FlowValue, PortCount, Records, Slot, Table, TableCount, Tables, filter_bit,
@@ -91,6 +92,36 @@ pub static BUCKET_CONFIG: Array<BucketConfig> = Array::with_max_entries(CLASS_CO
 #[map]
 pub static CLOCK: Array<[u64; 2]> = Array::with_max_entries(1, 0);
 
+/// A flow map entry as `stage` gets it.
+#[repr(C)]
+struct Staged {
+    key: FlowMapKey,
+    value: FlowValue,
+}
+
+/// Changes the value of a key that is there, in place and word by word; false = it is not.
+#[inline(always)]
+pub fn stage(ctx: &XdpContext) -> bool {
+    let staged = ctx.data() as *const Staged;
+    if ctx.data() + size_of::<Staged>() > ctx.data_end() {
+        return false;
+    }
+    // SAFETY: the packet holds all of it, as just checked.
+    let staged = unsafe { &*staged };
+    let Some(p) = FLOWS.get_ptr_mut(&staged.key) else { return false };
+    let mut i = 0;
+    while i < 2 {
+        // SAFETY: a live map value that only this program changes, run by one writer. Words
+        // are stored one by one, each slot before its version.
+        unsafe {
+            core::ptr::write_volatile(&raw mut (*p).slots[i], staged.value.slots[i]);
+            core::ptr::write_volatile(&raw mut (*p).since[i], staged.value.since[i]);
+        }
+        i += 1;
+    }
+    true
+}
+
 /// This CPU's scratch.
 #[inline(always)]
 pub fn scratch() -> Option<&'static mut Scratch> {
@@ -147,13 +178,18 @@ impl Tables for Maps {
     #[inline(always)]
     fn lookup(&self, key: &FlowMapKey, version: u64) -> Slot {
         let Some(p) = FLOWS.get_ptr(key) else { return Slot::default() };
-        // SAFETY: a live map value; each word is read once, because userspace may be
-        // replacing it. Userspace never changes what the present version reads.
+        // SAFETY: a live map value; each word is read once, versions first, because `stage`
+        // may be replacing the slot that no reader takes.
         unsafe {
-            let current = core::ptr::read_volatile(&raw const (*p).current);
-            let next = core::ptr::read_volatile(&raw const (*p).next);
-            let ver_next = core::ptr::read_volatile(&raw const (*p).ver_next);
-            FlowValue { current, next, ver_next }.slot(version)
+            let since = [
+                core::ptr::read_volatile(&raw const (*p).since[0]),
+                core::ptr::read_volatile(&raw const (*p).since[1]),
+            ];
+            let slots = [
+                core::ptr::read_volatile(&raw const (*p).slots[0]),
+                core::ptr::read_volatile(&raw const (*p).slots[1]),
+            ];
+            FlowValue { since, slots }.slot(version)
         }
     }
 }

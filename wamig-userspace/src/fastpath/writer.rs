@@ -2,7 +2,7 @@
 //!
 //! A batch moves the version from T-1 to T:
 //! 1. what nobody reads yet is written: lists, records, masks, filter bits;
-//! 2. every changed key is staged as "T-1's flow before T, T's flow from T on";
+//! 2. every changed key is staged as "T-1's flow before T, T's flow from T on", in place;
 //! 3. changed search orders go to the parity of T;
 //! 4. one store of T makes all of it visible; readers use the version that they read first;
 //! 5. after a grace period, when no reader of an older version is left, entries are deleted,
@@ -93,8 +93,8 @@ pub struct Writer<M> {
     free_records: VecDeque<u32>,
     lists: Interned<ActionList>,
     sets: Interned<Vec<u32>>,
-    /// Every key in the flow map with the slot of the present version; absent = to be deleted.
-    installed: HashMap<FlowMapKey, Slot>,
+    /// Every key in the flow map with its value; newest slot absent = to be deleted.
+    installed: HashMap<FlowMapKey, FlowValue>,
     /// Tables whose order for the other parity is older.
     stale_orders: BTreeSet<u8>,
     /// Left by batches whose grace has not begun.
@@ -408,7 +408,8 @@ impl<M: Maps> Writer<M> {
                 s.admit(key);
                 filters.insert(*subtable);
             }
-            values.push((map_key, FlowValue { current: current.unwrap_or_default(), next, ver_next: version }));
+            let value = current.map_or(FlowValue::new(version, next), |value| value.then(version, next));
+            values.push((map_key, value));
         }
         for subtable in filters {
             if let Some(s) = self.subtables.get(&subtable) {
@@ -417,7 +418,7 @@ impl<M: Maps> Writer<M> {
         }
         for (key, value) in values {
             self.maps.set_flow(&key, &value)?;
-            self.installed.insert(key, value.next);
+            self.installed.insert(key, value);
         }
         Ok(())
     }
@@ -471,10 +472,11 @@ impl<M: Maps> Writer<M> {
     fn clean_up(&mut self, left: Left) {
         let mut filters = BTreeSet::new();
         for key in left.keys {
-            if !self.installed.get(&key).is_some_and(|slot| slot.is_absent()) || self.is_ungraced(&key) {
+            if !self.installed.get(&key).is_some_and(|value| value.newest().is_absent()) || self.is_ungraced(&key) {
                 continue;
             }
-            if let Err(e) = self.maps.remove_flow(&key) {
+            let emptied = self.installed.get(&key).map_or(Ok(()), |v| self.maps.set_flow(&key, &v.emptied()));
+            if let Err(e) = emptied.and_then(|()| self.maps.remove_flow(&key)) {
                 tracing::warn!("a flow map entry could not be deleted: {e}");
                 continue;
             }

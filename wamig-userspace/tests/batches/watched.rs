@@ -6,6 +6,7 @@
 //! began after that version was replaced is over. So there is always one reader of the present
 //! version, and one of each earlier version that no grace has ended yet.
 
+use std::collections::HashMap;
 use std::io;
 
 use wamig_common::action::{ActionList, Op};
@@ -89,6 +90,8 @@ pub struct Watched {
     readers: Vec<(u64, Vec<Sight>)>,
     /// Readers that the grace now running waits for.
     waited: usize,
+    /// What the flow map holds.
+    values: HashMap<FlowMapKey, FlowValue>,
     /// How many times a frame was looked at.
     pub looks: u64,
 }
@@ -97,7 +100,7 @@ impl Watched {
     /// Maps of this capacity.
     pub fn new(capacity: Capacity, dice: Dice) -> Self {
         let inner = MemoryMaps::with_capacity(capacity);
-        Self { inner, dice, frames: Vec::new(), readers: Vec::new(), waited: 0, looks: 0 }
+        Self { inner, dice, frames: Vec::new(), readers: Vec::new(), waited: 0, values: HashMap::new(), looks: 0 }
     }
 
     /// Other frames; readers of earlier versions end.
@@ -174,12 +177,25 @@ impl Maps for Watched {
         self.wrote("filter", result)
     }
 
+    /// Word by word, as the kernel's maps are written.
     fn set_flow(&mut self, key: &FlowMapKey, value: &FlowValue) -> io::Result<()> {
+        if let Some(mut now) = self.values.get(key).copied() {
+            for i in 0..2 {
+                now.slots[i] = value.slots[i];
+                let result = self.inner.set_flow(key, &now);
+                self.wrote("a slot", result)?;
+                now.since[i] = value.since[i];
+                let result = self.inner.set_flow(key, &now);
+                self.wrote("a slot's version", result)?;
+            }
+        }
+        self.values.insert(*key, *value);
         let result = self.inner.set_flow(key, value);
         self.wrote("flow", result)
     }
 
     fn remove_flow(&mut self, key: &FlowMapKey) -> io::Result<()> {
+        self.values.remove(key);
         let result = self.inner.remove_flow(key);
         self.wrote("flow removed", result)
     }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use aya::Ebpf;
 use aya::maps::{Array, DevMap, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
+use aya::programs::{TestRun as _, TestRunOptions, Xdp};
 use wamig_common::action::ActionList;
 use wamig_common::entry::{FlowCount, FlowMapKey, FlowRecord, FlowValue, PortCount, Table, TableCount};
 use wamig_common::key::FlowMask;
@@ -25,6 +26,11 @@ use super::port_set::{GRACE_SET, PortSets};
 use super::syscall;
 use crate::fastpath::maps::{Capacity, Maps};
 use crate::fastpath::{FastPort, port_index};
+
+/// `BPF_NOEXIST`
+const BPF_NOEXIST: u64 = 1;
+/// What `stage` returns when it has changed a value (`XDP_PASS`).
+const STAGED: u32 = 2;
 
 type PlainArray<T> = Array<MapData, Plain<T>>;
 type PlainCounters<T> = PerCpuArray<MapData, Plain<T>>;
@@ -114,6 +120,17 @@ impl XdpMaps {
         Ok(maps)
     }
 
+    /// Changes the value of a key in place; false = there is no such key.
+    fn stage(&self, key: &FlowMapKey, value: &FlowValue) -> io::Result<bool> {
+        let object = self.attachments.object().ok_or_else(|| other("the XDP object has gone"))?;
+        let program = object.program("stage").ok_or_else(|| other("the XDP object has no program stage"))?;
+        let program: &Xdp = program.try_into().map_err(other)?;
+        let entry = [key.as_bytes(), value.as_bytes()].concat();
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(&entry);
+        Ok(program.test_run(options).map_err(other)?.return_value == STAGED)
+    }
+
     fn sum<T: IntoBytes + FromBytes + Immutable + Copy + Default + 'static>(
         map: &PlainCounters<T>,
         index: u32,
@@ -154,7 +171,10 @@ impl Maps for XdpMaps {
     }
 
     fn set_flow(&mut self, key: &FlowMapKey, value: &FlowValue) -> io::Result<()> {
-        self.flows.insert(Plain(*key), Plain(*value), 0).map_err(map_error)
+        if self.stage(key, value)? {
+            return Ok(());
+        }
+        self.flows.insert(Plain(*key), Plain(*value), BPF_NOEXIST).map_err(map_error)
     }
 
     fn remove_flow(&mut self, key: &FlowMapKey) -> io::Result<()> {

@@ -208,7 +208,7 @@ pub fn load(
         loader.map_pin_path(name, pin_of(maps_dir, name));
     }
     let mut object = loader.load(bytes).map_err(loading)?;
-    for name in ["wamig", "clock", "empty"] {
+    for name in ["wamig", "clock", "stage", "empty"] {
         let program = object.program_mut(name).ok_or_else(|| io::Error::other(format!("no program {name}")))?;
         let program: &mut XdpProgram = program.try_into().map_err(io::Error::other)?;
         program.load().map_err(loading)?;
