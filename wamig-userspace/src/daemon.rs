@@ -35,6 +35,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use wamig_common::limits::DEFAULT_FLOWS;
+use wamig_openflow::message::SwitchDesc;
 use wamig_openflow::{DatapathId, PortDesc, PortNo};
 
 use crate::admin::{server, socket};
@@ -49,7 +50,7 @@ use crate::migration::record::Record;
 use crate::peer::{Identity, Peers, RefusalCounters};
 use crate::store::Store;
 use crate::switch::port::Ports;
-use crate::switch::{Limits, Switch};
+use crate::switch::{Limits, Switch, multipart};
 use control::{Control, Ended, Inputs, RECORDS, unix_us};
 use peer_table::PeerTable;
 use start_error::StartError;
@@ -197,7 +198,7 @@ pub async fn run(config: &Config) -> Result<(), RunError> {
             std::future::pending().await
         });
     }
-    let ended = serve(config, path, held, tasks, stop).await;
+    let ended = Box::pin(serve(config, path, held, tasks, stop)).await;
     // Its thread looks every 100 ms whether it should stop.
     tokio::task::spawn_blocking(move || drop(opened.reader)).await.ok();
     ended
@@ -233,7 +234,13 @@ pub async fn serve<F: FastPath>(
     }
 
     let (port_changes, changed) = mpsc::channel(QUEUE);
-    let switch = Switch::new(path.fast, Ports::new(path.ports.clone()), Limits::default());
+    let mut switch = Switch::new(path.fast, Ports::new(path.ports.clone()).alive_since(now), Limits::default());
+    switch.set_description(SwitchDesc {
+        hardware: format!("{} data path", path.kind),
+        serial: path.dpid.to_string(),
+        datapath: config.site.clone(),
+        ..multipart::description()
+    });
     let datapath = Local::new(switch, path.dpid, SwitchInputs { punts: path.punts, ports: changed });
     let (site, learning) = (config.site(path.dpid), config.learning(path.dpid));
     let (controller, first) = Controller::new(site, learning, held.records, &path.ports, now);

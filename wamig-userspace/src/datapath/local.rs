@@ -97,7 +97,7 @@ impl<F: FastPath> Local<F> {
                 self.events.push_back(Event::Down("the fast path is gone".into()));
             }
             Input::Port(change) => {
-                let event = self.switch.port_changed(change);
+                let event = self.switch.port_changed(change, now);
                 self.features.ports = self.switch.ports().iter().cloned().collect();
                 self.tell(event.into_iter().collect());
             }

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use wamig_common::verdict::SlowReason;
-use wamig_openflow::{Cookie, FlowModFlags, Instructions, Match, PortNo, TableId};
+use wamig_openflow::message::FlowStatsRequest;
+use wamig_openflow::{Cookie, FlowModFlags, GroupId, Instructions, Match, PortNo, TableId};
 
 use crate::fastpath::FlowId;
 
@@ -64,25 +65,28 @@ pub struct Selector {
     pub cookie_mask: u64,
     /// Only flows that output here; [`PortNo::ANY`] = all.
     pub out_port: PortNo,
+    /// Only flows that use this group; [`GroupId::ANY`] = all.
+    pub out_group: GroupId,
 }
 
 impl Selector {
     /// Every flow of every table.
     pub fn all() -> Self {
-        Self {
-            table: TableId::ALL,
-            strict: None,
-            matching: Match::any(),
-            cookie: Cookie(0),
-            cookie_mask: 0,
-            out_port: PortNo::ANY,
-        }
+        Self::from(FlowStatsRequest::all())
     }
 
-    /// Whether cookie and output port let a flow pass.
+    /// Whether cookie, output port and group let a flow pass.
     fn passes(&self, flow: &Flow) -> bool {
         (flow.cookie.0 ^ self.cookie.0) & self.cookie_mask == 0
             && (self.out_port == PortNo::ANY || flow.instructions.outputs_to(self.out_port))
+            && (self.out_group == GroupId::ANY || flow.instructions.uses_group(self.out_group))
+    }
+}
+
+impl From<FlowStatsRequest> for Selector {
+    fn from(request: FlowStatsRequest) -> Self {
+        let FlowStatsRequest { table, out_port, out_group, cookie, cookie_mask, matching } = request;
+        Self { table, strict: None, matching, cookie, cookie_mask, out_port, out_group }
     }
 }
 

@@ -16,12 +16,15 @@ pub mod effect;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod flow_table;
+pub mod multipart;
 pub mod packet_in;
 pub mod packet_out;
 pub mod port;
+pub mod queue;
 pub mod sctp;
 pub mod slowpath;
 pub mod stats;
+pub mod table_features;
 pub mod timeout;
 pub mod token_bucket;
 pub mod transaction;
@@ -31,6 +34,7 @@ use std::time::{Duration, Instant};
 
 use wamig_common::entry::MAX_FLOW_ID;
 use wamig_common::limits::{DEFAULT_FLOWS, MAX_TABLES};
+use wamig_openflow::message::{QueueConfig, SwitchDesc};
 use wamig_openflow::{FlowMod, FlowStats, OfpError, PacketOut, PortNo};
 
 use self::effect::{Effect, Event};
@@ -96,6 +100,7 @@ pub struct Switch<F> {
     timeouts: Timeouts,
     bucket: TokenBucket,
     slow_counters: SlowCounters,
+    description: SwitchDesc,
 }
 
 impl<F: FastPath> Switch<F> {
@@ -110,7 +115,13 @@ impl<F: FastPath> Switch<F> {
             timeouts: Timeouts::default(),
             bucket: TokenBucket::new(limits.slow_rate, limits.slow_burst),
             slow_counters: SlowCounters::default(),
+            description: multipart::description(),
         }
+    }
+
+    /// Says who the switch is, for those who ask (`OFPMP_DESC`).
+    pub fn set_description(&mut self, description: SwitchDesc) {
+        self.description = description;
     }
 
     /// Applies a batch as one change; when this returns, the next frame follows it.
@@ -171,8 +182,8 @@ impl<F: FastPath> Switch<F> {
 
     /// Takes in a change of a port; flows that name a port which is gone stay, and their
     /// frames are dropped.
-    pub fn port_changed(&mut self, change: PortChange) -> Option<Event> {
-        self.ports.apply(change).map(Event::PortStatus)
+    pub fn port_changed(&mut self, change: PortChange, now: Instant) -> Option<Event> {
+        self.ports.apply(change, now).map(Event::PortStatus)
     }
 
     /// Expires flows that are over by now.
@@ -220,6 +231,14 @@ impl<F: FastPath> Switch<F> {
     /// The ports.
     pub fn ports(&self) -> &Ports {
         &self.ports
+    }
+
+    /// The queues of a port; [`PortNo::ANY`] = of every port.
+    ///
+    /// # Errors
+    /// `OFPQOFC_BAD_PORT`.
+    pub fn queues(&self, port: PortNo) -> Result<QueueConfig, OfpError> {
+        queue::config(port, &self.ports)
     }
 
     /// The flow tables.

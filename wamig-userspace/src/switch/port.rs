@@ -1,6 +1,7 @@
 //! The ports of the switch, and the notices of their changes (OpenFlow 1.3.5 §7.2.1, §7.4.3).
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use wamig_openflow::{PortDesc, PortNo, PortReason, PortStatus};
 
@@ -17,21 +18,32 @@ pub enum PortChange {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Ports {
     ports: BTreeMap<PortNo, PortDesc>,
+    /// Since when each has been there.
+    since: BTreeMap<PortNo, Instant>,
 }
 
 impl Ports {
     /// A table of these ports; of two with one number the last stays.
     pub fn new(ports: impl IntoIterator<Item = PortDesc>) -> Self {
-        Self { ports: ports.into_iter().map(|p| (p.port, p)).collect() }
+        Self { ports: ports.into_iter().map(|p| (p.port, p)).collect(), since: BTreeMap::new() }
+    }
+
+    /// The same ports, alive since `now`.
+    #[must_use]
+    pub fn alive_since(mut self, now: Instant) -> Self {
+        self.since = self.ports.keys().map(|port| (*port, now)).collect();
+        self
     }
 
     /// Takes a change in; `None` when nothing is different.
-    pub fn apply(&mut self, change: PortChange) -> Option<PortStatus> {
+    pub fn apply(&mut self, change: PortChange, now: Instant) -> Option<PortStatus> {
         match change {
             PortChange::Gone(port) => {
+                self.since.remove(&port);
                 self.ports.remove(&port).map(|desc| PortStatus { reason: PortReason::Delete, desc })
             }
             PortChange::Present(desc) => {
+                self.since.entry(desc.port).or_insert(now);
                 let reason = match self.ports.insert(desc.port, desc.clone()) {
                     None => PortReason::Add,
                     Some(old) if old != desc => PortReason::Modify,
@@ -50,6 +62,16 @@ impl Ports {
     /// Whether the number names a port of the switch ([`PortNo::LOCAL`] included, if it has one).
     pub fn contains(&self, port: PortNo) -> bool {
         self.ports.contains_key(&port)
+    }
+
+    /// How long a port has been there; zero if that is not known.
+    pub fn age(&self, port: PortNo, now: Instant) -> Duration {
+        self.since.get(&port).map_or(Duration::ZERO, |since| now.saturating_duration_since(*since))
+    }
+
+    /// The ports' numbers in ascending order.
+    pub fn numbers(&self) -> impl Iterator<Item = PortNo> {
+        self.ports.keys().copied()
     }
 
     /// The ports in ascending order.
@@ -72,16 +94,29 @@ mod tests {
     #[test]
     fn every_change_is_told_once() {
         let mut ports = Ports::default();
+        let now = Instant::now();
         let reason = |s: Option<PortStatus>| s.map(|s| s.reason);
-        assert_eq!(reason(ports.apply(PortChange::Present(port(1)))), Some(PortReason::Add));
-        assert_eq!(ports.apply(PortChange::Present(port(1))), None);
+        assert_eq!(reason(ports.apply(PortChange::Present(port(1)), now)), Some(PortReason::Add));
+        assert_eq!(ports.apply(PortChange::Present(port(1)), now), None);
         let down = PortDesc { link_up: false, ..port(1) };
-        assert_eq!(reason(ports.apply(PortChange::Present(down.clone()))), Some(PortReason::Modify));
+        assert_eq!(reason(ports.apply(PortChange::Present(down.clone()), now)), Some(PortReason::Modify));
         assert_eq!(
-            ports.apply(PortChange::Gone(PortNo(1))),
+            ports.apply(PortChange::Gone(PortNo(1)), now),
             Some(PortStatus { reason: PortReason::Delete, desc: down })
         );
-        assert_eq!(ports.apply(PortChange::Gone(PortNo(1))), None);
+        assert_eq!(ports.apply(PortChange::Gone(PortNo(1)), now), None);
+    }
+
+    #[test]
+    fn a_port_is_as_old_as_its_presence() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(5);
+        let mut ports = Ports::new([port(1)]).alive_since(now);
+        ports.apply(PortChange::Present(PortDesc { link_up: false, ..port(1) }), later);
+        assert_eq!(ports.age(PortNo(1), later), Duration::from_secs(5));
+        ports.apply(PortChange::Gone(PortNo(1)), later);
+        ports.apply(PortChange::Present(port(1)), later);
+        assert_eq!(ports.age(PortNo(1), later), Duration::ZERO);
     }
 
     #[test]

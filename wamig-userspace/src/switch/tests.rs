@@ -1,6 +1,7 @@
 //! The switch over the memory fast path: frames in, frames and events out.
 
 mod expiry;
+mod multipart;
 mod packet_out;
 mod pipeline;
 mod refusal;

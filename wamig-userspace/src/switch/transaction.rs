@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use wamig_openflow::{ErrorKind, FlowMod, FlowModCommand, FlowRemovedReason, OfpError, PortNo};
+use wamig_openflow::{ErrorKind, FlowMod, FlowModCommand, FlowRemovedReason, GroupId, OfpError, PortNo};
 
 use super::flow_table::{Flow, FlowTables, Selector};
 use super::port::Ports;
@@ -85,7 +85,8 @@ pub fn expire(tables: &mut FlowTables, flows: &[(FlowId, FlowRemovedReason)]) ->
     staged
 }
 
-fn selector(m: &FlowMod, out_port: PortNo) -> Selector {
+fn selector(m: &FlowMod) -> Selector {
+    let delete = matches!(m.command, FlowModCommand::Delete | FlowModCommand::DeleteStrict);
     let strict = matches!(m.command, FlowModCommand::ModifyStrict | FlowModCommand::DeleteStrict);
     Selector {
         table: m.table,
@@ -93,7 +94,9 @@ fn selector(m: &FlowMod, out_port: PortNo) -> Selector {
         matching: m.matching.clone(),
         cookie: m.cookie,
         cookie_mask: m.cookie_mask,
-        out_port,
+        // §6.4: for deletes only
+        out_port: if delete { m.out_port } else { PortNo::ANY },
+        out_group: if delete { m.out_group } else { GroupId::ANY },
     }
 }
 
@@ -163,7 +166,7 @@ impl Staged {
             FlowModCommand::Add => self.add(tables, ids, m, now),
             FlowModCommand::Modify | FlowModCommand::ModifyStrict => self.modify(tables, m),
             FlowModCommand::Delete | FlowModCommand::DeleteStrict => {
-                for id in tables.select(&selector(&m, m.out_port)) {
+                for id in tables.select(&selector(&m)) {
                     self.remove(tables, id, FlowRemovedReason::Delete);
                 }
                 Ok(())
@@ -217,7 +220,7 @@ impl Staged {
 
     /// §6.4: only the instructions change; no flow in the match is no error.
     fn modify(&mut self, tables: &mut FlowTables, m: FlowMod) -> Result<(), OfpError> {
-        let selected = tables.select(&selector(&m, PortNo::ANY));
+        let selected = tables.select(&selector(&m));
         let instructions = Arc::new(m.instructions);
         for id in selected {
             let Some(flow) = tables.get(id).cloned() else { continue };

@@ -16,6 +16,7 @@ fn selector(table: u8) -> impl Strategy<Value = Selector> {
             cookie: Cookie(cookie),
             cookie_mask,
             out_port,
+            out_group: GroupId::ANY,
         })
 }
 

@@ -51,7 +51,7 @@ fn a_batch_that_is_refused_on_the_way_changes_nothing() {
 fn frames_for_a_port_that_is_gone_are_dropped_and_the_flow_stays() {
     let mut rig = Rig::new();
     rig.add(0, 1, Match::any(), apply(&[out(3), out(3)]));
-    assert!(rig.switch.port_changed(PortChange::Gone(PortNo(3))).is_some());
+    assert!(rig.switch.port_changed(PortChange::Gone(PortNo(3)), rig.now).is_some());
     assert!(rig.frame(1, &udp([10, 0, 0, 9], 64)).0.is_empty());
     assert_eq!(rig.switch.tables().len(), 1);
 }

@@ -1,0 +1,136 @@
+//! Multipart requests, in 1.0 called stats (OpenFlow 1.3.5 §7.3.5): what the switch knows of
+//! itself. The agent cuts long replies into messages.
+
+use std::time::Instant;
+
+use wamig_openflow::message::{
+    AggregateStats, FlowStatsRequest, MultipartReply, MultipartRequest, PortStats, SwitchDesc, TableFeatures,
+    TableStats,
+};
+use wamig_openflow::{ErrorKind, OfpError, PortNo, TableId};
+
+use super::flow_table::Selector;
+use super::table_features::{self, Pipeline};
+use super::{Switch, queue};
+use crate::fastpath::FastPath;
+
+/// `OFPFW_ALL`: 1.0's wildcards, all of which the tables support.
+const WILDCARDS_V10: u32 = 0x003f_ffff;
+
+/// The description of a switch that nobody has named.
+pub fn description() -> SwitchDesc {
+    SwitchDesc {
+        manufacturer: "wamig".to_owned(),
+        hardware: "XDP".to_owned(),
+        software: format!("wamig {}", env!("CARGO_PKG_VERSION")),
+        serial: "none".to_owned(),
+        datapath: "none".to_owned(),
+    }
+}
+
+impl<F: FastPath> Switch<F> {
+    /// Answers a request. Lists are whole, however long.
+    ///
+    /// # Errors
+    /// The specification's, for tables, ports and queues that are not there, for changes of
+    /// the tables' features, and for requests that are not known.
+    pub fn multipart(&mut self, request: MultipartRequest, now: Instant) -> Result<MultipartReply, OfpError> {
+        Ok(match request {
+            MultipartRequest::Desc => MultipartReply::Desc(self.description.clone()),
+            MultipartRequest::Flow(request) => {
+                self.check_table(request.table)?;
+                MultipartReply::Flow(self.dump_flows(&request.into(), now))
+            }
+            MultipartRequest::Aggregate(request) => MultipartReply::Aggregate(self.aggregate(request)?),
+            MultipartRequest::Table => MultipartReply::Table(self.table_stats()),
+            MultipartRequest::PortStats(port) => MultipartReply::PortStats(self.port_stats(port, now)?),
+            MultipartRequest::Queue(request) => MultipartReply::Queue(queue::stats(request, &self.ports)?),
+            MultipartRequest::TableFeatures(wanted) => MultipartReply::TableFeatures(self.table_features(&wanted)?),
+            MultipartRequest::PortDesc => MultipartReply::PortDesc(self.ports.iter().cloned().collect()),
+            MultipartRequest::Experimenter { experimenter, exp_type, .. } => {
+                let detail = format!("multipart type {exp_type} of experimenter {experimenter:#010x} is not known");
+                return Err(OfpError::new(ErrorKind::BadRequestBadExperimenter, detail));
+            }
+            MultipartRequest::Group(_)
+            | MultipartRequest::GroupDesc
+            | MultipartRequest::GroupFeatures
+            | MultipartRequest::Meter(_)
+            | MultipartRequest::MeterConfig(_)
+            | MultipartRequest::MeterFeatures => {
+                let detail = "this switch has neither groups nor meters";
+                return Err(OfpError::new(ErrorKind::BadRequestBadMultipart, detail));
+            }
+        })
+    }
+
+    fn check_table(&self, table: TableId) -> Result<(), OfpError> {
+        let tables = self.tables.tables();
+        if table == TableId::ALL || table.0 < tables {
+            return Ok(());
+        }
+        let detail = format!("table {table}: tables are 0 to {}, and ALL", tables - 1);
+        Err(OfpError::new(ErrorKind::BadRequestBadTableId, detail))
+    }
+
+    fn aggregate(&mut self, request: FlowStatsRequest) -> Result<AggregateStats, OfpError> {
+        self.check_table(request.table)?;
+        let ids = self.tables.select(&Selector::from(request));
+        let mut sum = AggregateStats { flows: ids.len() as u32, ..AggregateStats::default() };
+        for counters in self.fast.flow_counters(&ids) {
+            sum.packets += counters.packets;
+            sum.bytes += counters.bytes;
+        }
+        Ok(sum)
+    }
+
+    fn table_stats(&mut self) -> Vec<TableStats> {
+        let tables = (0..self.tables.tables()).map(TableId);
+        let stats = tables.map(|table| {
+            let counters = self.fast.table_counters(table.0);
+            TableStats {
+                table,
+                active: self.tables.table_len(table) as u32,
+                lookups: counters.matched + counters.missed,
+                matched: counters.matched,
+                name: table_features::name(table),
+                wildcards: WILDCARDS_V10,
+                max_entries: self.tables.capacity() as u32,
+            }
+        });
+        stats.collect()
+    }
+
+    /// 1.0 asks for every port by `OFPP_NONE`, which is 1.3's `OFPP_ANY`.
+    fn port_stats(&mut self, port: PortNo, now: Instant) -> Result<Vec<PortStats>, OfpError> {
+        if port != PortNo::ANY && !self.ports.contains(port) {
+            let detail = format!("port {port}: there are {}", self.ports.listed());
+            return Err(OfpError::new(ErrorKind::BadRequestBadPort, detail));
+        }
+        let asked = self.ports.numbers().filter(|p| port == PortNo::ANY || *p == port);
+        let stats = asked.map(|port| {
+            let counters = self.fast.port_counters(port);
+            PortStats {
+                port,
+                rx_packets: counters.rx_packets,
+                tx_packets: counters.tx_packets,
+                rx_bytes: counters.rx_bytes,
+                tx_bytes: counters.tx_bytes,
+                rx_dropped: counters.rx_dropped,
+                duration: self.ports.age(port, now),
+                ..PortStats::default()
+            }
+        });
+        Ok(stats.collect())
+    }
+
+    /// What the tables can do; `wanted` is empty or what they are to be.
+    fn table_features(&self, wanted: &[TableFeatures]) -> Result<Vec<TableFeatures>, OfpError> {
+        let pipeline = Pipeline {
+            tables: self.tables.tables(),
+            max_entries: u32::try_from(self.tables.capacity()).unwrap_or(u32::MAX),
+            meters: false,
+        };
+        table_features::check(wanted, pipeline)?;
+        Ok((0..pipeline.tables).map(|t| table_features::describe(TableId(t), pipeline)).collect())
+    }
+}
