@@ -20,8 +20,9 @@ pub const PORT_SLOTS: u32 = 256;
 pub const PORT_SETS: u32 = 256;
 /// Flows (map entries) unless configured otherwise.
 pub const DEFAULT_FLOWS: u32 = 131_072;
-/// Action lists; one may serve many flows.
-pub const ACTION_LISTS: u32 = 16_384;
+/// Action lists unless configured otherwise: one may serve many flows, but each flow may have
+/// one of its own.
+pub const ACTION_LISTS: u32 = DEFAULT_FLOWS;
 /// Words of a subtable's filter (64 bits each: 64 Kbit).
 pub const FILTER_WORDS: usize = 1024;
 

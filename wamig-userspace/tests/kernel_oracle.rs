@@ -101,18 +101,6 @@ fn masks(flows: &[CompiledFlow]) -> usize {
     masks.values().map(BTreeSet::len).max().unwrap_or(0)
 }
 
-/// What these flows need, and no more.
-fn constants(flows: &[CompiledFlow]) -> Constants {
-    let ops = || flows.iter().flat_map(|f| f.apply.iter().chain(&f.write));
-    Constants {
-        tables: flows.iter().flat_map(|f| [Some(f.table), f.goto]).flatten().collect::<BTreeSet<_>>().len() as u32,
-        masks: masks(flows) as u32,
-        words: flows.iter().fold(0, |words, f| words | f.mask.used_words()),
-        action_set: flows.iter().any(|f| !f.write.is_empty()),
-        edits: ops().any(wamig_common::action::Op::is_edit),
-    }
-}
-
 /// Adds up what one frame is counted as.
 fn add(sum: &mut Counters, more: &Counters) {
     for (name, n) in more {
@@ -172,9 +160,9 @@ fn every_program_does_what_the_oracle_says() {
         }
         if cut_down < scaled(CUT_DOWN) && set % 5 == 1 {
             cut_down += 1;
-            let program = run::variant(&rig.bench.maps_dir, PORTS[0], constants(&flows));
+            let program = run::variant(&rig.bench.maps_dir, PORTS[0], Constants::needed(&flows));
             for (_, frame, should) in on_port_1() {
-                assert_eq!(rig.differs(&program, frame, should), None, "{:?}", constants(&flows));
+                assert_eq!(rig.differs(&program, frame, should), None, "{:?}", Constants::needed(&flows));
                 up_again += should.ups.len();
                 by_cut_down += 1;
             }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bpf, interrupt, lab, lint, suite,
+    bench, bpf, interrupt, lab, lint, suite,
     tally::{Skips, Tally},
 };
 
@@ -27,6 +27,8 @@ enum Verb {
     Lint,
     /// Run the tests and checks; the last line counts them
     Test(suite::Options),
+    /// Measure the data path and say which targets are met (needs root)
+    Bench(bench::Options),
     /// Play the paper's experiment in network namespaces (needs root)
     Demo(lab::demo::Demo),
     /// Poke at the two sites that `demo --keep` left up (needs root)
@@ -40,6 +42,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Verb::BpfLinker => interrupt::watch().and_then(|()| bpf::linker::run()).map(done),
         Verb::Lint => interrupt::watch().and_then(|()| lint::run()).map(close),
         Verb::Test(options) => suite::run(&options),
+        Verb::Bench(options) => interrupt::watch().and_then(|()| bench::run(&options)).map(done),
         Verb::Demo(demo) => return demo.run(),
         Verb::Lab(poke) => poke.run().map(done),
     };

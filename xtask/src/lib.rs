@@ -6,11 +6,13 @@
 //! | [`lint`] | `lint` | layout, clippy, documentation, house rules |
 //! | [`suite`] | `test` | every test, counted |
 //! | [`qemu`] | `test --kernel debian` | the kernel tests under Linux 6.1 |
+//! | [`mod@bench`] | `bench` | the data path measured against programs of one purpose and other switches |
 //! | [`lab`] | `demo`, `lab` | two sites in network namespaces: the demonstration and the end-to-end tests |
 //!
 //! [`workspace`] knows where things are, [`user`] who builds, [`process`] and [`bounded`] run other programs,
 //! [`interrupt`] remembers a signal, [`exclusive`] keeps test networks apart and [`tally`] counts results.
 
+pub mod bench;
 pub mod bounded;
 pub mod bpf;
 pub mod cli;

@@ -34,3 +34,8 @@ pub fn bpf_build_dir() -> PathBuf {
 pub fn bpf_object() -> PathBuf {
     bpf_dir().join("wamig.bpf.o")
 }
+
+/// The object of the programs that wamig is measured against.
+pub fn bench_object() -> PathBuf {
+    bpf_build_dir().join("bench").join("wamig-bench.bpf.o")
+}

@@ -18,7 +18,7 @@ use super::{
 use crate::{process, user, workspace};
 
 /// The crates that need an unstable feature on a stable compiler. `RUSTC_BOOTSTRAP` names them, and only them.
-const UNSTABLE_CRATES: &str = "aya_ebpf,aya_ebpf_bindings,aya_log_ebpf,wamig,wamig_ebpf";
+const UNSTABLE_CRATES: &str = "aya_ebpf,aya_ebpf_bindings,aya_log_ebpf,wamig,wamig_bench,wamig_ebpf";
 /// `[profile.bpf]` in the workspace's `Cargo.toml`.
 const PROFILE: &str = "bpf";
 
@@ -41,14 +41,19 @@ pub fn run(options: &Options) -> Result<()> {
     let toolchain = Toolchain::choose(&pins)?;
     let stamp = stamp::compute(&format!("{} {} {:?}", toolchain.slug(), pins.bpf_linker, toolchain.core))?;
     let stamp_file = workspace::bpf_build_dir().join("stamp");
-    if !options.force && object.exists() && fs::read_to_string(&stamp_file).is_ok_and(|old| old == stamp) {
+    if !options.force
+        && object.exists()
+        && workspace::bench_object().exists()
+        && fs::read_to_string(&stamp_file).is_ok_and(|old| old == stamp)
+    {
         println!("{} is up to date ({})", object.display(), toolchain.rustc.describe());
         return Ok(());
     }
     println!("bpf toolchain: {toolchain}");
     process::run(&mut command(&pins, &toolchain)?).context("the XDP program does not build")?;
-    let built = workspace::bpf_build_dir().join(TARGET).join(PROFILE).join("wamig");
-    install(&built, &object)?;
+    let built = workspace::bpf_build_dir().join(TARGET).join(PROFILE);
+    install(&built.join("wamig"), &object)?;
+    install(&built.join("wamig-bench"), &workspace::bench_object())?;
     fs::write(&stamp_file, stamp).with_context(|| format!("cannot write {}", stamp_file.display()))?;
     println!("built {}", object.display());
     Ok(())
@@ -96,8 +101,8 @@ fn install(built: &Path, object: &Path) -> Result<()> {
     if fs::read(object).is_ok_and(|old| old == bytes) {
         return Ok(());
     }
-    let dir = workspace::bpf_dir();
-    fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let dir = object.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let new = dir.join(".new");
     fs::write(&new, bytes)
         .and_then(|()| fs::rename(&new, object))

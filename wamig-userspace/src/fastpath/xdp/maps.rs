@@ -12,7 +12,7 @@ use aya::programs::{TestRun as _, TestRunOptions, Xdp};
 use wamig_common::action::ActionList;
 use wamig_common::entry::{FlowCount, FlowMapKey, FlowRecord, FlowValue, PortCount, Table, TableCount};
 use wamig_common::key::FlowMask;
-use wamig_common::limits::{ACTION_LISTS, FILTER_WORDS, SUBTABLE_IDS};
+use wamig_common::limits::{FILTER_WORDS, SUBTABLE_IDS};
 use wamig_common::punt::{BucketConfig, CLASS_COUNT};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -148,7 +148,7 @@ impl Maps for XdpMaps {
     fn capacity(&self) -> Capacity {
         Capacity {
             flows: self.records.len(),
-            lists: ACTION_LISTS,
+            lists: self.lists.len(),
             subtables: SUBTABLE_IDS as u32,
             port_sets: GRACE_SET,
         }
