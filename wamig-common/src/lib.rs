@@ -35,6 +35,7 @@ pub mod limits;
 pub mod native;
 pub mod plan;
 pub mod punt;
+pub mod rules;
 pub mod stats;
 pub mod translate;
 pub mod verdict;

@@ -12,6 +12,7 @@ use crate::frame::{Buffer, Edited};
 use crate::key::{FlowKey, METADATA};
 use crate::limits::{MAX_OPS, MAX_SUBTABLES, MAX_TABLES, SET_SLOTS, SLOW_WINDOW_LEN, WINDOW_HEADROOM};
 use crate::plan::{Plan, STALE_KEY};
+use crate::rules::PortRules;
 use crate::translate::{ActionSet, Machine, refreshed, translate};
 use crate::verdict::{DropReason, Verdict};
 
@@ -21,6 +22,8 @@ pub trait Store: Tables + Records {
     fn version(&self) -> u64;
     /// A table's search order as `version` sees it.
     fn table(&self, table: u8, version: u64) -> Option<&Table>;
+    /// The rules of a port, by index.
+    fn rules(&self, port: u32) -> PortRules;
 }
 
 /// The flows that a frame met, table by table.
@@ -246,7 +249,11 @@ fn start<S: Store>(store: &S, in_port: u32, port_index: u32, frame: &[u8], sink:
     };
     let readable = extract(frame, in_port, &mut walker.key, &mut walker.layout).is_some();
     let (key, layout) = (walker.key, walker.layout);
-    let verdict = if readable { translate(&mut walker) } else { Verdict::Drop(DropReason::Truncated) };
+    let verdict = match store.rules(port_index).refuses(&key) {
+        _ if !readable => Verdict::Drop(DropReason::Truncated),
+        Some(reason) => Verdict::Drop(reason),
+        None => translate(&mut walker),
+    };
     Outcome { verdict, plan: walker.plan, key, layout, path: walker.path, window: walker.window }
 }
 

@@ -5,15 +5,15 @@ use crate::verdict::{Anomaly, DropReason, PuntLoss, PuntReason, SlowReason};
 /// First counter of the drop reasons.
 pub const DROPS: u32 = 0;
 /// First counter of the punt reasons.
-pub const PUNTS: u32 = 16;
+pub const PUNTS: u32 = 32;
 /// First counter of the punt losses.
-pub const LOSSES: u32 = 24;
+pub const LOSSES: u32 = 40;
 /// First counter of the anomalies.
-pub const ANOMALIES: u32 = 32;
+pub const ANOMALIES: u32 = 48;
 /// First counter of the slow-path reasons.
-pub const SLOW: u32 = 40;
+pub const SLOW: u32 = 64;
 /// Counters in all.
-pub const COUNT: u32 = 64;
+pub const COUNT: u32 = 96;
 
 const _: () = assert!(
     DROPS + DropReason::ALL.len() as u32 <= PUNTS

@@ -51,6 +51,12 @@ reasons! {
         SlowLimited = "slow-path-limited",
         /// The slow path was wanted and its ring was full.
         SlowRingFull = "slow-path-ring-full",
+        /// The port it came in by takes nothing (`OFPPC_NO_RECV`, `OFPPC_PORT_DOWN`).
+        PortReceivesNot = "port-no-receive",
+        /// The port it should go out of sends nothing (`OFPPC_NO_FWD`, `OFPPC_PORT_DOWN`).
+        PortForwardsNot = "port-no-forward",
+        /// An IP fragment, and the switch is told to drop those (`OFPC_FRAG_DROP`).
+        Fragment = "fragment",
     }
 }
 
@@ -79,6 +85,8 @@ reasons! {
         ArpRingFull = "arp-ring-full",
         /// The ring buffer of the other classes was full.
         OtherRingFull = "other-ring-full",
+        /// A table miss at a port that makes no packet-ins (`OFPPC_NO_PACKET_IN`).
+        PortSilent = "port-no-packet-in",
     }
 }
 

@@ -15,6 +15,7 @@ use wamig_common::limits::{
 };
 use wamig_common::plan::Plan;
 use wamig_common::punt::{Bucket, BucketConfig, CLASS_COUNT};
+use wamig_common::rules::PortRules;
 use wamig_common::stats::COUNT;
 use wamig_common::translate::ActionSet;
 
@@ -73,6 +74,9 @@ pub static TABLE_COUNTS: PerCpuArray<TableCount> = PerCpuArray::with_max_entries
 pub static PORT_COUNTS: PerCpuArray<PortCount> = PerCpuArray::with_max_entries(PORT_SLOTS, 0);
 #[map]
 pub static STATS: PerCpuArray<u64> = PerCpuArray::with_max_entries(COUNT, 0);
+/// Index of a port → its rules.
+#[map]
+static PORT_RULES: Array<PortRules> = Array::with_max_entries(PORT_SLOTS, 0);
 /// Index of a port → interface.
 #[map]
 pub static PORTS: DevMap = DevMap::with_max_entries(PORT_SLOTS, 0);
@@ -135,6 +139,13 @@ pub fn scratch() -> Option<&'static mut Scratch> {
 pub fn version() -> u64 {
     // SAFETY: the value of an array map, eight bytes aligned; userspace stores it at once.
     VERSION.get_ptr(0).map_or(0, |p| unsafe { core::ptr::read_volatile(p) })
+}
+
+/// The rules of a port, by index; none for a port that is none.
+#[inline(always)]
+pub fn rules(port: u32) -> PortRules {
+    // SAFETY: the value of an array map, four bytes aligned; userspace stores it at once.
+    PORT_RULES.get_ptr(port).map_or(PortRules(0), |p| unsafe { core::ptr::read_volatile(p) })
 }
 
 /// A table's search order as `version` sees it.

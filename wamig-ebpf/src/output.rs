@@ -6,6 +6,7 @@ use aya_ebpf::helpers::generated::{bpf_redirect_map, bpf_xdp_adjust_head, bpf_xd
 use aya_ebpf::programs::XdpContext;
 use wamig_common::action::{OUTPUT, OUTPUT_IN_PORT, OUTPUT_SET};
 use wamig_common::limits::WINDOW_HEADROOM;
+use wamig_common::rules::PortRules;
 use wamig_common::verdict::DropReason;
 
 use crate::maps::{self, PORT_SET_MAPS, PORTS, Scratch};
@@ -45,6 +46,9 @@ pub fn send(ctx: &XdpContext, scratch: &mut Scratch) -> u32 {
     let (out, total) = (scratch.plan.out, scratch.plan.edited_total());
     match scratch.plan.out_kind as u8 {
         OUTPUT_IN_PORT if constants::hairpin_by_redirect() == 0 => {
+            if maps::rules(out).has(PortRules::NO_FORWARD) {
+                return lose(ctx, DropReason::PortForwardsNot);
+            }
             stats::sent(out, total);
             xdp_action::XDP_TX
         }
@@ -53,6 +57,8 @@ pub fn send(ctx: &XdpContext, scratch: &mut Scratch) -> u32 {
                 stats::sent(out, total);
                 verdict
             }
+            // A port that sends nothing is not in the map.
+            Err(_) if maps::rules(out).has(PortRules::NO_FORWARD) => lose(ctx, DropReason::PortForwardsNot),
             Err(_) => lose(ctx, DropReason::NoPort),
         },
         OUTPUT_SET => {

@@ -9,6 +9,7 @@ use wamig_common::extract::ETH_ARP;
 use wamig_common::key::{ETH_TYPE, METADATA};
 use wamig_common::plan::PacketIn;
 use wamig_common::punt::{Class, PuntHeader, SIZES};
+use wamig_common::rules::PortRules;
 use wamig_common::verdict::{DropReason, PuntLoss, PuntReason, SlowReason};
 
 use crate::maps::{self, BUCKET_CONFIG, BUCKETS, PUNT_ARP, PUNT_OTHER};
@@ -55,6 +56,18 @@ struct Record<const N: usize> {
 #[inline(never)]
 pub extern "C" fn g_punt(ctx: *mut xdp_md, what: u32, slow: u32) -> u32 {
     let Some(scratch) = maps::scratch() else { return RING_FULL };
+    let packet_in = match what {
+        EARLY => scratch.plan.early,
+        LATE => scratch.plan.late,
+        _ => PacketIn { max_len: u32::MAX, metadata: scratch.key.words[METADATA.word], ..PacketIn::default() },
+    };
+    let reason = if what == SLOW { PuntReason::Slow.index() } else { packet_in.reason & 0xff };
+    let silent =
+        reason == PuntReason::NoMatch.index() && maps::rules(constants::port_index()).has(PortRules::NO_PACKET_IN);
+    if silent {
+        stats::loss(PuntLoss::PortSilent);
+        return LIMITED;
+    }
     let arp = scratch.key.get(ETH_TYPE) == u64::from(ETH_ARP);
     let class = if what == SLOW {
         Class::Slow
@@ -69,12 +82,6 @@ pub extern "C" fn g_punt(ctx: *mut xdp_md, what: u32, slow: u32) -> u32 {
         }
         return LIMITED;
     }
-    let packet_in = match what {
-        EARLY => scratch.plan.early,
-        LATE => scratch.plan.late,
-        _ => PacketIn { max_len: u32::MAX, metadata: scratch.key.words[METADATA.word], ..PacketIn::default() },
-    };
-    let reason = if what == SLOW { PuntReason::Slow.index() } else { packet_in.reason & 0xff };
     let total = XdpContext::new(ctx.cast());
     let total = (total.data_end() - total.data()) as u32;
     // In generic mode a frame may be longer than the longest record.

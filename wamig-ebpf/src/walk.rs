@@ -45,6 +45,9 @@ pub fn run(ctx: &XdpContext, scratch: &mut Scratch) -> Verdict {
     if scratch.layout.anomalies != 0 {
         stats::anomalies(scratch.layout.anomalies);
     }
+    if let Some(reason) = maps::rules(constants::port_index()).refuses(&scratch.key) {
+        return Verdict::Drop(reason);
+    }
     translate(&mut Xdp { ctx, scratch, version: maps::version() })
 }
 

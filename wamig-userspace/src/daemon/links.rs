@@ -21,7 +21,9 @@ pub struct Link {
     pub mac: MacAddr,
     /// Largest payload in bytes.
     pub mtu: u32,
-    /// Administratively up, and the link carries frames.
+    /// Administratively up.
+    pub enabled: bool,
+    /// That, and the link carries frames.
     pub up: bool,
     /// Takes in frames for every address.
     pub promiscuous: bool,
@@ -38,6 +40,7 @@ impl From<LinkMessage> for Link {
             name: String::new(),
             mac: MacAddr::ZERO,
             mtu: 0,
+            enabled: message.header.flags.contains(LinkFlags::Up),
             up: message.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
             promiscuous: message.header.flags.contains(LinkFlags::Promisc),
             kind: String::new(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
+use wamig_openflow::message::PortConfig;
 use wamig_openflow::{PortDesc, PortNo};
 
 use super::links::{self, Link, Monitor};
@@ -28,7 +29,15 @@ pub struct Change {
 
 /// A port as OpenFlow describes it.
 pub fn describe(port: PortNo, link: &Link) -> PortDesc {
-    PortDesc { port, mac: link.mac, name: link.name.clone(), link_up: link.up, mtu: link.mtu, ..PortDesc::default() }
+    PortDesc {
+        port,
+        mac: link.mac,
+        name: link.name.clone(),
+        link_up: link.up,
+        mtu: link.mtu,
+        config: PortConfig { down: !link.enabled, ..PortConfig::default() },
+        ..PortDesc::default()
+    }
 }
 
 /// Logs why an interface is not promiscuous.
@@ -147,6 +156,7 @@ mod tests {
             name: name.to_owned(),
             mac: MacAddr([2, 0, 0, 0, 0, 1]),
             mtu: 1500,
+            enabled: true,
             up,
             promiscuous: true,
             kind: String::new(),

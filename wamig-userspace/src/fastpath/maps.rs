@@ -6,6 +6,7 @@ use wamig_common::action::ActionList;
 use wamig_common::entry::{FlowCount, FlowMapKey, FlowRecord, FlowValue, PortCount, Table, TableCount};
 use wamig_common::key::FlowMask;
 use wamig_common::limits::FILTER_WORDS;
+use wamig_common::rules::PortRules;
 
 use super::FastPort;
 
@@ -62,6 +63,10 @@ pub trait Maps: Send {
     fn send(&mut self, port: u32, frame: &[u8]) -> io::Result<()>;
     /// The ports that exist now.
     fn set_ports(&mut self, ports: &[FastPort]) -> io::Result<()>;
+    /// The rules of a port, by index; it is a member of no port set while it may not send.
+    fn set_rules(&mut self, port: u32, rules: PortRules) -> io::Result<()>;
+    /// Sets the interface of a port up or down, by index.
+    fn set_link(&mut self, port: u32, up: bool) -> io::Result<()>;
     /// Begins to forward.
     fn activate(&mut self) -> io::Result<()>;
     /// Starts waiting for every reader that is now running.

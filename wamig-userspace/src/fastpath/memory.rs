@@ -12,6 +12,7 @@ use wamig_common::entry::{
 use wamig_common::key::{ALL_WORDS, FlowMask};
 use wamig_common::limits::{ACTION_LISTS, DEFAULT_FLOWS, FILTER_WORDS, PORT_SETS, SUBTABLE_IDS};
 use wamig_common::native::{Outcome, Store, walk};
+use wamig_common::rules::PortRules;
 use wamig_common::stats::{ANOMALIES, COUNT, DROPS};
 use wamig_common::verdict::{Anomaly, Verdict};
 
@@ -41,6 +42,9 @@ pub struct MemoryMaps {
     began: Option<Instant>,
     now_ms: u64,
     capacity: Option<Capacity>,
+    rules: HashMap<u32, PortRules>,
+    /// Interfaces set up or down: (port index, up).
+    pub links: Vec<(u32, bool)>,
     /// Frames injected: (port index, frame).
     pub sent: Vec<(u32, Vec<u8>)>,
     /// Whether forwarding has begun.
@@ -134,6 +138,10 @@ impl Store for MemoryMaps {
     fn table(&self, table: u8, version: u64) -> Option<&Table> {
         self.tables.get(&(table, (version & 1) as u8))
     }
+
+    fn rules(&self, port: u32) -> PortRules {
+        self.rules.get(&port).copied().unwrap_or_default()
+    }
 }
 
 impl Maps for MemoryMaps {
@@ -221,6 +229,16 @@ impl Maps for MemoryMaps {
     }
 
     fn set_ports(&mut self, _ports: &[FastPort]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn set_rules(&mut self, port: u32, rules: PortRules) -> io::Result<()> {
+        self.rules.insert(port, rules);
+        Ok(())
+    }
+
+    fn set_link(&mut self, port: u32, up: bool) -> io::Result<()> {
+        self.links.push((port, up));
         Ok(())
     }
 

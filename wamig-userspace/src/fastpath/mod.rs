@@ -11,6 +11,7 @@ pub mod maps;
 pub mod memory;
 mod needs;
 pub mod owners;
+mod port_state;
 mod room;
 mod subtable;
 pub mod writer;
@@ -25,6 +26,7 @@ use wamig_common::verdict::{Anomaly, DropReason, PuntLoss, PuntReason, SlowReaso
 use wamig_openflow::{OfpError, PortNo};
 
 use self::maps::Maps;
+pub use self::port_state::PortSettings;
 use self::writer::Writer;
 
 /// A flow's name between switch and fast path; never reused while the daemon runs.
@@ -193,6 +195,18 @@ pub trait FastPath: Send {
     /// The operating system's, naming the port.
     fn set_ports(&mut self, ports: &[FastPort]) -> std::io::Result<()>;
 
+    /// How frames are treated at the ports, from the next frame on.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn set_port_settings(&mut self, settings: &PortSettings) -> std::io::Result<()>;
+
+    /// Sets the interface of a port up or down.
+    ///
+    /// # Errors
+    /// The operating system's.
+    fn set_link(&mut self, port: PortNo, up: bool) -> std::io::Result<()>;
+
     /// Begins to forward on every port. Until then nothing is attached, and what an earlier
     /// daemon left attached keeps forwarding by its own tables; so it is called once the
     /// first flows are in.
@@ -264,9 +278,25 @@ impl<M: Maps> FastPath for Writer<M> {
 
     fn set_ports(&mut self, ports: &[FastPort]) -> std::io::Result<()> {
         self.maps_mut().set_ports(ports)?;
-        let members: Vec<u32> = ports.iter().map(|p| p.port.0).collect();
-        self.maps_mut().set_port_set(writer::SET_ALL, &members)?;
-        self.maps_mut().set_port_set(writer::SET_FLOOD, &members)
+        self.port_state().ports = ports.to_vec();
+        self.write_port_sets()
+    }
+
+    fn set_port_settings(&mut self, settings: &PortSettings) -> std::io::Result<()> {
+        let before = std::mem::replace(&mut self.port_state().settings, settings.clone());
+        // Index 0 stands for no port at all: frames of packet-outs.
+        for index in 0..=LOCAL_INDEX {
+            let port = if index == LOCAL_INDEX { PortNo::LOCAL } else { PortNo(index) };
+            if before.rules(port) != settings.rules(port) {
+                self.maps_mut().set_rules(index, settings.rules(port))?;
+            }
+        }
+        self.write_port_sets()
+    }
+
+    fn set_link(&mut self, port: PortNo, up: bool) -> std::io::Result<()> {
+        let index = port_index(port).ok_or_else(|| std::io::Error::other(format!("there is no port {port}")))?;
+        self.maps_mut().set_link(index, up)
     }
 
     fn activate(&mut self) -> std::io::Result<()> {

@@ -27,6 +27,7 @@ use wamig_openflow::{ErrorKind, OfpError, PortNo};
 use super::intern::Interned;
 use super::maps::Maps;
 use super::owners::Owners;
+use super::port_state::PortState;
 use super::room::{Room, check_room};
 use super::subtable::Subtable;
 use super::{Batch, Change, CompiledFlow, FlowId};
@@ -102,6 +103,7 @@ pub struct Writer<M> {
     /// Left by batches whose grace is running.
     in_grace: Option<Left>,
     broken: Option<String>,
+    port_state: PortState,
 }
 
 fn refused(e: &io::Error) -> OfpError {
@@ -139,6 +141,7 @@ impl<M: Maps> Writer<M> {
             left: None,
             in_grace: None,
             broken: None,
+            port_state: PortState::default(),
         }
     }
 
@@ -150,6 +153,17 @@ impl<M: Maps> Writer<M> {
     /// The maps, for counters and ports.
     pub fn maps_mut(&mut self) -> &mut M {
         &mut self.maps
+    }
+
+    /// The ports as the switch told them.
+    pub(super) fn port_state(&mut self) -> &mut PortState {
+        &mut self.port_state
+    }
+
+    /// Writes the sets that ALL and FLOOD stand for.
+    pub(super) fn write_port_sets(&mut self) -> io::Result<()> {
+        self.maps.set_port_set(SET_ALL, &self.port_state.all())?;
+        self.maps.set_port_set(SET_FLOOD, &self.port_state.flood())
     }
 
     /// Which flow a record number stands for; shared with the reader of punts.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use etherparse::PacketBuilder;
 use proptest::prelude::*;
 use wamig_openflow::flow_match::{ETH_TYPE_ARP, ETH_TYPE_IPV4};
+use wamig_openflow::message::PortState;
 use wamig_openflow::{
     Action, Cookie, Field, FlowMod, FlowModCommand, FlowModFlags, Instructions, MacAddr, Match, PortDesc, PortNo,
     TableId,
@@ -41,6 +42,7 @@ pub fn port(number: u32) -> PortDesc {
         name: format!("p{number}"),
         link_up: true,
         mtu: 1500,
+        state: PortState { live: true, ..PortState::default() },
         ..PortDesc::default()
     }
 }

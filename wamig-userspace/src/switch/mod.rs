@@ -20,6 +20,7 @@ pub mod multipart;
 pub mod packet_in;
 pub mod packet_out;
 pub mod port;
+pub mod port_config;
 pub mod queue;
 pub mod sctp;
 pub mod slowpath;
@@ -34,8 +35,8 @@ use std::time::{Duration, Instant};
 
 use wamig_common::entry::MAX_FLOW_ID;
 use wamig_common::limits::{DEFAULT_FLOWS, MAX_TABLES};
-use wamig_openflow::message::{QueueConfig, SwitchDesc};
-use wamig_openflow::{FlowMod, FlowStats, OfpError, PacketOut, PortNo};
+use wamig_openflow::message::{QueueConfig, SwitchConfig, SwitchDesc};
+use wamig_openflow::{FlowMod, FlowStats, OfpError, PacketIn, PacketInReason, PacketOut, PortDesc, PortNo};
 
 use self::effect::{Effect, Event};
 use self::flow_table::{FlowTables, Selector};
@@ -80,6 +81,8 @@ pub struct SlowCounters {
     pub cut: u64,
     /// Frames, of the slow path or of packet-outs, that the operating system did not send.
     pub unsent: u64,
+    /// Packet-ins of table misses not made because the port makes none.
+    pub silent: u64,
 }
 
 /// Sizes with which the slow path's tables never refuse what the fast path took.
@@ -101,6 +104,7 @@ pub struct Switch<F> {
     bucket: TokenBucket,
     slow_counters: SlowCounters,
     description: SwitchDesc,
+    config: SwitchConfig,
 }
 
 impl<F: FastPath> Switch<F> {
@@ -116,6 +120,7 @@ impl<F: FastPath> Switch<F> {
             bucket: TokenBucket::new(limits.slow_rate, limits.slow_burst),
             slow_counters: SlowCounters::default(),
             description: multipart::description(),
+            config: port_config::DEFAULT,
         }
     }
 
@@ -147,7 +152,7 @@ impl<F: FastPath> Switch<F> {
             frame_len: punt.frame_len as usize,
             frame: punt.frame,
         };
-        vec![Effect::Event(Event::PacketIn(frame.into_message(&self.tables)))]
+        vec![Effect::Event(Event::PacketIn(self.packet_in(frame)))]
     }
 
     /// Carries out a packet-out. Frames that it sends through the tables are not counted by
@@ -155,7 +160,7 @@ impl<F: FastPath> Switch<F> {
     ///
     /// # Errors
     /// As [`packet_out::run`]; nothing was sent then.
-    pub fn packet_out(&self, out: &PacketOut) -> Result<Vec<Effect>, OfpError> {
+    pub fn packet_out(&mut self, out: &PacketOut) -> Result<Vec<Effect>, OfpError> {
         let outputs = packet_out::run(out, &self.ports)?;
         let mut effects = Vec::new();
         self.effects(out.in_port, outputs, &mut effects);
@@ -183,7 +188,15 @@ impl<F: FastPath> Switch<F> {
     /// Takes in a change of a port; flows that name a port which is gone stay, and their
     /// frames are dropped.
     pub fn port_changed(&mut self, change: PortChange, now: Instant) -> Option<Event> {
-        self.ports.apply(change, now).map(Event::PortStatus)
+        let (PortChange::Present(PortDesc { port, .. }) | PortChange::Gone(port)) = &change;
+        let (port, before) = (*port, self.ports.get(*port).map(|p| p.config));
+        let status = self.ports.apply(change, now)?;
+        if self.ports.get(port).map(|p| p.config) != before
+            && let Err(error) = self.write_port_settings()
+        {
+            tracing::error!(%port, %error, "the fast path does not take in the port's configuration");
+        }
+        Some(Event::PortStatus(status))
     }
 
     /// Expires flows that are over by now.
@@ -286,6 +299,15 @@ impl<F: FastPath> Switch<F> {
         Ok(events)
     }
 
+    /// The message; of a frame that no action asked for it carries what the switch's
+    /// configuration says.
+    fn packet_in(&self, mut frame: ToController) -> PacketIn {
+        if frame.reason == PacketInReason::InvalidTtl {
+            frame.frame.truncate(usize::from(self.config.miss_send_len));
+        }
+        frame.into_message(&self.tables)
+    }
+
     fn slow_path(&mut self, punt: &Punt, now: Instant) -> Vec<Effect> {
         if punt.frame.len() < punt.frame_len as usize {
             self.slow_counters.cut += 1;
@@ -302,13 +324,16 @@ impl<F: FastPath> Switch<F> {
         effects
     }
 
-    fn effects(&self, in_port: PortNo, outputs: Vec<Output>, effects: &mut Vec<Effect>) {
+    fn effects(&mut self, in_port: PortNo, outputs: Vec<Output>, effects: &mut Vec<Effect>) {
         for output in outputs {
             match output {
                 Output::Port(port, frame) => effects.push(Effect::Inject { port, frame }),
-                Output::Controller(frame) => {
-                    effects.push(Effect::Event(Event::PacketIn(frame.into_message(&self.tables))));
+                Output::Controller(frame)
+                    if frame.reason == PacketInReason::NoMatch && !self.ports.tells_misses(in_port) =>
+                {
+                    self.slow_counters.silent += 1;
                 }
+                Output::Controller(frame) => effects.push(Effect::Event(Event::PacketIn(self.packet_in(frame)))),
                 // A walk through the tables has no further pipeline output.
                 Output::Pipeline(frame) => {
                     let outputs = slowpath::walk(&self.slow, &self.ports, in_port, &frame);

@@ -90,8 +90,9 @@ impl Run<'_> {
             OUTPUT_IN_PORT => self.send_back(&frame),
             OUTPUT_SET => match set(e.op.value) {
                 [port] if [PortNo::ALL.0, PortNo::FLOOD.0].contains(port) => {
-                    for port in self.ports.iter() {
-                        self.send(port.port, &frame);
+                    let flood = *port == PortNo::FLOOD.0;
+                    for port in self.ports.numbers().filter(|p| !flood || self.ports.is_flooded(*p)) {
+                        self.send(port, &frame);
                     }
                 }
                 members => {
@@ -112,15 +113,16 @@ impl Run<'_> {
         frame.into()
     }
 
-    /// An output to the ingress port is left out, as is one to a port that is gone (§5.10).
+    /// An output to the ingress port is left out, as is one to a port that is gone or does not
+    /// forward (§5.10, §7.2.1.1).
     fn send(&mut self, port: PortNo, frame: &Bytes) {
-        if port != self.in_port && self.ports.contains(port) {
+        if port != self.in_port && self.ports.forwards(port) {
             self.out.push(Output::Port(port, frame.clone()));
         }
     }
 
     fn send_back(&mut self, frame: &Bytes) {
-        if self.ports.contains(self.in_port) {
+        if self.ports.forwards(self.in_port) {
             self.out.push(Output::Port(self.in_port, frame.clone()));
         }
     }

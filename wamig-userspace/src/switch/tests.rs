@@ -4,6 +4,7 @@ mod expiry;
 mod multipart;
 mod packet_out;
 mod pipeline;
+mod port_config;
 mod refusal;
 mod same;
 

@@ -17,6 +17,7 @@ use wamig_common::key::FlowMask;
 use wamig_common::limits::FILTER_WORDS;
 use wamig_common::native::{Store, walk};
 use wamig_common::plan::Plan;
+use wamig_common::rules::PortRules;
 use wamig_common::verdict::Verdict;
 use wamig_openflow::PortNo;
 use wamig_userspace::fastpath::maps::{Capacity, Maps};
@@ -77,6 +78,10 @@ impl Store for At<'_> {
 
     fn table(&self, table: u8, version: u64) -> Option<&Table> {
         self.0.table(table, version)
+    }
+
+    fn rules(&self, port: u32) -> PortRules {
+        self.0.rules(port)
     }
 }
 
@@ -245,6 +250,14 @@ impl Maps for Watched {
 
     fn set_ports(&mut self, ports: &[FastPort]) -> io::Result<()> {
         self.inner.set_ports(ports)
+    }
+
+    fn set_rules(&mut self, port: u32, rules: PortRules) -> io::Result<()> {
+        self.inner.set_rules(port, rules)
+    }
+
+    fn set_link(&mut self, port: u32, up: bool) -> io::Result<()> {
+        self.inner.set_link(port, up)
     }
 
     fn activate(&mut self) -> io::Result<()> {

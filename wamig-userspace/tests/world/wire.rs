@@ -12,7 +12,7 @@ use wamig_userspace::daemon::DataPath;
 use wamig_userspace::fastpath::memory::{Memory, MemoryMaps};
 use wamig_userspace::fastpath::xdp::attach::SharedPorts;
 use wamig_userspace::fastpath::{
-    Batch, FastPath, FastPort, FlowCounters, FlowId, PortCounters, Punt, ReasonCounters, TableCounters,
+    Batch, FastPath, FastPort, FlowCounters, FlowId, PortCounters, PortSettings, Punt, ReasonCounters, TableCounters,
 };
 
 /// A frame that a site's switch sent.
@@ -65,6 +65,14 @@ impl FastPath for Wire {
 
     fn set_ports(&mut self, ports: &[FastPort]) -> std::io::Result<()> {
         self.inner.set_ports(ports)
+    }
+
+    fn set_port_settings(&mut self, settings: &PortSettings) -> std::io::Result<()> {
+        self.inner.set_port_settings(settings)
+    }
+
+    fn set_link(&mut self, port: PortNo, up: bool) -> std::io::Result<()> {
+        self.inner.set_link(port, up)
     }
 
     fn activate(&mut self) -> std::io::Result<()> {

@@ -30,6 +30,7 @@ fn link(index: u32, name: &str) -> Link {
         name: name.to_owned(),
         mac: MacAddr([2, 0, 0, 0, 0, index as u8]),
         mtu: 1500,
+        enabled: true,
         up: true,
         promiscuous: false,
         kind: String::new(),

@@ -1,6 +1,6 @@
 //! The BPF maps behind the writer.
 
-use std::collections::HashMap as StdHashMap;
+use std::collections::{BTreeSet, HashMap as StdHashMap};
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
@@ -14,11 +14,13 @@ use wamig_common::entry::{FlowCount, FlowMapKey, FlowRecord, FlowValue, PortCoun
 use wamig_common::key::FlowMask;
 use wamig_common::limits::{FILTER_WORDS, SUBTABLE_IDS};
 use wamig_common::punt::{BucketConfig, CLASS_COUNT};
+use wamig_common::rules::PortRules;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::attach::Attachments;
 use super::clock::Clock;
 use super::grace::Grace;
+use super::interface;
 use super::open::PuntRates;
 use super::packet_socket::PacketSocket;
 use super::pod::Plain;
@@ -48,13 +50,17 @@ pub struct XdpMaps {
     table_counts: PlainCounters<TableCount>,
     port_counts: PlainCounters<PortCount>,
     stats: PerCpuArray<MapData, u64>,
+    rules: PlainArray<PortRules>,
     ports: DevMap<MapData>,
     ports_fd: OwnedFd,
     port_sets: PortSets,
     grace: Grace,
     clock: Clock,
     cpus: usize,
+    /// By port index: interface, and the socket to send by.
     sockets: StdHashMap<u32, (u32, PacketSocket)>,
+    /// Ports that may not send.
+    closed: BTreeSet<u32>,
     attachments: Attachments,
 }
 
@@ -102,6 +108,7 @@ impl XdpMaps {
             table_counts: typed!(&mut object, "TABLE_COUNTS"),
             port_counts: typed!(&mut object, "PORT_COUNTS"),
             stats: typed!(&mut object, "STATS"),
+            rules: typed!(&mut object, "PORT_RULES"),
             ports: ports.try_into().map_err(map_error)?,
             ports_fd,
             port_sets: PortSets::new(clone()?),
@@ -109,6 +116,7 @@ impl XdpMaps {
             clock,
             cpus: aya::util::nr_cpus().map_err(|(_, e)| e)?,
             sockets: StdHashMap::new(),
+            closed: BTreeSet::new(),
             attachments,
         };
         let mut buckets: PlainArray<BucketConfig> = typed!(&mut object, "BUCKET_CONFIG");
@@ -129,6 +137,13 @@ impl XdpMaps {
         let mut options = TestRunOptions::new();
         options.data_in = Some(&entry);
         Ok(program.test_run(options).map_err(other)?.return_value == STAGED)
+    }
+
+    /// The port sets lead to the interfaces of those ports that may send.
+    fn set_devices(&mut self) -> io::Result<()> {
+        let open = self.sockets.iter().filter(|(index, _)| !self.closed.contains(index));
+        let devices = open.map(|(index, (ifindex, _))| (*index, *ifindex)).collect();
+        self.port_sets.set_devices(devices)
     }
 
     fn sum<T: IntoBytes + FromBytes + Immutable + Copy + Default + 'static>(
@@ -251,12 +266,34 @@ impl Maps for XdpMaps {
         }
         for (index, ifindex) in &devices {
             if self.sockets.get(index).is_none_or(|(i, _)| i != ifindex) {
-                self.ports.set(*index, *ifindex, None, 0).map_err(other)?;
+                if !self.closed.contains(index) {
+                    self.ports.set(*index, *ifindex, None, 0).map_err(other)?;
+                }
                 self.sockets.insert(*index, (*ifindex, PacketSocket::new(*ifindex)?));
             }
         }
-        self.port_sets.set_devices(devices)?;
+        self.set_devices()?;
         self.attachments.set_ports(ports)
+    }
+
+    fn set_rules(&mut self, port: u32, rules: PortRules) -> io::Result<()> {
+        self.rules.set(port, Plain(rules), 0).map_err(map_error)?;
+        let device = self.sockets.get(&port).map(|(ifindex, _)| *ifindex);
+        if rules.has(PortRules::NO_FORWARD) {
+            if self.closed.insert(port) && device.is_some() {
+                syscall::delete(self.ports_fd.as_fd(), port)?;
+            }
+        } else if self.closed.remove(&port)
+            && let Some(ifindex) = device
+        {
+            self.ports.set(port, ifindex, None, 0).map_err(other)?;
+        }
+        self.set_devices()
+    }
+
+    fn set_link(&mut self, port: u32, up: bool) -> io::Result<()> {
+        let (ifindex, _) = self.sockets.get(&port).ok_or_else(|| other(format!("port {port} has no interface")))?;
+        interface::set_up(*ifindex, up)
     }
 
     fn activate(&mut self) -> io::Result<()> {
@@ -312,7 +349,7 @@ impl Drop for Version {
 }
 
 /// Names of all maps, for pinning.
-pub const NAMES: [&str; 19] = [
+pub const NAMES: [&str; 20] = [
     "SCRATCH",
     "VERSION",
     "TABLES",
@@ -325,6 +362,7 @@ pub const NAMES: [&str; 19] = [
     "TABLE_COUNTS",
     "PORT_COUNTS",
     "STATS",
+    "PORT_RULES",
     "PORTS",
     "PORT_SET_MAPS",
     "PUNT_ARP",

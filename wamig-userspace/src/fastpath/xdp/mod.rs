@@ -20,6 +20,7 @@ pub mod clock;
 pub mod detach;
 mod driver;
 pub mod grace;
+mod interface;
 pub mod maps;
 pub mod open;
 mod packet_socket;

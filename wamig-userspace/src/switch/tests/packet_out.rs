@@ -7,7 +7,7 @@ use crate::switch::fixtures::udp;
 use crate::switch::packet_in::NO_COOKIE;
 
 impl Rig {
-    fn send(&self, in_port: PortNo, actions: &[Action]) -> std::result::Result<Result, OfpError> {
+    fn send(&mut self, in_port: PortNo, actions: &[Action]) -> std::result::Result<Result, OfpError> {
         let data = Bytes::from(udp([10, 0, 0, 9], 64));
         let out = PacketOut { buffer_id: None, in_port, actions: actions.to_vec(), data };
         self.switch.packet_out(&out).map(split)
@@ -18,8 +18,8 @@ const NONE: PortNo = PortNo::CONTROLLER;
 
 #[test]
 fn reserved_ports_mean_what_they_say() {
-    let rig = Rig::new();
-    let to = |in_port, port| ports(&rig.send(in_port, &[Action::output(port)]).unwrap());
+    let mut rig = Rig::new();
+    let mut to = |in_port, port| ports(&rig.send(in_port, &[Action::output(port)]).unwrap());
     let all = [1, 2, 3, PortNo::LOCAL.0];
     assert_eq!(to(NONE, PortNo::FLOOD), all);
     assert_eq!(to(NONE, PortNo::ALL), all);
@@ -34,7 +34,7 @@ fn reserved_ports_mean_what_they_say() {
 
 #[test]
 fn actions_run_in_order_on_the_frame() {
-    let rig = Rig::new();
+    let mut rig = Rig::new();
     let mac = [2, 0, 0, 0, 0, 9];
     let edit = Action::set_mac(Field::EthDst, wamig_openflow::MacAddr(mac));
     let (frames, packet_ins) = rig.send(PortNo(1), &[out(2), edit, out(2), out(3), Action::controller()]).unwrap();
@@ -61,8 +61,8 @@ fn the_pipeline_takes_the_frame_as_edited_so_far() {
 
 #[test]
 fn bad_packet_outs_send_nothing() {
-    let rig = Rig::new();
-    let kind = |in_port, actions: &[Action]| rig.send(in_port, actions).unwrap_err().kind;
+    let mut rig = Rig::new();
+    let mut kind = |in_port, actions: &[Action]| rig.send(in_port, actions).unwrap_err().kind;
     assert_eq!(kind(PortNo(9), &[]), ErrorKind::BadRequestBadPort);
     assert_eq!(kind(NONE, &[out(1), out(9)]), ErrorKind::BadActionBadOutPort);
     assert_eq!(kind(NONE, &[Action::output(PortNo::NORMAL)]), ErrorKind::BadActionBadOutPort);
