@@ -12,6 +12,7 @@ use wamig_openflow::{DatapathId, FlowMod, FlowStats, OfpError, PacketOut, PortDe
 use super::{Datapath, DatapathError, Event, Features};
 use crate::fastpath::FlowCounters;
 use crate::switch::flow_table::FlowTables;
+use crate::switch::modification::Modification;
 use crate::switch::packet_out;
 use crate::switch::port::Ports;
 use crate::switch::stats::describe;
@@ -106,7 +107,8 @@ impl State {
     }
 
     fn apply(&mut self, batch: Vec<FlowMod>, now: Instant) -> Result<(), OfpError> {
-        begin(&mut self.tables, &mut self.ids, &self.ports, batch.clone(), now)?;
+        let mods = batch.iter().cloned().map(Modification::Flow).collect();
+        begin(&mut self.tables, &mut self.ids, &self.ports, mods, now).map_err(|refused| refused.error)?;
         self.batches.push(batch);
         Ok(())
     }

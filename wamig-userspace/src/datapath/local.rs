@@ -115,7 +115,7 @@ impl<F: FastPath> Datapath for Local<F> {
     }
 
     async fn send(&mut self, batch: Vec<FlowMod>, now: Instant) -> Result<(), DatapathError> {
-        let events = self.switch.apply(batch, now)?;
+        let events = self.switch.apply(batch, now).map_err(|refused| refused.error)?;
         self.tell(events);
         Ok(())
     }

@@ -16,6 +16,7 @@ pub mod effect;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod flow_table;
+pub mod modification;
 pub mod multipart;
 pub mod packet_in;
 pub mod packet_out;
@@ -36,10 +37,11 @@ use std::time::{Duration, Instant};
 use wamig_common::entry::MAX_FLOW_ID;
 use wamig_common::limits::{DEFAULT_FLOWS, MAX_TABLES};
 use wamig_openflow::message::{QueueConfig, SwitchConfig, SwitchDesc};
-use wamig_openflow::{FlowMod, FlowStats, OfpError, PacketIn, PacketInReason, PacketOut, PortDesc, PortNo};
+use wamig_openflow::{FlowStats, OfpError, PacketIn, PacketInReason, PacketOut, PortDesc, PortNo};
 
 use self::effect::{Effect, Event};
 use self::flow_table::{FlowTables, Selector};
+use self::modification::{Applied, Modification, Refused};
 use self::packet_in::ToController;
 use self::port::{PortChange, Ports};
 use self::slowpath::Output;
@@ -132,11 +134,37 @@ impl<F: FastPath> Switch<F> {
     /// Applies a batch as one change; when this returns, the next frame follows it.
     ///
     /// # Errors
-    /// The specification's, for the first flow-mod refused, or `OFPFMFC_TABLE_FULL` from the
-    /// fast path. Nothing has changed then.
-    pub fn apply(&mut self, batch: Vec<FlowMod>, now: Instant) -> Result<Vec<Event>, OfpError> {
+    /// The specification's, for the first modification refused, or `OFPFMFC_TABLE_FULL` from
+    /// the fast path. Nothing has changed then.
+    pub fn apply<M: Into<Modification>>(&mut self, batch: Vec<M>, now: Instant) -> Result<Vec<Event>, Refused> {
+        let last = batch.len().saturating_sub(1);
+        let batch = batch.into_iter().map(Into::into).collect();
         let staged = transaction::begin(&mut self.tables, &mut self.ids, &self.ports, batch, now)?;
-        self.commit(staged, now)
+        self.commit(staged, now).map_err(|error| Refused { index: last, error })
+    }
+
+    /// Applies modifications each on its own, as if they had come one by one, but makes them
+    /// visible together by one commit. What is refused is left out.
+    ///
+    /// Should the fast path refuse all of them together, they are committed one by one, so
+    /// that each gets its own verdict.
+    pub fn apply_each(&mut self, batch: Vec<Modification>, now: Instant) -> Applied {
+        let (staged, verdicts) =
+            transaction::begin_each(&mut self.tables, &mut self.ids, &self.ports, batch.clone(), now);
+        if let Ok(events) = self.commit(staged, now) {
+            return Applied { verdicts, events };
+        }
+        let mut applied = Applied::default();
+        for m in batch {
+            applied.verdicts.push(match self.apply(vec![m], now) {
+                Ok(mut events) => {
+                    applied.events.append(&mut events);
+                    Ok(())
+                }
+                Err(refused) => Err(refused.error),
+            });
+        }
+        applied
     }
 
     /// Takes in a frame that came up from the fast path.

@@ -14,7 +14,7 @@ use wamig_common::limits::LOCAL_INDEX;
 use wamig_common::native::Outcome;
 use wamig_common::plan;
 use wamig_common::verdict::{PuntReason, Verdict};
-use wamig_openflow::{Action, Cookie, Instructions, Match, PacketIn, PortDesc, TableId};
+use wamig_openflow::{Action, Cookie, FlowMod, Instructions, Match, PacketIn, PortDesc, TableId};
 
 use super::*;
 use crate::fastpath::maps::Capacity;

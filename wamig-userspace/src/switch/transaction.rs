@@ -1,9 +1,10 @@
-//! A batch of flow-mods as one change (after Open vSwitch's begin, revert, finish).
+//! A batch of modifications as one change (after Open vSwitch's begin, revert, finish).
 //!
-//! *Begin* checks and carries out every flow-mod in order on the tables themselves, so each
-//! sees what those before it did, and notes how to undo it. *Revert* puts the tables back as
-//! they were: when a flow-mod is refused (by `begin` itself), or when the fast path refuses
-//! the batch. What is sent to the fast path is the net change: a flow that is added and
+//! *Begin* checks and carries out every modification in order on the tables themselves, so
+//! each sees what those before it did, and notes how to undo it. One that is refused has
+//! changed nothing: a step checks all that it will do before it does any of it. *Revert* puts
+//! the tables back as they were: when a modification is refused (by `begin` itself), or when
+//! the fast path refuses the batch. What is sent to the fast path is the net change: a flow that is added and
 //! deleted within the batch never reaches it. The notices of removed flows are given out
 //! only once nothing can fail any more.
 
@@ -14,6 +15,7 @@ use std::time::Instant;
 use wamig_openflow::{ErrorKind, FlowMod, FlowModCommand, FlowRemovedReason, GroupId, OfpError, PortNo};
 
 use super::flow_table::{Flow, FlowTables, Selector};
+use super::modification::{Modification, Refused};
 use super::port::Ports;
 use super::validate;
 use crate::fastpath::compile::compile;
@@ -53,27 +55,41 @@ pub struct Staged {
 /// Carries out the batch on the tables.
 ///
 /// # Errors
-/// The specification's error for the first flow-mod that is refused; the tables are as they
-/// were before the call.
+/// The specification's error for the first modification that is refused; the tables are as
+/// they were before the call.
 pub fn begin(
     tables: &mut FlowTables,
     ids: &mut FlowIds,
     ports: &Ports,
-    mods: Vec<FlowMod>,
+    mods: Vec<Modification>,
     now: Instant,
-) -> Result<Staged, OfpError> {
+) -> Result<Staged, Refused> {
     let mut staged = Staged::default();
     let count = mods.len();
-    for (i, m) in mods.into_iter().enumerate() {
+    for (index, m) in mods.into_iter().enumerate() {
+        let name = m.name();
         if let Err(mut error) = staged.step(tables, ids, ports, m, now) {
             if count > 1 {
-                error.detail = format!("flow-mod {} of {count}: {}", i + 1, error.detail);
+                error.detail = format!("{name} {} of {count}: {}", index + 1, error.detail);
             }
             staged.revert(tables);
-            return Err(error);
+            return Err(Refused { index, error });
         }
     }
     Ok(staged)
+}
+
+/// Carries out of the batch what can be carried out, and tells what became of each.
+pub fn begin_each(
+    tables: &mut FlowTables,
+    ids: &mut FlowIds,
+    ports: &Ports,
+    mods: Vec<Modification>,
+    now: Instant,
+) -> (Staged, Vec<Result<(), OfpError>>) {
+    let mut staged = Staged::default();
+    let verdicts = mods.into_iter().map(|m| staged.step(tables, ids, ports, m, now)).collect();
+    (staged, verdicts)
 }
 
 /// Takes flows out because they expired; reverted like any other batch.
@@ -98,6 +114,13 @@ fn selector(m: &FlowMod) -> Selector {
         out_port: if delete { m.out_port } else { PortNo::ANY },
         out_group: if delete { m.out_group } else { GroupId::ANY },
     }
+}
+
+/// The flow in the fast path's terms beside it.
+fn compiled(mut flow: Flow) -> Result<(Flow, CompiledFlow), OfpError> {
+    let compiled = compile(flow.id, flow.table, flow.priority, &flow.matching, &flow.instructions)?;
+    flow.slow = compiled.slow;
+    Ok((flow, compiled))
 }
 
 impl Staged {
@@ -130,7 +153,7 @@ impl Staged {
         self.before.iter().map(|(id, _)| *id)
     }
 
-    /// Flows that the batch took out, in the order of the flow-mods.
+    /// Flows that the batch took out, in the order of the modifications.
     pub fn removed(&self) -> &[Removed] {
         &self.removed
     }
@@ -154,6 +177,26 @@ impl Staged {
     }
 
     fn step(
+        &mut self,
+        tables: &mut FlowTables,
+        ids: &mut FlowIds,
+        ports: &Ports,
+        m: Modification,
+        now: Instant,
+    ) -> Result<(), OfpError> {
+        match m {
+            Modification::Flow(m) => self.flow(tables, ids, ports, m, now),
+            Modification::Group(m) => {
+                Err(OfpError::new(ErrorKind::GroupModOutOfGroups, format!("group {}: there are no groups", m.group)))
+            }
+            Modification::Meter(m) => Err(OfpError::new(
+                ErrorKind::MeterModOutOfMeters,
+                format!("meter {}: there are no meters", m.config.meter),
+            )),
+        }
+    }
+
+    fn flow(
         &mut self,
         tables: &mut FlowTables,
         ids: &mut FlowIds,
@@ -197,49 +240,47 @@ impl Staged {
             Some(flow) => (flow.id, Arc::clone(&flow.matching)),
             None => (ids.allocate(), Arc::new(m.matching)),
         };
-        if equal.is_some() && m.flags.reset_counts {
+        let reset = equal.is_some() && m.flags.reset_counts;
+        let (flow, compiled) = compiled(Flow {
+            id,
+            table: m.table,
+            priority: m.priority,
+            matching,
+            cookie: m.cookie,
+            idle_timeout: m.idle_timeout,
+            hard_timeout: m.hard_timeout,
+            flags: m.flags,
+            instructions: Arc::new(m.instructions),
+            slow: None,
+            added: now,
+        })?;
+        if reset {
             self.reset.push(id);
         }
-        self.put(
-            tables,
-            Flow {
-                id,
-                table: m.table,
-                priority: m.priority,
-                matching,
-                cookie: m.cookie,
-                idle_timeout: m.idle_timeout,
-                hard_timeout: m.hard_timeout,
-                flags: m.flags,
-                instructions: Arc::new(m.instructions),
-                slow: None,
-                added: now,
-            },
-        )
+        self.put(tables, flow, compiled);
+        Ok(())
     }
 
     /// §6.4: only the instructions change; no flow in the match is no error.
     fn modify(&mut self, tables: &mut FlowTables, m: FlowMod) -> Result<(), OfpError> {
         let selected = tables.select(&selector(&m));
         let instructions = Arc::new(m.instructions);
-        for id in selected {
-            let Some(flow) = tables.get(id).cloned() else { continue };
+        let changed = selected.iter().filter_map(|id| tables.get(*id));
+        let changed = changed.map(|flow| compiled(Flow { instructions: Arc::clone(&instructions), ..flow.clone() }));
+        for (flow, compiled) in changed.collect::<Result<Vec<_>, _>>()? {
             if m.flags.reset_counts {
-                self.reset.push(id);
+                self.reset.push(flow.id);
             }
-            self.put(tables, Flow { instructions: Arc::clone(&instructions), ..flow })?;
+            self.put(tables, flow, compiled);
         }
         Ok(())
     }
 
-    fn put(&mut self, tables: &mut FlowTables, mut flow: Flow) -> Result<(), OfpError> {
-        let compiled = compile(flow.id, flow.table, flow.priority, &flow.matching, &flow.instructions)?;
-        flow.slow = compiled.slow;
+    fn put(&mut self, tables: &mut FlowTables, flow: Flow, compiled: CompiledFlow) {
         let id = flow.id;
         let before = tables.put(flow);
         self.note(id, before);
         self.touched.insert(id, Some(compiled));
-        Ok(())
     }
 
     fn remove(&mut self, tables: &mut FlowTables, id: FlowId, reason: FlowRemovedReason) {

@@ -5,7 +5,7 @@ use wamig_openflow::{FlowModFlags, FlowRemovedReason, FlowStats};
 use super::*;
 use crate::switch::fixtures::udp;
 
-fn told() -> FlowModFlags {
+pub fn told() -> FlowModFlags {
     FlowModFlags { send_flow_removed: true, ..FlowModFlags::default() }
 }
 

@@ -105,7 +105,8 @@ fn every_field_that_a_table_lists_can_be_matched() {
     let listed: Vec<_> = tables[0].properties.iter().flat_map(fields).collect();
     for field in Field::ALL {
         let asked = FlowMod::add(TableId(0), 1, Match::any().with(*field, 1), Instructions::drop(), Cookie(0));
-        let unknown = matches!(rig.switch.apply(vec![asked], rig.now), Err(e) if e.kind == ErrorKind::BadMatchBadField);
+        let unknown =
+            matches!(rig.switch.apply(vec![asked], rig.now), Err(e) if e.error.kind == ErrorKind::BadMatchBadField);
         let is_listed = listed.contains(&FeatureField::Known { field: *field, masked: field.maskable() });
         // A match without its prerequisites is refused for those.
         assert!(!(is_listed && unknown), "{field:?}");

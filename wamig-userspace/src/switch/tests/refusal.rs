@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use wamig_openflow::{ErrorKind, Field};
 
+use super::expiry::told;
 use super::*;
 use crate::fastpath::maps::Maps;
 use crate::switch::fixtures::{arp_request, some_mod, udp};
@@ -25,7 +26,7 @@ fn a_batch_that_the_fast_path_refuses_changes_nothing() {
         add(0, 4, Match::any().with(Field::VlanVid, 0), apply(&[out(2)])),
     ];
     let err = rig.switch.apply(batch, rig.now).unwrap_err();
-    assert_eq!(err.kind, ErrorKind::FlowModTableFull);
+    assert_eq!((err.index, err.error.kind), (3, ErrorKind::FlowModTableFull));
     assert_eq!((rig.switch.tables().clone(), rig.switch.next_deadline()), before);
     assert_eq!(ports(&rig.frame(1, &udp([10, 0, 0, 9], 64))), [3]);
     assert_eq!(ports(&rig.frame(2, &udp([10, 0, 0, 9], 64))), [0u32; 0]);
@@ -41,10 +42,42 @@ fn a_batch_that_is_refused_on_the_way_changes_nothing() {
         add(0, 3, Match::any(), apply(&[out(77)])),
     ];
     let err = rig.switch.apply(batch, rig.now).unwrap_err();
-    assert_eq!(err.kind, ErrorKind::BadActionBadOutPort);
-    assert!(err.detail.starts_with("flow-mod 3 of 3: output:77"), "{err}");
+    assert_eq!((err.index, err.error.kind), (2, ErrorKind::BadActionBadOutPort));
+    assert!(err.error.detail.starts_with("flow-mod 3 of 3: output:77"), "{err}");
     assert_eq!(ports(&rig.frame(1, &udp([10, 0, 0, 9], 64))), [3]);
     assert_eq!(rig.switch.dump_flows(&Selector::all(), rig.now)[0].packets, 1);
+}
+
+#[test]
+fn of_modifications_applied_each_on_its_own_only_the_refused_are_left_out() {
+    let mut rig = Rig::new();
+    let mods = vec![
+        add(0, 2, Match::any(), apply(&[out(2)])).into(),
+        add(0, 3, Match::any(), apply(&[out(77)])).into(),
+        FlowMod { flags: told(), ..add(0, 4, Match::any(), apply(&[out(3)])) }.into(),
+        FlowMod::delete_strict(TableId(0), 4, Match::any()).into(),
+    ];
+    let applied = rig.switch.apply_each(mods, rig.now);
+    let kinds: Vec<_> = applied.verdicts.iter().map(|v| v.as_ref().err().map(|e| e.kind)).collect();
+    assert_eq!(kinds, [None, Some(ErrorKind::BadActionBadOutPort), None, None]);
+    assert!(matches!(applied.events.as_slice(), [Event::FlowRemoved(_)]), "{:?}", applied.events);
+    assert_eq!(ports(&rig.frame(1, &udp([10, 0, 0, 9], 64))), [2]);
+}
+
+#[test]
+fn where_not_all_have_room_each_gets_its_own_verdict() {
+    let mut rig = small(2);
+    let mods = vec![
+        add(0, 1, Match::any(), apply(&[out(2)])).into(),
+        add(0, 2, Match::any().ipv4(), apply(&[out(3)])).into(),
+        add(0, 3, Match::any().in_port(PortNo(1)), apply(&[out(3)])).into(),
+        add(0, 4, Match::any().ipv4(), apply(&[Action::output(PortNo::LOCAL)])).into(),
+    ];
+    let applied = rig.switch.apply_each(mods, rig.now);
+    let kinds: Vec<_> = applied.verdicts.iter().map(|v| v.as_ref().err().map(|e| e.kind)).collect();
+    assert_eq!(kinds, [None, None, Some(ErrorKind::FlowModTableFull), None]);
+    assert_eq!(ports(&rig.frame(1, &udp([10, 0, 0, 9], 64))), [PortNo::LOCAL.0]);
+    assert_eq!(ports(&rig.frame(1, &arp_request([10, 0, 0, 1]))), [2]);
 }
 
 #[test]

@@ -27,7 +27,8 @@ impl World {
     }
 
     fn begin(&mut self, mods: Vec<FlowMod>) -> Result<Staged, OfpError> {
-        begin(&mut self.tables, &mut self.ids, &self.ports, mods, self.now)
+        let mods = mods.into_iter().map(Modification::Flow).collect();
+        begin(&mut self.tables, &mut self.ids, &self.ports, mods, self.now).map_err(|refused| refused.error)
     }
 
     fn apply(&mut self, mods: Vec<FlowMod>) -> Batch {

@@ -1,0 +1,76 @@
+//! What a controller may change in one batch or bundle (OpenFlow 1.3.5 §7.3.4): flows, groups
+//! and meters, by one type, so that they can be applied together.
+
+use std::fmt;
+
+use wamig_openflow::message::{GroupMod, MeterMod};
+use wamig_openflow::{FlowMod, OfpError};
+
+use super::effect::Event;
+
+/// One change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Modification {
+    /// Of the flow tables.
+    Flow(FlowMod),
+    /// Of the group table.
+    Group(GroupMod),
+    /// Of the meter table.
+    Meter(MeterMod),
+}
+
+impl From<FlowMod> for Modification {
+    fn from(m: FlowMod) -> Self {
+        Self::Flow(m)
+    }
+}
+
+impl From<GroupMod> for Modification {
+    fn from(m: GroupMod) -> Self {
+        Self::Group(m)
+    }
+}
+
+impl From<MeterMod> for Modification {
+    fn from(m: MeterMod) -> Self {
+        Self::Meter(m)
+    }
+}
+
+impl Modification {
+    /// The message's name, for error texts.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Flow(_) => "flow-mod",
+            Self::Group(_) => "group-mod",
+            Self::Meter(_) => "meter-mod",
+        }
+    }
+}
+
+/// Why a batch was refused as a whole.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refused {
+    /// Which modification is to blame, from 0; the last one where all were well and the fast
+    /// path had no room for them together.
+    pub index: usize,
+    /// The specification's error.
+    pub error: OfpError,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// What became of modifications that were applied each on its own.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Applied {
+    /// One verdict for each, in order.
+    pub verdicts: Vec<Result<(), OfpError>>,
+    /// What there is to tell.
+    pub events: Vec<Event>,
+}
