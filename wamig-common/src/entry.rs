@@ -118,6 +118,18 @@ pub struct FlowMapKey {
     pub subtable: u64,
 }
 
+/// Entry of the flow map: its key is the [`digest`] of this key, which a reader compares.
+/// Hashing and comparing eight bytes is what makes a lookup cheap; that two keys in use have
+/// one digest is refused when the second is added.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct FlowEntry {
+    /// Value.
+    pub value: FlowValue,
+    /// Key.
+    pub key: FlowMapKey,
+}
+
 /// A mask in a table's search order.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -125,7 +137,16 @@ pub struct SubtableRef {
     /// Subtable id.
     pub subtable: u32,
     /// Highest priority in it; the search ends when a better flow is known.
-    pub max_priority: u32,
+    pub max_priority: u16,
+    /// The EtherType that all its flows ask for; 0 = not all ask for the same.
+    pub eth_type: u16,
+}
+
+impl SubtableRef {
+    /// Whether a flow that asks for this EtherType (0 = for none) may be found in it.
+    pub const fn admits(&self, eth_type: u64) -> bool {
+        self.eth_type == 0 || self.eth_type as u64 == eth_type
+    }
 }
 
 /// A table's search order, highest `max_priority` first. Each table has two, used in turn by
@@ -180,7 +201,12 @@ pub struct FlowRecord {
     pub slow: u8,
 }
 
-const _: () = assert!(size_of::<FlowRecord>() == 32 && size_of::<FlowMapKey>() == 112 && size_of::<Table>() == 520);
+const _: () = assert!(
+    size_of::<FlowRecord>() == 32
+        && size_of::<FlowMapKey>() == 112
+        && size_of::<FlowEntry>() == 144
+        && size_of::<Table>() == 520
+);
 
 /// Counters of a flow on one CPU.
 #[repr(C)]
@@ -229,8 +255,9 @@ pub trait Tables {
     fn mask(&self, subtable: u32) -> Option<&FlowMask>;
     /// Whether some key of the subtable may have this tag (a filter: false is certain).
     fn may_hold(&self, subtable: u32, tag: u32) -> bool;
-    /// The flow map's value as `version` sees it; absent if the key is.
-    fn lookup(&self, key: &FlowMapKey, version: u64) -> Slot;
+    /// The flow map's value for `key` under `mask` in `subtable`, as `version` sees it; absent
+    /// if there is no such key. `digest` is that of the masked key.
+    fn lookup(&self, subtable: u32, key: &FlowKey, mask: &FlowMask, digest: u64, version: u64) -> Slot;
 }
 
 /// The records that translation needs.
@@ -266,10 +293,16 @@ pub const fn tag_word(i: usize, word: u64) -> u64 {
     (word ^ word >> 32).wrapping_mul(MULTIPLIERS[i])
 }
 
-/// The tag of a sum of [`tag_word`]s.
+/// The digest of a sum of [`tag_word`]s.
 #[inline(always)]
-pub const fn tag_of_sum(sum: u64) -> u32 {
-    (sum.wrapping_mul(0xff51_afd7_ed55_8ccd) >> 40) as u32
+pub const fn digest_of_sum(sum: u64) -> u64 {
+    sum.wrapping_mul(0xff51_afd7_ed55_8ccd)
+}
+
+/// A digest's tag: its upper 24 bits.
+#[inline(always)]
+pub const fn tag_of_digest(digest: u64) -> u32 {
+    (digest >> 40) as u32
 }
 
 /// The share of the subtable's id in a tag.
@@ -278,10 +311,22 @@ pub const fn tag_subtable(subtable: u32) -> u64 {
     tag_word(KEY_WORDS, subtable as u64)
 }
 
-/// Digest of subtable and masked key: 24 bits.
-pub fn tag(subtable: u32, masked: &FlowKey) -> u32 {
+/// Digest of subtable and masked key.
+pub fn digest(subtable: u32, masked: &FlowKey) -> u64 {
     let sum = (0..KEY_WORDS).fold(tag_subtable(subtable), |s, i| s.wrapping_add(tag_word(i, masked.words[i])));
-    tag_of_sum(sum)
+    digest_of_sum(sum)
+}
+
+/// Its tag: 24 bits.
+pub fn tag(subtable: u32, masked: &FlowKey) -> u32 {
+    tag_of_digest(digest(subtable, masked))
+}
+
+impl FlowMapKey {
+    /// Its digest.
+    pub fn digest(&self) -> u64 {
+        digest(self.subtable as u32, &FlowKey { words: self.words })
+    }
 }
 
 /// Word index and bit of a tag in a subtable's filter of 64 Kbit.

@@ -37,5 +37,6 @@ pub mod plan;
 pub mod punt;
 pub mod rules;
 pub mod stats;
+pub mod straight;
 pub mod translate;
 pub mod verdict;

@@ -5,7 +5,7 @@
 
 use crate::action::{END, Op};
 use crate::classify::classify;
-use crate::entry::{FlowMapKey, FlowRecord, NONE, Records, SLOW, Table, Tables};
+use crate::entry::{FlowRecord, NONE, Records, SLOW, Table, Tables};
 use crate::execute::{Context, execute, step};
 use crate::extract::{Layout, extract};
 use crate::frame::{Buffer, Edited};
@@ -95,7 +95,6 @@ struct Walker<'a, 's, S> {
     in_port: u32,
     key: FlowKey,
     layout: Layout,
-    scratch: FlowMapKey,
     window: Buffer,
     plan: Plan,
     set: ActionSet,
@@ -132,7 +131,7 @@ impl<S: Store> Machine for Walker<'_, '_, S> {
 
     fn classify(&mut self, table: u8) -> u32 {
         let found = match self.store.table(table, self.version) {
-            Some(t) => classify(self.store, &self.key, &mut self.scratch, t, MAX_SUBTABLES, self.version),
+            Some(t) => classify(self.store, &self.key, t, MAX_SUBTABLES, self.version),
             None => crate::entry::Slot::default(),
         };
         if let Some(step) = self.path.steps.get_mut(self.path.n) {
@@ -240,7 +239,6 @@ fn start<S: Store>(store: &S, in_port: u32, port_index: u32, frame: &[u8], sink:
         in_port,
         key: FlowKey::default(),
         layout: Layout::default(),
-        scratch: FlowMapKey::default(),
         window: Buffer::of(frame),
         plan,
         set: ActionSet::default(),

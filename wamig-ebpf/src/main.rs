@@ -14,9 +14,11 @@ mod maps;
 mod output;
 mod punt;
 mod stats;
+mod straight;
 mod walk;
 
-use aya_ebpf::bindings::xdp_action;
+use aya_ebpf::EbpfContext as _;
+use aya_ebpf::bindings::{xdp_action, xdp_md};
 use aya_ebpf::helpers::generated::{bpf_jiffies64, bpf_ktime_get_ns};
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
@@ -30,6 +32,18 @@ use crate::maps::Scratch;
 #[xdp]
 pub fn wamig(ctx: XdpContext) -> u32 {
     let Some(scratch) = maps::scratch() else { return xdp_action::XDP_ABORTED };
+    match straight::run(&ctx, scratch) {
+        Some(action) => action,
+        None => g_general(ctx.as_ptr().cast()),
+    }
+}
+
+/// The general walk: whatever the straight way leaves.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn g_general(ctx: *mut xdp_md) -> u32 {
+    let Some(scratch) = maps::scratch() else { return xdp_action::XDP_ABORTED };
+    let ctx = XdpContext::new(ctx.cast());
     match walk::run(&ctx, scratch) {
         Verdict::Done => done(&ctx, scratch),
         Verdict::Slow(reason) => slow(&ctx, reason),

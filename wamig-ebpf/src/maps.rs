@@ -6,17 +6,19 @@ use aya_ebpf::maps::{Array, DevMap, HashMap, PerCpuArray, RingBuf};
 use aya_ebpf::programs::XdpContext;
 use wamig_common::action::{ActionList, Op};
 use wamig_common::entry::{
-    FlowCount, FlowMapKey, FlowRecord, FlowValue, PortCount, Records, Slot, Table, TableCount, Tables, filter_bit,
+    FlowCount, FlowEntry, FlowRecord, FlowValue, PortCount, Records, Slot, Table, TableCount, Tables, filter_bit,
 };
 use wamig_common::extract::Layout;
 use wamig_common::key::{FlowKey, FlowMask};
 use wamig_common::limits::{
     ACTION_LISTS, DEFAULT_FLOWS, FILTER_WORDS, MAX_OPS, MAX_TABLES, PORT_SETS, PORT_SLOTS, SUBTABLE_IDS,
+    UNFILTERED_MASKS,
 };
 use wamig_common::plan::Plan;
 use wamig_common::punt::{Bucket, BucketConfig, CLASS_COUNT};
 use wamig_common::rules::PortRules;
 use wamig_common::stats::COUNT;
+use wamig_common::straight::Edit;
 use wamig_common::translate::ActionSet;
 
 use crate::constants;
@@ -36,8 +38,8 @@ pub struct Scratch {
     pub layout: Layout,
     /// Plan.
     pub plan: Plan,
-    /// Key of the flow map.
-    pub lookup: FlowMapKey,
+    /// Flows met on the straight way.
+    pub path: [u32; MAX_TABLES],
     /// Best flow so far. In map memory, because before Linux 6.7 the verifier checks a
     /// `bpf_loop` callback as if it ran once, and takes an accumulator on the stack for the
     /// constant that it starts with.
@@ -61,11 +63,14 @@ static MASKS: Array<FlowMask> = Array::with_max_entries(SUBTABLE_IDS as u32, 0);
 #[map]
 static FILTERS: Array<[u64; FILTER_WORDS]> = Array::with_max_entries(SUBTABLE_IDS as u32, 0);
 #[map]
-static FLOWS: HashMap<FlowMapKey, FlowValue> = HashMap::with_max_entries(DEFAULT_FLOWS, NO_PREALLOC);
+static FLOWS: HashMap<u64, FlowEntry> = HashMap::with_max_entries(DEFAULT_FLOWS, NO_PREALLOC);
 #[map]
 static RECORDS: Array<FlowRecord> = Array::with_max_entries(DEFAULT_FLOWS, 0);
 #[map]
 static LISTS: Array<ActionList> = Array::with_max_entries(ACTION_LISTS, 0);
+/// Id of a list → the same for the straight way.
+#[map]
+pub static EDITS: Array<Edit> = Array::with_max_entries(ACTION_LISTS, 0);
 #[map]
 pub static FLOW_COUNTS: PerCpuArray<FlowCount> = PerCpuArray::with_max_entries(DEFAULT_FLOWS, 0);
 #[map]
@@ -99,8 +104,8 @@ pub static CLOCK: Array<[u64; 2]> = Array::with_max_entries(1, 0);
 /// A flow map entry as `stage` gets it.
 #[repr(C)]
 struct Staged {
-    key: FlowMapKey,
-    value: FlowValue,
+    digest: u64,
+    entry: FlowEntry,
 }
 
 /// Changes the value of a key that is there, in place and word by word; false = it is not.
@@ -112,14 +117,16 @@ pub fn stage(ctx: &XdpContext) -> bool {
     }
     // SAFETY: the packet holds all of it, as just checked.
     let staged = unsafe { &*staged };
-    let Some(p) = FLOWS.get_ptr_mut(&staged.key) else { return false };
+    // The kernel takes keys from memory of ours only.
+    let digest = staged.digest;
+    let Some(p) = FLOWS.get_ptr_mut(digest) else { return false };
     let mut i = 0;
     while i < 2 {
         // SAFETY: a live map value that only this program changes, run by one writer. Words
         // are stored one by one, each slot before its version.
         unsafe {
-            core::ptr::write_volatile(&raw mut (*p).slots[i], staged.value.slots[i]);
-            core::ptr::write_volatile(&raw mut (*p).since[i], staged.value.since[i]);
+            core::ptr::write_volatile(&raw mut (*p).value.slots[i], staged.entry.value.slots[i]);
+            core::ptr::write_volatile(&raw mut (*p).value.since[i], staged.entry.value.since[i]);
         }
         i += 1;
     }
@@ -176,6 +183,10 @@ impl Tables for Maps {
 
     #[inline(always)]
     fn may_hold(&self, subtable: u32, tag: u32) -> bool {
+        // With so few masks a filter costs more than it saves.
+        if constants::masks() <= UNFILTERED_MASKS {
+            return true;
+        }
         let Some(filter) = FILTERS.get(subtable) else { return false };
         let (word, bit) = filter_bit(tag);
         let mut word = u64::from(word);
@@ -187,21 +198,36 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn lookup(&self, key: &FlowMapKey, version: u64) -> Slot {
-        let Some(p) = FLOWS.get_ptr(key) else { return Slot::default() };
-        // SAFETY: a live map value; each word is read once, versions first, because `stage`
-        // may be replacing the slot that no reader takes.
-        unsafe {
+    fn lookup(&self, subtable: u32, key: &FlowKey, mask: &FlowMask, digest: u64, version: u64) -> Slot {
+        let Some(p) = FLOWS.get_ptr(digest) else { return Slot::default() };
+        // SAFETY: a live map value. Its key never changes while it is there; of its value each
+        // word is read once, versions first, because `stage` may be replacing the slot that
+        // no reader takes.
+        let (stored, since, slots) = unsafe {
             let since = [
-                core::ptr::read_volatile(&raw const (*p).since[0]),
-                core::ptr::read_volatile(&raw const (*p).since[1]),
+                core::ptr::read_volatile(&raw const (*p).value.since[0]),
+                core::ptr::read_volatile(&raw const (*p).value.since[1]),
             ];
             let slots = [
-                core::ptr::read_volatile(&raw const (*p).slots[0]),
-                core::ptr::read_volatile(&raw const (*p).slots[1]),
+                core::ptr::read_volatile(&raw const (*p).value.slots[0]),
+                core::ptr::read_volatile(&raw const (*p).value.slots[1]),
             ];
-            FlowValue { since, slots }.slot(version)
+            (&(*p).key, since, slots)
+        };
+        let mut differs = stored.subtable ^ u64::from(subtable);
+        let used = constants::words();
+        macro_rules! words {
+            ($($i:literal)*) => { $(
+                if used >> $i & 1 != 0 {
+                    differs |= stored.words[$i] ^ key.words[$i] & mask.words[$i];
+                }
+            )* };
         }
+        words!(0 1 2 3 4 5 6 7 8 9 10 11 12);
+        if differs != 0 {
+            return Slot::default();
+        }
+        FlowValue { since, slots }.slot(version)
     }
 }
 

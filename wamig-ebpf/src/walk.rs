@@ -228,7 +228,7 @@ pub extern "C" fn g_classify(table: u32, version: u64) -> u64 {
     let Some(scratch) = maps::scratch() else { return 0 };
     let Some(table) = maps::table(table, version) else { return 0 };
     if constants::masks() <= PLAIN_LOOP_MASKS {
-        return classify(&Maps, &scratch.key, &mut scratch.lookup, table, PLAIN_LOOP_MASKS as usize, version).0;
+        return classify(&Maps, &scratch.key, table, PLAIN_LOOP_MASKS as usize, version).0;
     }
     scratch.best = Slot::default();
     let mut search = Search { scratch, table, version };
@@ -259,7 +259,7 @@ unsafe extern "C" fn probe_nth(i: u32, search: *mut c_void) -> i64 {
     if is_settled(scratch.best, subtable) {
         return 1;
     }
-    scratch.best = probe(&Maps, &scratch.key, &mut scratch.lookup, subtable.subtable, search.version, scratch.best);
+    scratch.best = probe(&Maps, &scratch.key, subtable, search.version, scratch.best);
     0
 }
 

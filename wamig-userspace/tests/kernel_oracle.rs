@@ -40,7 +40,7 @@ const SETS: usize = 100;
 /// Frames for each.
 const FRAMES: usize = 200;
 /// Sets for which a program is cut down to what they need.
-const CUT_DOWN: usize = 4;
+const CUT_DOWN: usize = 16;
 
 /// The data path in the kernel and in memory.
 struct Rig {

@@ -36,9 +36,9 @@ pub trait Maps: Send {
     fn set_mask(&mut self, subtable: u32, mask: &FlowMask) -> io::Result<()>;
     /// A subtable's filter.
     fn set_filter(&mut self, subtable: u32, filter: &[u64; FILTER_WORDS]) -> io::Result<()>;
-    /// A flow map entry. If the key is there, its words are stored one by one, and readers
-    /// keep seeing the slot of their version.
-    fn set_flow(&mut self, key: &FlowMapKey, value: &FlowValue) -> io::Result<()>;
+    /// A flow map entry: a `new` one, or the value of one that is there. Its words are then
+    /// stored one by one, and readers keep seeing the slot of their version.
+    fn set_flow(&mut self, key: &FlowMapKey, value: &FlowValue, new: bool) -> io::Result<()>;
     /// Deletes a flow map entry; it is no error if there is none.
     fn remove_flow(&mut self, key: &FlowMapKey) -> io::Result<()>;
     /// A flow's instructions.

@@ -9,7 +9,7 @@ use wamig_common::action::{ActionList, Op};
 use wamig_common::entry::{
     FlowCount, FlowMapKey, FlowRecord, FlowValue, PortCount, Records, Slot, Table, TableCount, Tables, filter_bit,
 };
-use wamig_common::key::{ALL_WORDS, FlowMask};
+use wamig_common::key::{ALL_WORDS, FlowKey, FlowMask};
 use wamig_common::limits::{ACTION_LISTS, DEFAULT_FLOWS, FILTER_WORDS, PORT_SETS, SUBTABLE_IDS};
 use wamig_common::native::{Outcome, Store, walk};
 use wamig_common::rules::PortRules;
@@ -115,8 +115,9 @@ impl Tables for MemoryMaps {
         self.filters.get(&subtable).is_some_and(|f| f[word as usize] >> bit & 1 != 0)
     }
 
-    fn lookup(&self, key: &FlowMapKey, version: u64) -> Slot {
-        self.flows.get(key).map_or(Slot::default(), |v| v.slot(version))
+    fn lookup(&self, subtable: u32, key: &FlowKey, mask: &FlowMask, _digest: u64, version: u64) -> Slot {
+        let key = FlowMapKey { words: key.masked(mask).words, subtable: u64::from(subtable) };
+        self.flows.get(&key).map_or(Slot::default(), |v| v.slot(version))
     }
 }
 
@@ -173,7 +174,7 @@ impl Maps for MemoryMaps {
         Ok(())
     }
 
-    fn set_flow(&mut self, key: &FlowMapKey, value: &FlowValue) -> io::Result<()> {
+    fn set_flow(&mut self, key: &FlowMapKey, value: &FlowValue, _new: bool) -> io::Result<()> {
         self.flows.insert(*key, *value);
         Ok(())
     }

@@ -2,11 +2,21 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use wamig_common::entry::{filter_bit, tag};
-use wamig_common::key::{FlowKey, FlowMask};
+use wamig_common::entry::{SubtableRef, filter_bit, tag};
+use wamig_common::key::{ETH_TYPE, FlowKey, FlowMask};
 use wamig_common::limits::FILTER_WORDS;
 
 use super::FlowId;
+
+/// Counts one less.
+fn take_one(counts: &mut BTreeMap<u16, u32>, of: u16) {
+    if let Some(n) = counts.get_mut(&of) {
+        *n -= 1;
+        if *n == 0 {
+            counts.remove(&of);
+        }
+    }
+}
 
 /// A subtable. Flows of equal key and different priority share one map entry; the highest is
 /// installed, the others wait behind it.
@@ -17,10 +27,12 @@ pub struct Subtable {
     pub table: u8,
     /// Its mask.
     pub mask: FlowMask,
-    /// The priority under which the table's search order lists it; `None` = not listed.
-    pub listed: Option<u16>,
+    /// How the table's search order lists it; `None` = not listed.
+    pub listed: Option<SubtableRef>,
     keys: HashMap<FlowKey, Vec<(u16, FlowId)>>,
     priorities: BTreeMap<u16, u32>,
+    /// Flows of each EtherType, if the mask holds all of its bits.
+    eth_types: BTreeMap<u16, u32>,
     filter: Box<[u64; FILTER_WORDS]>,
     /// Keys per filter bit.
     holders: HashMap<u32, u32>,
@@ -36,6 +48,7 @@ impl Subtable {
             listed: None,
             keys: HashMap::new(),
             priorities: BTreeMap::new(),
+            eth_types: BTreeMap::new(),
             filter: Box::new([0; FILTER_WORDS]),
             holders: HashMap::new(),
         }
@@ -52,6 +65,7 @@ impl Subtable {
         let at = flows.partition_point(|(p, _)| *p > priority);
         flows.insert(at, (priority, flow));
         *self.priorities.entry(priority).or_default() += 1;
+        *self.eth_types.entry(key.get(ETH_TYPE) as u16).or_default() += 1;
     }
 
     /// Removes a flow. The filter keeps admitting its key until [`Self::forget`].
@@ -62,12 +76,8 @@ impl Subtable {
                 self.keys.remove(key);
             }
         }
-        if let Some(n) = self.priorities.get_mut(&priority) {
-            *n -= 1;
-            if *n == 0 {
-                self.priorities.remove(&priority);
-            }
-        }
+        take_one(&mut self.priorities, priority);
+        take_one(&mut self.eth_types, key.get(ETH_TYPE) as u16);
     }
 
     /// The flow that the map entry of `key` must name.
@@ -83,6 +93,17 @@ impl Subtable {
     /// Whether it holds no flow.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
+    }
+
+    /// How a search order has to list it now.
+    pub fn listing(&self) -> SubtableRef {
+        let whole = self.mask.get(ETH_TYPE) == ETH_TYPE.ones();
+        let mut eth_types = self.eth_types.keys();
+        let eth_type = match (eth_types.next(), eth_types.next()) {
+            (Some(one), None) if whole => *one,
+            _ => 0,
+        };
+        SubtableRef { subtable: self.id, max_priority: self.max_priority(), eth_type }
     }
 
     /// The highest priority in it.

@@ -20,7 +20,7 @@ use wamig_common::entry::{
     CLEAR, FlowCount, FlowMapKey, FlowRecord, FlowValue, MAX_FLOW_ID, MISS, NO_GOTO, NONE, SLOW, Slot, SubtableRef,
     Table,
 };
-use wamig_common::key::{FlowKey, FlowMask};
+use wamig_common::key::{ETH_TYPE, FlowKey, FlowMask};
 use wamig_common::limits::{FILTER_WORDS, MAX_SUBTABLES};
 use wamig_openflow::{ErrorKind, OfpError, PortNo};
 
@@ -290,7 +290,9 @@ impl<M: Maps> Writer<M> {
         self.flows.insert(flow.id, entry);
         if let Some(s) = self.subtables.get_mut(&subtable) {
             s.insert(flow.key, flow.priority, flow.id);
-            if s.listed.is_none_or(|listed| listed < flow.priority) {
+            if s.listed
+                .is_none_or(|listed| listed.max_priority < flow.priority || !listed.admits(flow.key.get(ETH_TYPE)))
+            {
                 staged.orders.insert(flow.table);
             }
         }
@@ -423,15 +425,15 @@ impl<M: Maps> Writer<M> {
                 filters.insert(*subtable);
             }
             let value = current.map_or(FlowValue::new(version, next), |value| value.then(version, next));
-            values.push((map_key, value));
+            values.push((map_key, value, current.is_none()));
         }
         for subtable in filters {
             if let Some(s) = self.subtables.get(&subtable) {
                 self.maps.set_filter(subtable, s.filter())?;
             }
         }
-        for (key, value) in values {
-            self.maps.set_flow(&key, &value)?;
+        for (key, value, new) in values {
+            self.maps.set_flow(&key, &value, new)?;
             self.installed.insert(key, value);
         }
         Ok(())
@@ -440,7 +442,7 @@ impl<M: Maps> Writer<M> {
     /// Lists a table's subtables anew, under the priorities that they have now.
     fn list(&mut self, table: u8) {
         for s in self.subtables.values_mut().filter(|s| s.table == table) {
-            s.listed = (!s.is_empty()).then(|| s.max_priority());
+            s.listed = (!s.is_empty()).then(|| s.listing());
         }
     }
 
@@ -449,11 +451,11 @@ impl<M: Maps> Writer<M> {
     /// but must not differ between two writers that were told the same.
     fn order(&self, table: u8) -> Table {
         let of_table = self.subtables.values().filter(|s| s.table == table);
-        let mut listed: Vec<(u16, &Subtable)> = of_table.filter_map(|s| Some((s.listed?, s))).collect();
-        listed.sort_by_key(|(max, s)| (std::cmp::Reverse(*max), s.mask.words));
+        let mut listed: Vec<(SubtableRef, &Subtable)> = of_table.filter_map(|s| Some((s.listed?, s))).collect();
+        listed.sort_by_key(|(listing, s)| (std::cmp::Reverse(listing.max_priority), s.mask.words));
         let mut order = Table::default();
-        for (place, (max, s)) in order.subtables.iter_mut().zip(&listed) {
-            *place = SubtableRef { subtable: s.id, max_priority: u32::from(*max) };
+        for (place, (listing, _)) in order.subtables.iter_mut().zip(&listed) {
+            *place = *listing;
         }
         order.n = listed.len().min(MAX_SUBTABLES) as u32;
         order
@@ -489,7 +491,7 @@ impl<M: Maps> Writer<M> {
             if !self.installed.get(&key).is_some_and(|value| value.newest().is_absent()) || self.is_ungraced(&key) {
                 continue;
             }
-            let emptied = self.installed.get(&key).map_or(Ok(()), |v| self.maps.set_flow(&key, &v.emptied()));
+            let emptied = self.installed.get(&key).map_or(Ok(()), |v| self.maps.set_flow(&key, &v.emptied(), false));
             if let Err(e) = emptied.and_then(|()| self.maps.remove_flow(&key)) {
                 tracing::warn!("a flow map entry could not be deleted: {e}");
                 continue;

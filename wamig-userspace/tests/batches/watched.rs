@@ -13,7 +13,7 @@ use wamig_common::action::{ActionList, Op};
 use wamig_common::entry::{
     FlowCount, FlowMapKey, FlowRecord, FlowValue, PortCount, Records, Slot, Table, TableCount, Tables,
 };
-use wamig_common::key::FlowMask;
+use wamig_common::key::{FlowKey, FlowMask};
 use wamig_common::limits::FILTER_WORDS;
 use wamig_common::native::{Store, walk};
 use wamig_common::plan::Plan;
@@ -56,8 +56,8 @@ impl Tables for At<'_> {
         self.0.may_hold(subtable, tag)
     }
 
-    fn lookup(&self, key: &FlowMapKey, version: u64) -> Slot {
-        self.0.lookup(key, version)
+    fn lookup(&self, subtable: u32, key: &FlowKey, mask: &FlowMask, digest: u64, version: u64) -> Slot {
+        self.0.lookup(subtable, key, mask, digest, version)
     }
 }
 
@@ -183,19 +183,20 @@ impl Maps for Watched {
     }
 
     /// Word by word, as the kernel's maps are written.
-    fn set_flow(&mut self, key: &FlowMapKey, value: &FlowValue) -> io::Result<()> {
+    fn set_flow(&mut self, key: &FlowMapKey, value: &FlowValue, new: bool) -> io::Result<()> {
+        assert_eq!(self.values.contains_key(key), !new, "{key:?}");
         if let Some(mut now) = self.values.get(key).copied() {
             for i in 0..2 {
                 now.slots[i] = value.slots[i];
-                let result = self.inner.set_flow(key, &now);
+                let result = self.inner.set_flow(key, &now, false);
                 self.wrote("a slot", result)?;
                 now.since[i] = value.since[i];
-                let result = self.inner.set_flow(key, &now);
+                let result = self.inner.set_flow(key, &now, false);
                 self.wrote("a slot's version", result)?;
             }
         }
         self.values.insert(*key, *value);
-        let result = self.inner.set_flow(key, value);
+        let result = self.inner.set_flow(key, value, new);
         self.wrote("flow", result)
     }
 

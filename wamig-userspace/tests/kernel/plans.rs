@@ -4,7 +4,7 @@ use std::path::Path;
 
 use aya::maps::{MapData, PerCpuArray};
 use wamig_common::key::FlowKey;
-use wamig_common::limits::{SET_SLOTS, WINDOW_BUF};
+use wamig_common::limits::{MAX_TABLES, SET_SLOTS, WINDOW_BUF};
 use wamig_common::plan::{LOADED, PacketIn, Plan};
 use wamig_userspace::fastpath::xdp::maps::pin_of;
 
@@ -15,7 +15,7 @@ struct Scratch {
     key: FlowKey,
     layout: [u16; 4],
     plan: Plan,
-    rest: [u64; 14 + 1 + 2 + 3 * SET_SLOTS + WINDOW_BUF / 8],
+    rest: [u64; MAX_TABLES / 2 + 1 + 2 + 3 * SET_SLOTS + WINDOW_BUF / 8],
 }
 
 // SAFETY: whole numbers only, no padding, no pointers.

@@ -10,11 +10,12 @@ use aya::Ebpf;
 use aya::maps::{Array, DevMap, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
 use aya::programs::{TestRun as _, TestRunOptions, Xdp};
 use wamig_common::action::ActionList;
-use wamig_common::entry::{FlowCount, FlowMapKey, FlowRecord, FlowValue, PortCount, Table, TableCount};
+use wamig_common::entry::{FlowCount, FlowEntry, FlowMapKey, FlowRecord, FlowValue, PortCount, Table, TableCount};
 use wamig_common::key::FlowMask;
 use wamig_common::limits::{FILTER_WORDS, SUBTABLE_IDS};
 use wamig_common::punt::{BucketConfig, CLASS_COUNT};
 use wamig_common::rules::PortRules;
+use wamig_common::straight::Edit;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::attach::Attachments;
@@ -43,9 +44,10 @@ pub struct XdpMaps {
     tables: PlainArray<Table>,
     masks: PlainArray<FlowMask>,
     filters: PlainArray<[u64; FILTER_WORDS]>,
-    flows: HashMap<MapData, Plain<FlowMapKey>, Plain<FlowValue>>,
+    flows: HashMap<MapData, u64, Plain<FlowEntry>>,
     records: PlainArray<FlowRecord>,
     lists: PlainArray<ActionList>,
+    edits: PlainArray<Edit>,
     flow_counts: PlainCounters<FlowCount>,
     table_counts: PlainCounters<TableCount>,
     port_counts: PlainCounters<PortCount>,
@@ -104,6 +106,7 @@ impl XdpMaps {
             flows: typed!(&mut object, "FLOWS"),
             records: typed!(&mut object, "RECORDS"),
             lists: typed!(&mut object, "LISTS"),
+            edits: typed!(&mut object, "EDITS"),
             flow_counts: typed!(&mut object, "FLOW_COUNTS"),
             table_counts: typed!(&mut object, "TABLE_COUNTS"),
             port_counts: typed!(&mut object, "PORT_COUNTS"),
@@ -129,11 +132,11 @@ impl XdpMaps {
     }
 
     /// Changes the value of a key in place; false = there is no such key.
-    fn stage(&self, key: &FlowMapKey, value: &FlowValue) -> io::Result<bool> {
+    fn stage(&self, digest: u64, entry: &FlowEntry) -> io::Result<bool> {
         let object = self.attachments.object().ok_or_else(|| other("the XDP object has gone"))?;
         let program = object.program("stage").ok_or_else(|| other("the XDP object has no program stage"))?;
         let program: &Xdp = program.try_into().map_err(other)?;
-        let entry = [key.as_bytes(), value.as_bytes()].concat();
+        let entry = [digest.as_bytes(), entry.as_bytes()].concat();
         let mut options = TestRunOptions::new();
         options.data_in = Some(&entry);
         Ok(program.test_run(options).map_err(other)?.return_value == STAGED)
@@ -185,15 +188,16 @@ impl Maps for XdpMaps {
         self.filters.set(subtable, Plain(*filter), 0).map_err(map_error)
     }
 
-    fn set_flow(&mut self, key: &FlowMapKey, value: &FlowValue) -> io::Result<()> {
-        if self.stage(key, value)? {
-            return Ok(());
+    fn set_flow(&mut self, key: &FlowMapKey, value: &FlowValue, new: bool) -> io::Result<()> {
+        let (digest, entry) = (key.digest(), FlowEntry { value: *value, key: *key });
+        if new {
+            return self.flows.insert(digest, Plain(entry), BPF_NOEXIST).map_err(map_error);
         }
-        self.flows.insert(Plain(*key), Plain(*value), BPF_NOEXIST).map_err(map_error)
+        if self.stage(digest, &entry)? { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
     fn remove_flow(&mut self, key: &FlowMapKey) -> io::Result<()> {
-        match self.flows.remove(&Plain(*key)) {
+        match self.flows.remove(&key.digest()) {
             Err(MapError::KeyNotFound) => Ok(()),
             result => result.map_err(map_error),
         }
@@ -204,7 +208,9 @@ impl Maps for XdpMaps {
     }
 
     fn set_list(&mut self, list: u32, actions: &ActionList) -> io::Result<()> {
-        self.lists.set(list, Plain(*actions), 0).map_err(map_error)
+        self.lists.set(list, Plain(*actions), 0).map_err(map_error)?;
+        let used = actions.ops.get(..actions.n as usize).unwrap_or(&[]);
+        self.edits.set(list, Plain(Edit::of(used)), 0).map_err(map_error)
     }
 
     fn set_port_set(&mut self, set: u32, members: &[u32]) -> io::Result<()> {
@@ -349,7 +355,7 @@ impl Drop for Version {
 }
 
 /// Names of all maps, for pinning.
-pub const NAMES: [&str; 20] = [
+pub const NAMES: [&str; 21] = [
     "SCRATCH",
     "VERSION",
     "TABLES",
@@ -358,6 +364,7 @@ pub const NAMES: [&str; 20] = [
     "FLOWS",
     "RECORDS",
     "LISTS",
+    "EDITS",
     "FLOW_COUNTS",
     "TABLE_COUNTS",
     "PORT_COUNTS",

@@ -201,7 +201,7 @@ pub fn load(
     loader.override_global("WORDS_USED", &constants.words, true);
     loader.override_global("USES_ACTION_SET", &action_set, true);
     loader.override_global("USES_EDITS", &edits, true);
-    for map in ["FLOWS", "RECORDS", "LISTS", "FLOW_COUNTS"] {
+    for map in ["FLOWS", "RECORDS", "LISTS", "EDITS", "FLOW_COUNTS"] {
         loader.map_max_entries(map, flows);
     }
     for name in NAMES {
