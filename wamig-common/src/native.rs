@@ -5,7 +5,7 @@
 
 use crate::action::{END, Op};
 use crate::classify::classify;
-use crate::entry::{FlowRecord, NONE, Records, SLOW, Table, Tables};
+use crate::entry::{FlowRecord, NONE, Records, SLOW, Slot, Table, Tables};
 use crate::execute::{Context, execute, step};
 use crate::extract::{Layout, extract};
 use crate::frame::{Buffer, Edited};
@@ -88,7 +88,18 @@ pub struct Emission<'a> {
 /// Receives the outputs of [`walk_all`].
 pub type Sink<'s> = dyn FnMut(Emission<'_>) + 's;
 
-struct Walker<'a, 's, S> {
+/// Sees a walk as it happens. Nothing that it is told can be changed by it.
+pub trait Observer {
+    /// A table was searched for a key.
+    fn looked_up(&mut self, table: u8, key: &FlowKey, found: Slot);
+    /// An action was run, and this is the [`step`] that came of it, the plan, and the frame
+    /// as it stands, in two parts.
+    fn ran(&mut self, op: &Op, result: u32, plan: &Plan, frame: (&[u8], &[u8]));
+    /// The action set begins to run.
+    fn runs_set(&mut self);
+}
+
+struct Walker<'a, 's, 'o, S> {
     store: &'a S,
     frame: &'a [u8],
     version: u64,
@@ -100,10 +111,21 @@ struct Walker<'a, 's, S> {
     set: ActionSet,
     path: Path,
     sink: Option<&'a mut Sink<'s>>,
+    observer: Option<&'a mut (dyn Observer + 'o)>,
 }
 
-impl<S: Store> Walker<'_, '_, S> {
+impl<S: Store> Walker<'_, '_, '_, S> {
     fn run(&mut self, op: &Op, cx: Context) -> u32 {
+        let result = self.run_unseen(op, cx);
+        if let Some(observer) = self.observer.as_mut()
+            && op.kind != END
+        {
+            observer.ran(op, result, &self.plan, parts(&self.plan, &self.window, self.frame));
+        }
+        result
+    }
+
+    fn run_unseen(&mut self, op: &Op, cx: Context) -> u32 {
         if let Some(sink) = self.sink.as_mut()
             && op.is_output()
         {
@@ -124,7 +146,7 @@ impl<S: Store> Walker<'_, '_, S> {
     }
 }
 
-impl<S: Store> Machine for Walker<'_, '_, S> {
+impl<S: Store> Machine for Walker<'_, '_, '_, S> {
     fn tables(&self) -> u32 {
         MAX_TABLES as u32
     }
@@ -132,8 +154,11 @@ impl<S: Store> Machine for Walker<'_, '_, S> {
     fn classify(&mut self, table: u8) -> u32 {
         let found = match self.store.table(table, self.version) {
             Some(t) => classify(self.store, &self.key, t, MAX_SUBTABLES, self.version),
-            None => crate::entry::Slot::default(),
+            None => Slot::default(),
         };
+        if let Some(observer) = self.observer.as_mut() {
+            observer.looked_up(table, &self.key, found);
+        }
         if let Some(step) = self.path.steps.get_mut(self.path.n) {
             *step = (table, found.flow());
             self.path.n += 1;
@@ -179,6 +204,11 @@ impl<S: Store> Machine for Walker<'_, '_, S> {
     }
 
     fn run_set(&mut self, cx: Context) -> u32 {
+        if self.set.used != 0
+            && let Some(observer) = self.observer.as_mut()
+        {
+            observer.runs_set();
+        }
         for i in 0..SET_SLOTS {
             if self.set.used >> i & 1 == 0 {
                 continue;
@@ -226,7 +256,14 @@ impl<S: Store> Machine for Walker<'_, '_, S> {
     }
 }
 
-fn start<S: Store>(store: &S, in_port: u32, port_index: u32, frame: &[u8], sink: Option<&mut Sink<'_>>) -> Outcome {
+fn start<S: Store>(
+    store: &S,
+    in_port: u32,
+    port_index: u32,
+    frame: &[u8],
+    sink: Option<&mut Sink<'_>>,
+    observer: Option<&mut (dyn Observer + '_)>,
+) -> Outcome {
     let mut plan = Plan::default();
     plan.reset(port_index, frame.len() as u32);
     if sink.is_some() {
@@ -244,6 +281,7 @@ fn start<S: Store>(store: &S, in_port: u32, port_index: u32, frame: &[u8], sink:
         set: ActionSet::default(),
         path: Path::default(),
         sink,
+        observer,
     };
     let readable = extract(frame, in_port, &mut walker.key, &mut walker.layout).is_some();
     let (key, layout) = (walker.key, walker.layout);
@@ -258,13 +296,25 @@ fn start<S: Store>(store: &S, in_port: u32, port_index: u32, frame: &[u8], sink:
 /// Walks a frame as the XDP program does. `in_port` is the OpenFlow number that flows match,
 /// `port_index` the fast path's number of the same port.
 pub fn walk<S: Store>(store: &S, in_port: u32, port_index: u32, frame: &[u8]) -> Outcome {
-    start(store, in_port, port_index, frame, None)
+    start(store, in_port, port_index, frame, None, None)
 }
 
 /// Walks a frame as the slow path does: every output and packet-in goes to `sink` as it is
 /// met. An emission of kind [`crate::action::DEC_TTL`] is the packet-in of a TTL that ran out.
 pub fn walk_all<S: Store>(store: &S, in_port: u32, port_index: u32, frame: &[u8], sink: &mut Sink<'_>) -> Outcome {
-    start(store, in_port, port_index, frame, Some(sink))
+    start(store, in_port, port_index, frame, Some(sink), None)
+}
+
+/// As [`walk_all`] if there is a sink, else as [`walk`], under the eyes of an observer.
+pub fn walk_observed<S: Store>(
+    store: &S,
+    in_port: u32,
+    port_index: u32,
+    frame: &[u8],
+    sink: Option<&mut Sink<'_>>,
+    observer: &mut (dyn Observer + '_),
+) -> Outcome {
+    start(store, in_port, port_index, frame, sink, Some(observer))
 }
 
 /// Runs a list of actions on a frame, as a packet-out does: no table is looked up.

@@ -5,10 +5,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use tokio::sync::mpsc;
+use wamig_openflow::{PortDesc, PortNo};
 use wamig_userspace::admin::client::{self, ClientError};
 use wamig_userspace::admin::flow::FlowLine;
 use wamig_userspace::admin::status::{Address, Datapath, Event, Peer, Pool, Port, Status};
 use wamig_userspace::admin::{Query, server, socket};
+use wamig_userspace::fastpath::memory::{Memory, MemoryMaps};
+use wamig_userspace::switch::port::Ports;
+use wamig_userspace::switch::trace::Trace;
+use wamig_userspace::switch::{Limits, Switch};
 
 fn status() -> Status {
     Status {
@@ -100,6 +105,12 @@ async fn daemon(dir: &Path) -> PathBuf {
                     };
                     answer.send(flows).unwrap();
                 }
+                Query::Trace(request, answer) => {
+                    let ports = Ports::new([PortDesc { port: PortNo(1), ..PortDesc::default() }]);
+                    let switch = Switch::new(Memory::new(MemoryMaps::default()), ports, Limits::default());
+                    let trace = switch.trace(request.in_port, &request.frame);
+                    answer.send(trace.map_err(|e| e.to_string())).unwrap();
+                }
             }
         }
     });
@@ -139,6 +150,19 @@ async fn flows_are_filtered_by_the_query() {
     let count = |json: String| serde_json::from_str::<Vec<FlowLine>>(&json).unwrap().len();
     assert_eq!(count(get(&path, "/v1/flows").await.unwrap()), 2);
     assert_eq!(count(get(&path, "/v1/flows?address=192.0.2.53").await.unwrap()), 1);
+}
+
+#[tokio::test]
+async fn a_frame_is_traced_from_the_port_that_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = daemon(dir.path()).await;
+    let json = get(&path, "/v1/trace?in_port=1&frame=02000000000202000000000188b5").await.unwrap();
+    let trace: Trace = serde_json::from_str(&json).unwrap();
+    assert_eq!((trace.in_port, trace.dropped.as_deref()), (1, Some("table-miss")));
+    let said = get(&path, "/v1/trace?in_port=2&frame=00").await.unwrap_err().to_string();
+    assert_eq!(said, "the daemon refused (400): OFPBRC_BAD_PORT: in_port 2: there are 1");
+    let said = get(&path, "/v1/trace?in_port=1&frame=0x").await.unwrap_err().to_string();
+    assert!(said.contains("character 2: 'x' is no hexadecimal digit"), "{said}");
 }
 
 #[tokio::test]

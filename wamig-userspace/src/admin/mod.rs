@@ -1,12 +1,14 @@
 //! The daemon's interface to people and tools: HTTP/JSON on a unix socket.
 //!
-//! `GET /v1/status` and `GET /v1/flows[?table=N][&address=A]`; `curl --unix-socket` reads it
+//! `GET /v1/status`, `GET /v1/flows[?table=N][&address=A]` and
+//! `GET /v1/trace?in_port=N&frame=HEX`; `curl --unix-socket` reads it
 //! as well as `wamig status` and `wamig flows` do. The server knows nothing of the daemon but
 //! a queue of [`Query`]; whoever owns the data path answers them.
 //!
 //! * [`status`], [`flow`] — what is answered: the schema of `-o json`
+//! * [`trace`] — which frame is to be followed; the answer is [`crate::switch::trace::Trace`]
 //! * [`socket`] — binding the socket, beside a live or a dead daemon
-//! * [`server`] — the two resources
+//! * [`server`] — the resources
 //! * [`client`] — one request over the socket
 
 pub mod client;
@@ -14,11 +16,15 @@ pub mod flow;
 pub mod server;
 pub mod socket;
 pub mod status;
+pub mod trace;
 
 use tokio::sync::oneshot;
 
 use flow::{FlowFilter, FlowLine};
 use status::Status;
+use trace::TraceRequest;
+
+use crate::switch::trace::Trace;
 
 /// A question to the daemon, with the way back.
 #[derive(Debug)]
@@ -27,4 +33,6 @@ pub enum Query {
     Status(oneshot::Sender<Status>),
     /// Which flows are there? The answer may be why the switch cannot tell.
     Flows(FlowFilter, oneshot::Sender<Result<Vec<FlowLine>, String>>),
+    /// What would become of a frame? The answer may be why that cannot be told.
+    Trace(TraceRequest, oneshot::Sender<Result<Trace, String>>),
 }

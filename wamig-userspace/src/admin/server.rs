@@ -1,4 +1,4 @@
-//! The two resources of the control socket.
+//! The resources of the control socket.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Query;
 use super::flow::FlowFilter;
+use super::trace::TraceRequest;
 
 /// A daemon that does not answer in this time is told of as busy.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,7 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// # Errors
 /// The operating system's, on accept.
 pub async fn serve(listener: UnixListener, queries: mpsc::Sender<Query>) -> std::io::Result<()> {
-    let router = Router::new().route("/v1/status", get(status)).route("/v1/flows", get(flows)).with_state(queries);
+    let router = Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/flows", get(flows))
+        .route("/v1/trace", get(trace))
+        .with_state(queries);
     axum::serve(listener, router).await
 }
 
@@ -40,6 +45,18 @@ async fn flows(State(queries): State<mpsc::Sender<Query>>, RawQuery(query): RawQ
     match ask(&queries, |answer| Query::Flows(filter, answer)).await {
         Ok(Ok(flows)) => Json(flows).into_response(),
         Ok(Err(e)) => (StatusCode::SERVICE_UNAVAILABLE, e).into_response(),
+        Err(refusal) => refusal,
+    }
+}
+
+async fn trace(State(queries): State<mpsc::Sender<Query>>, RawQuery(query): RawQuery) -> Response {
+    let request = match TraceRequest::from_query(query.as_deref().unwrap_or("")) {
+        Ok(request) => request,
+        Err(e) => return (StatusCode::BAD_REQUEST, e.to_string()).into_response(),
+    };
+    match ask(&queries, |answer| Query::Trace(request, answer)).await {
+        Ok(Ok(trace)) => Json(trace).into_response(),
+        Ok(Err(e)) => (StatusCode::BAD_REQUEST, e).into_response(),
         Err(refusal) => refusal,
     }
 }

@@ -10,6 +10,7 @@ mod keygen;
 mod layout;
 mod run;
 mod status;
+mod trace;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -52,6 +53,7 @@ enum Verb {
     Keygen(keygen::Arguments),
     Status(status::Arguments),
     Flows(flows::Arguments),
+    Trace(trace::Arguments),
     Detach(detach::Arguments),
 }
 
@@ -111,6 +113,7 @@ fn carry_out(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Keygen(arguments) => keygen::run(arguments),
         Verb::Status(arguments) => status::run(arguments),
         Verb::Flows(arguments) => flows::run(arguments),
+        Verb::Trace(arguments) => trace::run(arguments),
         Verb::Detach(arguments) => detach::run(arguments),
     };
     match done {

@@ -282,6 +282,10 @@ impl<F: FastPath> Control<F> {
                 let lines = flows.map(|f| f.iter().filter(|f| filter.takes(f)).map(FlowLine::from).collect());
                 drop(answer.send(lines.map_err(|e| e.to_string())));
             }
+            Query::Trace(request, answer) => {
+                let trace = self.datapath.switch().trace(request.in_port, &request.frame);
+                drop(answer.send(trace.map_err(|e| e.to_string())));
+            }
         }
     }
 }

@@ -81,6 +81,18 @@ pub fn key_and_mask(matching: &Match) -> (FlowKey, FlowMask) {
     (key, mask)
 }
 
+/// What a key says of a field; 0 if the frame has none.
+pub fn value_of(key: &FlowKey, field: Field) -> u128 {
+    let part = |p: &KeyPart| u128::from(key.get(p.at) >> p.to & p.ones()) << p.from;
+    key_parts(field).iter().map(part).sum()
+}
+
+/// Whether the header that the field is in could be read.
+pub fn has_header(key: &FlowKey, field: Field) -> bool {
+    let header = u64::from(header(field));
+    key.get(key::HAS) & header == header
+}
+
 /// Which header must be there for the field to be there.
 fn header(field: Field) -> u8 {
     match field {

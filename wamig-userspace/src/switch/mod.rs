@@ -29,6 +29,7 @@ pub mod stats;
 pub mod table_features;
 pub mod timeout;
 pub mod token_bucket;
+pub mod trace;
 pub mod transaction;
 pub mod validate;
 
@@ -37,7 +38,7 @@ use std::time::{Duration, Instant};
 use wamig_common::entry::MAX_FLOW_ID;
 use wamig_common::limits::{DEFAULT_FLOWS, MAX_TABLES};
 use wamig_openflow::message::{QueueConfig, SwitchConfig, SwitchDesc};
-use wamig_openflow::{FlowStats, OfpError, PacketIn, PacketInReason, PacketOut, PortDesc, PortNo};
+use wamig_openflow::{ErrorKind, FlowStats, OfpError, PacketIn, PacketInReason, PacketOut, PortDesc, PortNo};
 
 use self::effect::{Effect, Event};
 use self::flow_table::{FlowTables, Selector};
@@ -47,6 +48,7 @@ use self::port::{PortChange, Ports};
 use self::slowpath::Output;
 use self::timeout::{Expiry, Timeouts, judge};
 use self::token_bucket::TokenBucket;
+use self::trace::Trace;
 use self::transaction::{FlowIds, Staged};
 use crate::fastpath::maps::Capacity;
 use crate::fastpath::memory::{Memory, MemoryMaps};
@@ -267,6 +269,18 @@ impl<F: FastPath> Switch<F> {
         let counters = self.fast.flow_counters(&ids);
         let flows = ids.iter().filter_map(|id| self.tables.get(*id));
         flows.zip(counters).map(|(flow, counters)| stats::describe(flow, counters, now)).collect()
+    }
+
+    /// What would become of a frame. Nothing is sent or counted.
+    ///
+    /// # Errors
+    /// `OFPBRC_BAD_PORT` for an ingress port that is none.
+    pub fn trace(&self, in_port: PortNo, frame: &[u8]) -> Result<Trace, OfpError> {
+        if !self.ports.contains(in_port) {
+            let detail = format!("in_port {in_port}: there are {}", self.ports.listed());
+            return Err(OfpError::new(ErrorKind::BadRequestBadPort, detail));
+        }
+        Ok(trace::trace(&self.tables, &self.slow, &self.ports, in_port, frame))
     }
 
     /// The ports.
