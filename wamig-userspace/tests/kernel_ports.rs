@@ -24,10 +24,11 @@ const DROP: u32 = 1;
 const TX: u32 = 3;
 const REDIRECT: u32 = 4;
 
-/// IPv4 to 10.0.0.2, protocol 253, whole or the first fragment.
+/// UDP to 10.0.0.2: whole, which the straight way takes, or the first fragment.
 fn frame(fragment: bool) -> Vec<u8> {
     let mut frame = vec![2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 28];
-    frame.extend([0, 1, if fragment { 0x20 } else { 0 }, 0, 64, 253, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    frame.extend([0, 1, if fragment { 0x20 } else { 0 }, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+    frame.extend([0, 7, 0, 9, 0, 8, 0, 0]);
     frame.resize(60, 0);
     frame
 }

@@ -140,9 +140,31 @@ impl<F: FastPath> Switch<F> {
     /// the fast path. Nothing has changed then.
     pub fn apply<M: Into<Modification>>(&mut self, batch: Vec<M>, now: Instant) -> Result<Vec<Event>, Refused> {
         let last = batch.len().saturating_sub(1);
-        let batch = batch.into_iter().map(Into::into).collect();
+        let batch: Vec<Modification> = batch.into_iter().map(Into::into).collect();
+        let port_mods = port_config::port_mods(&batch);
         let staged = transaction::begin(&mut self.tables, &mut self.ids, &self.ports, batch, now)?;
-        self.commit(staged, now).map_err(|error| Refused { index: last, error })
+        let before = self.ports.clone();
+        let mut told = Vec::new();
+        for (index, m) in port_mods {
+            match self.port_mod(&m) {
+                Ok(mut events) => told.append(&mut events),
+                Err(error) => {
+                    staged.revert(&mut self.tables);
+                    self.restore_ports(before);
+                    return Err(Refused { index, error });
+                }
+            }
+        }
+        match self.commit(staged, now) {
+            Ok(mut events) => {
+                events.append(&mut told);
+                Ok(events)
+            }
+            Err(error) => {
+                self.restore_ports(before);
+                Err(Refused { index: last, error })
+            }
+        }
     }
 
     /// Applies modifications each on its own, as if they had come one by one, but makes them
@@ -154,7 +176,13 @@ impl<F: FastPath> Switch<F> {
         let (staged, verdicts) =
             transaction::begin_each(&mut self.tables, &mut self.ids, &self.ports, batch.clone(), now);
         if let Ok(events) = self.commit(staged, now) {
-            return Applied { verdicts, events };
+            let mut applied = Applied { verdicts, events };
+            for (index, m) in port_config::port_mods(&batch) {
+                if applied.verdicts.get(index).is_some_and(Result::is_ok) {
+                    applied.verdicts[index] = self.port_mod(&m).map(|mut told| applied.events.append(&mut told));
+                }
+            }
+            return applied;
         }
         let mut applied = Applied::default();
         for m in batch {

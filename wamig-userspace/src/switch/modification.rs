@@ -1,9 +1,9 @@
-//! What a controller may change in one batch or bundle (OpenFlow 1.3.5 §7.3.4): flows, groups
-//! and meters, by one type, so that they can be applied together.
+//! What a controller may change in one batch or bundle (OpenFlow 1.3.5 §7.3.4): flows, groups,
+//! meters, ports and tables, by one type, so that they can be applied together.
 
 use std::fmt;
 
-use wamig_openflow::message::{GroupMod, MeterMod};
+use wamig_openflow::message::{GroupMod, MeterMod, PortMod, TableMod};
 use wamig_openflow::{FlowMod, OfpError};
 
 use super::effect::Event;
@@ -17,6 +17,10 @@ pub enum Modification {
     Group(GroupMod),
     /// Of the meter table.
     Meter(MeterMod),
+    /// Of a port's configuration.
+    Port(PortMod),
+    /// Of a table's configuration.
+    Table(TableMod),
 }
 
 impl From<FlowMod> for Modification {
@@ -37,6 +41,18 @@ impl From<MeterMod> for Modification {
     }
 }
 
+impl From<PortMod> for Modification {
+    fn from(m: PortMod) -> Self {
+        Self::Port(m)
+    }
+}
+
+impl From<TableMod> for Modification {
+    fn from(m: TableMod) -> Self {
+        Self::Table(m)
+    }
+}
+
 impl Modification {
     /// The message's name, for error texts.
     pub const fn name(&self) -> &'static str {
@@ -44,6 +60,8 @@ impl Modification {
             Self::Flow(_) => "flow-mod",
             Self::Group(_) => "group-mod",
             Self::Meter(_) => "meter-mod",
+            Self::Port(_) => "port-mod",
+            Self::Table(_) => "table-mod",
         }
     }
 }

@@ -6,6 +6,7 @@ use wamig_openflow::{ErrorKind, OfpError, PortReason, TableId};
 
 use super::Switch;
 use super::effect::Event;
+use super::modification::Modification;
 use super::port::Ports;
 use super::table_features::DEPRECATED_CONFIG;
 use crate::fastpath::{FastPath, PortSettings};
@@ -58,6 +59,15 @@ pub fn check_table(m: TableMod, tables: u8) -> Result<(), OfpError> {
     Ok(())
 }
 
+/// The port-mods of a batch, with their places in it.
+pub(super) fn port_mods(batch: &[Modification]) -> Vec<(usize, PortMod)> {
+    let port_mod = |(index, m): (usize, &Modification)| match m {
+        Modification::Port(m) => Some((index, *m)),
+        _ => None,
+    };
+    batch.iter().enumerate().filter_map(port_mod).collect()
+}
+
 /// The flags of `old` with those of `m` that its mask names.
 fn configured(old: PortConfig, m: &PortMod) -> PortConfig {
     let (old, new, mask) = (old.to_bits(), m.config.to_bits(), m.mask.to_bits());
@@ -88,6 +98,21 @@ impl<F: FastPath> Switch<F> {
         }
         let desc = self.ports.get(m.port).cloned().unwrap_or(before);
         Ok(vec![Event::PortStatus(PortStatus { reason: PortReason::Modify, desc })])
+    }
+
+    /// Puts the ports' configuration back, after a batch that was refused.
+    pub(super) fn restore_ports(&mut self, before: Ports) {
+        if before == self.ports {
+            return;
+        }
+        let now = std::mem::replace(&mut self.ports, before);
+        let restored = self.write_port_settings();
+        let down = |ports: &Ports, port| ports.get(port).is_some_and(|p| p.config.down);
+        let links = now.numbers().filter(|p| down(&now, *p) != down(&self.ports, *p));
+        let restored = links.fold(restored, |r, port| r.and(self.fast.set_link(port, !down(&self.ports, port))));
+        if let Err(error) = restored {
+            tracing::error!(%error, "the fast path does not take back the ports' configuration");
+        }
     }
 
     /// Changes the configuration of a table, which changes nothing.

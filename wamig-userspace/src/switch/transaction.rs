@@ -17,6 +17,7 @@ use wamig_openflow::{ErrorKind, FlowMod, FlowModCommand, FlowRemovedReason, Grou
 use super::flow_table::{Flow, FlowTables, Selector};
 use super::modification::{Modification, Refused};
 use super::port::Ports;
+use super::port_config;
 use super::validate;
 use crate::fastpath::compile::compile;
 use crate::fastpath::{Batch, Change, CompiledFlow, FlowId};
@@ -186,6 +187,9 @@ impl Staged {
     ) -> Result<(), OfpError> {
         match m {
             Modification::Flow(m) => self.flow(tables, ids, ports, m, now),
+            // Carried out by whoever commits the batch: they are no part of the tables.
+            Modification::Port(m) => port_config::check_port(&m, ports),
+            Modification::Table(m) => port_config::check_table(m, tables.tables()),
             Modification::Group(m) => {
                 Err(OfpError::new(ErrorKind::GroupModOutOfGroups, format!("group {}: there are no groups", m.group)))
             }

@@ -178,3 +178,39 @@ fn a_table_mod_changes_nothing_and_is_checked() {
     assert_eq!(kind(16, 0), Err(ErrorKind::TableModBadTable));
     assert_eq!(kind(0, 4), Err(ErrorKind::TableModBadConfig));
 }
+
+#[test]
+fn a_batch_configures_ports_with_its_flows_or_not_at_all() {
+    let mut rig = Rig::new();
+    let down = PortConfig { down: true, ..NONE };
+    let set = |n, config| PortMod { port: PortNo(n), mac: port(n).mac, config, mask: down, advertise: 0 };
+    let flow = || Modification::Flow(add(0, 1, Match::any(), apply(&[out(2)])));
+    let table = |config| Modification::Table(TableMod { table: TableId(0), config });
+    let refused = rig.switch.apply(vec![set(1, down).into(), flow(), table(8)], rig.now).unwrap_err();
+    assert_eq!((refused.index, refused.error.kind), (2, ErrorKind::TableModBadConfig));
+    let refused = rig.switch.apply(vec![flow(), set(1, down).into(), set(7, down).into()], rig.now).unwrap_err();
+    assert_eq!((refused.index, refused.error.kind), (2, ErrorKind::PortModBadPort));
+    assert!(rig.switch.fast.maps().links.is_empty() && rig.switch.tables().is_empty());
+
+    let events = rig.switch.apply(vec![flow(), set(1, down).into(), table(3)], rig.now).unwrap();
+    assert!(matches!(&events[..], [Event::PortStatus(s)] if s.desc.config == down), "{events:?}");
+    assert_eq!((rig.switch.fast.maps().links.as_slice(), rig.switch.tables().len()), (&[(1, false)][..], 1));
+
+    let each = vec![set(7, down).into(), set(1, NONE).into(), table(8)];
+    let applied = rig.switch.apply_each(each, rig.now);
+    assert_eq!(applied.verdicts.iter().map(std::result::Result::is_ok).collect::<Vec<_>>(), [false, true, false]);
+    assert_eq!((applied.events.len(), rig.switch.fast.maps().links.len()), (1, 2));
+}
+
+#[test]
+fn what_a_refused_batch_did_to_ports_is_undone() {
+    let maps = MemoryMaps::with_capacity(Capacity { flows: 2, lists: 64, subtables: 64, port_sets: 64 });
+    let mut rig = Rig::with(maps, Limits::default());
+    let down = PortConfig { down: true, ..NONE };
+    let port_mod = PortMod { port: PortNo(1), mac: port(1).mac, config: down, mask: down, advertise: 0 };
+    let flow = |n: u32| Modification::Flow(add(0, 1, Match::any().in_port(PortNo(n)), apply(&[out(2)])));
+    let refused = rig.switch.apply(vec![port_mod.into(), flow(1), flow(2), flow(3)], rig.now).unwrap_err();
+    assert_eq!(refused.error.kind, ErrorKind::FlowModTableFull);
+    assert_eq!(rig.switch.fast.maps().links, [(1, false), (1, true)]);
+    assert!(rig.switch.ports().forwards(PortNo(1)) && rig.switch.tables().is_empty());
+}
