@@ -14,14 +14,19 @@ use crate::fastpath::compile::apply_list;
 /// Runs the actions; [`Output::Pipeline`] is left to the caller, who has the tables.
 ///
 /// # Errors
-/// `OFPBRC_BAD_PORT` for an ingress port that is none, `OFPBRC_BAD_PACKET` for a frame
-/// without Ethernet header, else those of the actions.
+/// `OFPBRC_BAD_PORT` for an ingress port that is none, `OFPBRC_BUFFER_UNKNOWN` for a frame
+/// that the switch should have kept, `OFPBRC_BAD_PACKET` for one without Ethernet header, else
+/// those of the actions.
 pub fn run(out: &PacketOut, ports: &Ports) -> Result<Vec<Output>, OfpError> {
     if !ports.contains(out.in_port) && !matches!(out.in_port, PortNo::CONTROLLER | PortNo::ANY) {
         return Err(OfpError::new(
             ErrorKind::BadRequestBadPort,
             format!("in_port {}: there are {}, and CONTROLLER", out.in_port, ports.listed()),
         ));
+    }
+    if let Some(id) = out.buffer_id {
+        let detail = format!("buffer {id:#x}: this switch keeps no frames; send the frame itself");
+        return Err(OfpError::new(ErrorKind::BadRequestBufferUnknown, detail));
     }
     let Some(frame) = types(&out.data) else {
         return Err(OfpError::new(

@@ -68,6 +68,8 @@ fn bad_packet_outs_send_nothing() {
     assert_eq!(kind(NONE, &[Action::output(PortNo::NORMAL)]), ErrorKind::BadActionBadOutPort);
     let arp = Action::set(Field::ArpOp, 2);
     assert_eq!(kind(NONE, &[arp, out(1)]), ErrorKind::BadActionMatchInconsistent);
+    let kept = PacketOut { buffer_id: Some(7), in_port: NONE, actions: vec![out(1)], data: Bytes::new() };
+    assert_eq!(rig.switch.packet_out(&kept).unwrap_err().kind, ErrorKind::BadRequestBufferUnknown);
     let short = PacketOut { buffer_id: None, in_port: NONE, actions: vec![out(1)], data: Bytes::from_static(&[0; 13]) };
     assert_eq!(rig.switch.packet_out(&short).unwrap_err().kind, ErrorKind::BadRequestBadPacket);
 }
