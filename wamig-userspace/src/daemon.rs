@@ -10,7 +10,11 @@
 //!      ▲ the control socket            │  loop)  │                        data path
 //!   Peers::run ── PeerEvent ─────────▶ └─────────┘ ── records ─▶ Store
 //!      ▲ └────────── (peer, Message) ──────┘
-//!   the other sites
+//!   the other sites                     │ ▲
+//!                                       ▼ │ the agent (sessions), polled by the loop
+//!   Channels::run ── ChannelEvent ────▶ Agent ── mods, requests ─▶ the switch
+//!      ▲ └───────────── Outbox ──────────┘
+//!   OpenFlow controllers
 //! ```
 //!
 //! Every channel is bounded. `Local` is polled by the loop, it is no task of its own. When a
@@ -28,7 +32,7 @@ pub mod watch;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -39,6 +43,9 @@ use wamig_openflow::message::SwitchDesc;
 use wamig_openflow::{DatapathId, PortDesc, PortNo};
 
 use crate::admin::{server, socket};
+use crate::agent::Agent;
+use crate::channel::tls::Tls;
+use crate::channel::{Channels, Settings, hello};
 use crate::config::Config;
 use crate::controller::Controller;
 use crate::datapath::local::{Inputs as SwitchInputs, Local};
@@ -58,6 +65,9 @@ use timeline::Timeline;
 
 /// Room in the channels to the loop.
 const QUEUE: usize = 256;
+
+/// Batches and news of controllers' connections that wait; small, so that none of them is far ahead.
+const CHANNEL: usize = 16;
 
 /// Why the daemon ended otherwise than by being told to.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +111,7 @@ pub struct Held {
     store: Store,
     records: Vec<Record>,
     peers: Option<Peers>,
+    channels: Channels,
 }
 
 /// Removes the control socket at the end.
@@ -113,8 +124,32 @@ impl Drop for SocketFile {
     }
 }
 
+/// The endpoints of external controllers.
+async fn channels(config: &Config) -> Result<Channels, StartError> {
+    let keys = &config.openflow;
+    let tls = match &keys.tls {
+        None => None,
+        Some(tls) => {
+            let identity = Identity::load(&tls.certificate, &tls.private_key)?;
+            Some(Tls::new(&identity, &tls.trust)?)
+        }
+    };
+    let settings = Settings {
+        probe: (keys.probe_s > 0).then(|| Duration::from_secs(keys.probe_s)),
+        max_connections: keys.max_connections,
+        tls,
+        ..Settings::new(hello::offer(&keys.versions))
+    };
+    Ok(Channels::bind(settings, keys.endpoints.clone()).await?)
+}
+
 impl Held {
-    /// Takes the control socket, the state file and the address for peers.
+    /// The listeners for controllers, for who wants to know their ports.
+    pub fn channels(&self) -> &Channels {
+        &self.channels
+    }
+
+    /// Takes the control socket, the state file, the address for peers and those for controllers.
     ///
     /// # Errors
     /// [`StartError`], each with its remedy.
@@ -135,7 +170,8 @@ impl Held {
                 Some(Peers::bind(config.peering(peering, identity)).await?)
             }
         };
-        Ok(Self { listener, _socket: socket, store, records, peers })
+        let channels = channels(config).await?;
+        Ok(Self { listener, _socket: socket, store, records, peers, channels })
     }
 }
 
@@ -242,8 +278,12 @@ pub async fn serve<F: FastPath>(
         ..multipart::description()
     });
     let datapath = Local::new(switch, path.dpid, SwitchInputs { punts: path.punts, ports: changed });
-    let (site, learning) = (config.site(path.dpid), config.learning(path.dpid));
-    let (controller, first) = Controller::new(site, learning, held.records, &path.ports, now);
+    let learning = config.learning(path.dpid);
+    let embedded = config.site(path.dpid).map(|site| Controller::new(site, learning, held.records, &path.ports, now));
+    let (controller, first) = embedded.map_or((None, Vec::new()), |(c, first)| (Some(c), first));
+    let (heard, channel) = mpsc::channel(CHANNEL);
+    let endpoints = held.channels.endpoints().to_vec();
+    tasks.spawn(ends("the channel to the controllers", held.channels.run(heard)));
     let mut control = Control {
         site: config.site.clone(),
         datapath,
@@ -255,6 +295,8 @@ pub async fn serve<F: FastPath>(
         active: false,
         lost: path.lost,
         controller,
+        agent: Agent::new(path.dpid),
+        endpoints,
         store: held.store,
         outbound,
         refusals,
@@ -262,7 +304,7 @@ pub async fn serve<F: FastPath>(
         timeline: Timeline::default(),
         started: now,
     };
-    let mut inputs = Inputs { peers: peer_events, queries, links: path.changes, stop };
+    let mut inputs = Inputs { peers: peer_events, queries, links: path.changes, channel, stop };
     tracing::info!(
         "site {}: wamig {}, switch {}, control socket {}",
         config.site,

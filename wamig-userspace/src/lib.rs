@@ -2,6 +2,8 @@
 //! between sites, and the program that runs both.
 
 pub mod admin;
+pub mod agent;
+pub mod channel;
 pub mod cli;
 pub mod config;
 pub mod controller;

@@ -44,6 +44,7 @@ fn status() -> Status {
             reason: None,
             remedy: None,
         }],
+        controllers: Vec::new(),
         addresses: vec![Address {
             address: "192.0.2.53".to_owned(),
             mac: Some("02:00:00:00:00:53".to_owned()),

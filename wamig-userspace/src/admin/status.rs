@@ -17,6 +17,9 @@ pub struct Status {
     pub datapath: Datapath,
     /// Other sites.
     pub peers: Vec<Peer>,
+    /// External controllers: endpoints and sessions.
+    #[serde(default)]
+    pub controllers: Vec<ControllerLine>,
     /// Servers that this site is home of, hosts, or has seen.
     pub addresses: Vec<Address>,
     /// Transfer addresses.
@@ -32,6 +35,29 @@ pub struct Status {
     pub punts: BTreeMap<String, u64>,
     /// Connections and messages of other sites refused, by reason.
     pub refused: BTreeMap<String, u64>,
+}
+
+/// An endpoint of external controllers, or a session on one.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ControllerLine {
+    /// As configured.
+    pub endpoint: String,
+    /// Who is at the other end.
+    pub remote: Option<String>,
+    /// `connected`, `connecting` or `listening`.
+    pub state: String,
+    /// OpenFlow version, `1.0` or `1.3`.
+    pub version: Option<String>,
+    /// `equal`, `master` or `slave`.
+    pub role: Option<String>,
+    /// Since when, in milliseconds since 1970; without a session, when it failed last.
+    pub since_unix_ms: Option<u64>,
+    /// Why the last attempt or session came to nothing.
+    pub last_error: Option<String>,
+    /// Packet-ins that it was too slow for.
+    pub dropped_packet_ins: u64,
+    /// Flow-removed and port-status messages that it was too slow for.
+    pub dropped_notices: u64,
 }
 
 /// The switch.

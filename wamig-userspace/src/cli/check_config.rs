@@ -57,6 +57,7 @@ mod tests {
         for (site, expected) in [
             ("dc1", "site dc1, 3 ports, 1 peer, 1 server"),
             ("dc2", "site dc2, 3 ports, 1 peer, 0 servers, 10 transfer addresses"),
+            ("openflow", "site edge1, 3 ports, 0 peers, 0 servers"),
         ] {
             let name = format!("wamig-{site}.toml");
             let copy = dir.path().join(&name);

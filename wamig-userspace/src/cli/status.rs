@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::layout::{ago, columns, date_time, now_unix_ms, time_us};
 use super::{Format, Target};
 use crate::admin::client;
-use crate::admin::status::{Address, Event, Peer, Port, Status};
+use crate::admin::status::{Address, ControllerLine, Event, Peer, Port, Status};
 
 /// Show how this site is doing
 ///
@@ -50,6 +50,10 @@ fn render(status: &Status, events: usize, now: u64) -> String {
     out += &ports(&dp.ports);
     section(&mut out, "peers:");
     out += &peers(&status.peers, now);
+    if !status.controllers.is_empty() {
+        section(&mut out, "controllers:");
+        out += &controllers(&status.controllers, now);
+    }
     section(&mut out, "servers:");
     out += &addresses(&status.addresses, now);
     let pool = status.pool;
@@ -122,6 +126,29 @@ fn peers(peers: &[Peer], now: u64) -> String {
     for p in peers {
         let _ = writeln!(out, "  {} {} {}", p.name, p.state, since(p.since_unix_ms, now));
         reason_and_remedy(&mut out, p.reason.as_ref(), p.remedy.as_ref());
+    }
+    out
+}
+
+fn controllers(lines: &[ControllerLine], now: u64) -> String {
+    let mut out = String::new();
+    for c in lines {
+        let _ = write!(out, "  {} {}", c.endpoint, c.state);
+        for (title, text) in [("", &c.remote), ("OpenFlow ", &c.version), ("", &c.role)] {
+            if let Some(text) = text {
+                let _ = write!(out, " {title}{text}");
+            }
+        }
+        if let Some(at) = c.since_unix_ms {
+            let _ = write!(out, " {}", since(at, now));
+        }
+        if c.dropped_packet_ins + c.dropped_notices > 0 {
+            let _ = write!(out, ", too slow for {} packet-ins, {} notices", c.dropped_packet_ins, c.dropped_notices);
+        }
+        out.push('\n');
+        if let Some(why) = &c.last_error {
+            let _ = writeln!(out, "      last error: {why}");
+        }
     }
     out
 }

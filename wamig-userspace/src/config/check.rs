@@ -11,7 +11,7 @@ use wamig_openflow::{DatapathId, MacAddr};
 use super::address::{self, BadPrefix};
 use super::error::{ConfigError, Mistakes};
 use super::file::{self, File, Number, Text};
-use super::{Config, DEFAULT_PIN_PATH, DEFAULT_SOCKET, DEFAULT_STATE_DIR, Lan, Learning, Switch};
+use super::{Config, Control, DEFAULT_PIN_PATH, DEFAULT_SOCKET, DEFAULT_STATE_DIR, Lan, Learning, Switch};
 use crate::fastpath::xdp::XdpMode;
 use crate::migration::config::{Hosting, Prefix};
 use crate::peer::identity::is_site_name;
@@ -68,17 +68,31 @@ impl Check<'_, '_> {
         // Ports are looked up among the well-formed ones, so that one bad name does not
         // make every mention of the others a mistake.
         let names: Vec<&str> = file.switch.ports.get_ref().iter().map(|p| p.get_ref().as_str()).collect();
-        let lan = self.lan(&file.lan, &names);
+        let control = self.control(file.switch.control.as_ref());
+        let openflow = self.openflow(file.openflow.as_ref(), control);
+        let lan = match (&file.lan, control) {
+            (Some(lan), Some(Control::Embedded)) => self.lan(lan.get_ref(), &names).map(Some),
+            (None, Some(Control::Embedded)) => {
+                self.wrong(0..0, "missing key `lan`", "needed: [lan], as control is \"embedded\"")
+            }
+            _ => Some(None),
+        };
+        if control == Some(Control::OpenFlow) {
+            self.only_embedded(file)?;
+        }
         let peers = self.peers(&file.peer, site.as_deref());
-        let peering = file.peering.as_ref().map(|p| self.peering(p));
+        let peering = file.peering.as_ref().map(|p| self.peering(p.get_ref()));
         if peering.is_none() {
             self.no_peer(&file.peer)?;
         }
-        let hosting = file.hosting.as_ref().map(|h| self.hosting(h, file, &names, lan.as_ref()));
+        let hosting = file
+            .hosting
+            .as_ref()
+            .map(|h| self.hosting(h.get_ref(), file, &names, lan.as_ref().and_then(Option::as_ref)));
         let hosting = hosting.unwrap_or_else(|| Some(Hosting::default()));
-        let servers = self.servers(file, lan.as_ref(), hosting.as_ref());
+        let servers = self.servers(file, lan.as_ref().and_then(Option::as_ref), hosting.as_ref());
         if let (Some(hosting), Some(Some(peering)), Some(span)) =
-            (&hosting, &peering, file.peering.as_ref().map(|p| p.listen.span()))
+            (&hosting, &peering, file.peering.as_ref().map(|p| p.get_ref().listen.span()))
         {
             self.listen_outside_pool(peering, hosting, span);
         }
@@ -92,6 +106,7 @@ impl Check<'_, '_> {
             control_socket: control_socket?,
             switch: switch?,
             lan: lan?,
+            openflow: openflow?,
             peering: match peering {
                 None => None,
                 Some(checked) => Some(checked?),
@@ -266,6 +281,7 @@ impl Check<'_, '_> {
             pin_path: pin_path?,
             xdp_mode: xdp_mode?,
             in_band: switch.in_band,
+            control: self.control(switch.control.as_ref())?,
         })
     }
 

@@ -69,7 +69,7 @@ impl Check<'_, '_> {
         )
     }
 
-    fn existing(&mut self, text: &Text) -> Option<PathBuf> {
+    pub(super) fn existing(&mut self, text: &Text) -> Option<PathBuf> {
         let path = self.relative(text.get_ref());
         match std::fs::File::open(&path).and_then(|f| f.metadata()) {
             Ok(meta) if meta.is_file() => Some(path),
@@ -114,7 +114,7 @@ impl Check<'_, '_> {
         good.map(|()| checked)
     }
 
-    fn fingerprint(&mut self, text: &Text) -> Option<Fingerprint> {
+    pub(super) fn fingerprint(&mut self, text: &Text) -> Option<Fingerprint> {
         self.read(
             text,
             "a certificate's fingerprint",
@@ -139,7 +139,7 @@ impl Check<'_, '_> {
     pub(super) fn servers(&mut self, file: &File, lan: Option<&Lan>, hosting: Option<&Hosting>) -> Option<Vec<Server>> {
         let mut good = Some(());
         let mut checked: Vec<Server> = Vec::new();
-        for server in &file.server {
+        for server in file.server.iter().map(Spanned::get_ref) {
             let address = self.server_address(&server.address, lan, hosting);
             let mac = self.mac(&server.mac);
             let hosts = self.hosts(&server.hosts, &file.peer);

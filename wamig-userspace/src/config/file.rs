@@ -17,13 +17,14 @@ pub(super) struct File {
     pub(super) state_dir: Option<Text>,
     pub(super) control_socket: Option<Text>,
     pub(super) switch: Switch,
-    pub(super) lan: Lan,
-    pub(super) peering: Option<Peering>,
+    pub(super) lan: Option<Spanned<Lan>>,
+    pub(super) openflow: Option<Openflow>,
+    pub(super) peering: Option<Spanned<Peering>>,
     #[serde(default)]
     pub(super) peer: Vec<Spanned<Peer>>,
     #[serde(default)]
-    pub(super) server: Vec<Server>,
-    pub(super) hosting: Option<Hosting>,
+    pub(super) server: Vec<Spanned<Server>>,
+    pub(super) hosting: Option<Spanned<Hosting>>,
     #[serde(default)]
     pub(super) learning: Learning,
     #[serde(default)]
@@ -46,6 +47,25 @@ pub(super) struct Switch {
     pub(super) xdp_mode: Option<Text>,
     #[serde(default)]
     pub(super) in_band: bool,
+    pub(super) control: Option<Text>,
+}
+
+/// `[openflow]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Openflow {
+    #[serde(default)]
+    pub(super) controllers: Vec<Text>,
+    #[serde(default)]
+    pub(super) listen: Vec<Text>,
+    pub(super) protocols: Option<Spanned<Vec<Text>>>,
+    pub(super) fail_mode: Option<Text>,
+    pub(super) inactivity_probe_s: Option<Number>,
+    pub(super) max_connections: Option<Number>,
+    pub(super) certificate: Option<Text>,
+    pub(super) private_key: Option<Text>,
+    pub(super) ca: Option<Text>,
+    pub(super) fingerprints: Option<Spanned<Vec<Text>>>,
 }
 
 /// `[lan]`

@@ -11,6 +11,7 @@
 
 mod address;
 mod check;
+mod check_openflow;
 mod check_sites;
 mod check_timers;
 pub mod error;
@@ -22,8 +23,10 @@ mod tests;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use wamig_openflow::{DatapathId, MacAddr, PortNo};
+use wamig_openflow::{DatapathId, MacAddr, PortNo, Version};
 
+use crate::channel::endpoint::Endpoint;
+use crate::channel::tls::Trust;
 use crate::controller::learning::Settings;
 use crate::fastpath::xdp::XdpMode;
 use crate::migration::config::{Hosting, Prefix, Server, SiteConfig, Timers};
@@ -50,8 +53,10 @@ pub struct Config {
     pub control_socket: PathBuf,
     /// The switch.
     pub switch: Switch,
-    /// The LAN that the switch is part of.
-    pub lan: Lan,
+    /// The LAN that the switch is part of; `None` = external controllers own the tables.
+    pub lan: Option<Lan>,
+    /// Who may control the switch from outside.
+    pub openflow: OpenFlow,
     /// How this site talks to its peers; `None` = it has none.
     pub peering: Option<Peering>,
     /// Other sites.
@@ -81,6 +86,44 @@ pub struct Switch {
     pub xdp_mode: XdpMode,
     /// A port may carry the machine's default route.
     pub in_band: bool,
+    /// Who owns the tables.
+    pub control: Control,
+}
+
+/// Who owns the switch's tables.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Control {
+    /// The learning switch and the migration.
+    #[default]
+    Embedded,
+    /// External controllers.
+    OpenFlow,
+}
+
+/// External controllers.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct OpenFlow {
+    /// Where they are, those that are dialled first.
+    pub endpoints: Vec<Endpoint>,
+    /// Versions offered.
+    pub versions: Vec<Version>,
+    /// Seconds of silence until a controller is asked for an echo; 0 = never.
+    pub probe_s: u64,
+    /// Connections that are listened for, at most.
+    pub max_connections: usize,
+    /// For TLS.
+    pub tls: Option<OpenFlowTls>,
+}
+
+/// Certificates for TLS with controllers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OpenFlowTls {
+    /// Certificate, PEM.
+    pub certificate: PathBuf,
+    /// Its key, PEM.
+    pub private_key: PathBuf,
+    /// Whom to trust.
+    pub trust: Trust,
 }
 
 impl Switch {
@@ -160,25 +203,26 @@ impl Config {
     /// ends like the datapath id.
     pub fn own_mac(&self, dpid: DatapathId) -> MacAddr {
         let [.., a, b, c] = dpid.0.to_be_bytes();
-        self.lan.mac.unwrap_or(MacAddr([0x02, 0x57, 0x4d, a, b, c]))
+        self.lan.as_ref().and_then(|l| l.mac).unwrap_or(MacAddr([0x02, 0x57, 0x4d, a, b, c]))
     }
 
-    /// What the migration application has to know.
-    pub fn site(&self, dpid: DatapathId) -> SiteConfig {
-        let apart = |port: &PortNo| *port == self.lan.uplink || self.hosting.ports.contains(port);
-        SiteConfig {
+    /// What the migration application has to know; `None` = external controllers own the tables.
+    pub fn site(&self, dpid: DatapathId) -> Option<SiteConfig> {
+        let lan = self.lan.as_ref()?;
+        let apart = |port: &PortNo| *port == lan.uplink || self.hosting.ports.contains(port);
+        Some(SiteConfig {
             site: self.site.clone(),
             lan: crate::migration::config::Lan {
-                uplink: self.lan.uplink,
+                uplink: lan.uplink,
                 ports: self.switch.numbered().map(|(port, _)| port).filter(|port| !apart(port)).collect(),
-                prefix: self.lan.prefix,
-                gateway: self.lan.gateway,
+                prefix: lan.prefix,
+                gateway: lan.gateway,
                 mac: self.own_mac(dpid),
             },
             servers: self.servers.clone(),
             hosting: self.hosting.clone(),
             timers: self.timers.clone(),
-        }
+        })
     }
 
     /// What the peer sessions have to know.

@@ -87,13 +87,13 @@ fn a_good_file_is_read_whole() {
     assert_eq!(c.state_dir, Path::new(DEFAULT_STATE_DIR));
     assert_eq!(c.switch.datapath_id, Some(DatapathId(2)));
     assert_eq!(c.switch.port("srv"), Some(PortNo(3)));
-    assert_eq!(c.lan.uplink, PortNo(1));
+    assert_eq!(c.lan.as_ref().unwrap().uplink, PortNo(1));
     assert_eq!((&c.hosting.ports[..], c.hosting.pool[0].iter().count()), (&[PortNo(3)][..], 10));
     assert_eq!((c.hosting.guests[0].max, c.hosting.ready), (17, 8));
     assert_eq!(c.timers.lease, Duration::from_secs(31));
     assert_eq!(c.peering.as_ref().unwrap().certificate, site.dir.path().join("dc2.pem"), "relative to the file");
     assert_eq!(c.peers[0].fingerprint.to_string(), FINGERPRINT);
-    assert_eq!(c.site(DatapathId(2)).lan.ports, [PortNo(2)], "neither the uplink nor a hosting port");
+    assert_eq!(c.site(DatapathId(2)).unwrap().lan.ports, [PortNo(2)], "neither the uplink nor a hosting port");
 }
 
 /// (text in the sample, what it becomes, the message).
@@ -103,7 +103,11 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("site = \"dc2\"", "", "dc2.toml:1:1: missing key `site`"),
     ("[lan]\nuplink = \"up\"", "[lan]", "dc2.toml:8:1: missing key `uplink`"),
     ("site = \"dc2\"", "site = 2", "dc2.toml:1:8: invalid type: integer `2`; allowed: a string"),
-    ("xdp_mode", "xdp", "dc2.toml:6:1: unknown key `xdp`; allowed: datapath_id, ports, pin_path, xdp_mode, in_band"),
+    (
+        "xdp_mode",
+        "xdp",
+        "dc2.toml:6:1: unknown key `xdp`; allowed: datapath_id, ports, pin_path, xdp_mode, in_band, control",
+    ),
     ("max = 17", "max = \"x\"", "dc2.toml:36:7: invalid type: string \"x\"; allowed: a whole number"),
     // values
     (

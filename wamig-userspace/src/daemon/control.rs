@@ -17,9 +17,12 @@ use super::timeline::Timeline;
 use super::watch::Change;
 use crate::admin::Query;
 use crate::admin::flow::FlowLine;
+use crate::agent::Agent;
+use crate::channel::ChannelEvent;
+use crate::channel::endpoint::Endpoint;
 use crate::controller::{Command, Controller};
 use crate::datapath::local::Local;
-use crate::datapath::{Datapath, DatapathError};
+use crate::datapath::{Datapath, DatapathError, Event};
 use crate::fastpath::xdp::attach::SharedPorts;
 use crate::fastpath::{FastPath, FastPort};
 use crate::migration::REFUSED;
@@ -28,6 +31,7 @@ use crate::migration::record::Record;
 use crate::peer::message::Message;
 use crate::peer::{PeerEvent, RefusalCounters};
 use crate::store::Store;
+use crate::switch::effect;
 use crate::switch::port::PortChange;
 
 /// The store's table of [`Record`]s.
@@ -43,6 +47,8 @@ pub struct Inputs {
     pub queries: mpsc::Receiver<Query>,
     /// From the watch over the interfaces.
     pub links: mpsc::Receiver<Change>,
+    /// From the connections with controllers.
+    pub channel: mpsc::Receiver<ChannelEvent>,
     /// Closed when the daemon shall stop.
     pub stop: mpsc::Receiver<()>,
 }
@@ -76,8 +82,12 @@ pub struct Control<F> {
     pub active: bool,
     /// Frames that came up faster than they were taken.
     pub lost: Arc<AtomicU64>,
-    /// What decides.
-    pub controller: Controller,
+    /// What decides, unless external controllers do.
+    pub controller: Option<Controller>,
+    /// External controllers.
+    pub agent: Agent,
+    /// Where they are.
+    pub endpoints: Vec<Endpoint>,
     /// What survives.
     pub store: Store,
     /// To the peer sessions.
@@ -94,11 +104,13 @@ pub struct Control<F> {
 
 /// What happened.
 enum Happened {
-    Datapath(Option<crate::datapath::Event>),
+    Datapath(Option<Event>),
     Peer(PeerEvent),
     Deadline,
     Query(Query),
     Links(Change),
+    Channel(ChannelEvent),
+    Agent,
     Stop,
 }
 
@@ -114,10 +126,34 @@ impl<F: FastPath> Control<F> {
             let commands = match happened {
                 Happened::Stop => return Ended::Stopped,
                 Happened::Datapath(None) => return Ended::Datapath("it says nothing any more".to_owned()),
-                Happened::Datapath(Some(crate::datapath::Event::Down(why))) => return Ended::Datapath(why),
-                Happened::Datapath(Some(event)) => self.controller.on_datapath(now, event),
+                Happened::Datapath(Some(Event::Down(why))) => return Ended::Datapath(why),
+                Happened::Datapath(Some(event)) => {
+                    if let Some(event) = said(&event) {
+                        self.agent.tell(&event);
+                    }
+                    self.on_datapath(now, event)
+                }
                 Happened::Peer(event) => self.on_peer(now, event),
-                Happened::Deadline => self.controller.tick(now),
+                Happened::Deadline => {
+                    self.agent.tick(now);
+                    self.controller.as_mut().map_or_else(Vec::new, |c| c.tick(now))
+                }
+                Happened::Channel(event) => {
+                    let begins = matches!(event, ChannelEvent::Opened(_));
+                    self.agent.on_channel(event, self.datapath.switch(), now);
+                    // Without an embedded controller nobody else says when the flows are in.
+                    if begins
+                        && self.controller.is_none()
+                        && let Err(ended) = self.activate()
+                    {
+                        return ended;
+                    }
+                    Vec::new()
+                }
+                Happened::Agent => {
+                    let events = self.agent.work(self.datapath.switch(), now);
+                    events.into_iter().flat_map(|e| self.on_datapath(now, e.into())).collect()
+                }
                 Happened::Links(change) => {
                     self.on_links(change);
                     Vec::new()
@@ -134,7 +170,10 @@ impl<F: FastPath> Control<F> {
     }
 
     async fn wait(&mut self, inputs: &mut Inputs) -> Happened {
-        let deadline = self.controller.next_deadline().map(TokioInstant::from_std);
+        let controller = self.controller.as_ref().and_then(Controller::next_deadline);
+        let deadline = [controller, self.agent.next_deadline()].into_iter().flatten().min();
+        let deadline = deadline.map(TokioInstant::from_std);
+        let work = self.agent.has_work();
         tokio::select! {
             // None of these loses anything when another is ready first.
             _ = inputs.stop.recv() => Happened::Stop,
@@ -142,8 +181,19 @@ impl<F: FastPath> Control<F> {
             Some(event) = inputs.peers.recv() => Happened::Peer(event),
             Some(change) = inputs.links.recv() => Happened::Links(change),
             Some(query) = inputs.queries.recv() => Happened::Query(query),
+            Some(event) = inputs.channel.recv() => Happened::Channel(event),
+            // As likely as any other that is ready: nobody starves behind a long batch.
+            () = std::future::ready(()), if work => Happened::Agent,
             () = sleep_until(deadline.unwrap_or_else(far)) => Happened::Deadline,
         }
+    }
+
+    fn on_datapath(&mut self, now: Instant, event: Event) -> Vec<Command> {
+        self.controller.as_mut().map_or_else(Vec::new, |c| c.on_datapath(now, event))
+    }
+
+    fn on_migration(&mut self, now: Instant, input: Input) -> Vec<Command> {
+        self.controller.as_mut().map_or_else(Vec::new, |c| c.on_migration(now, input))
     }
 
     fn on_peer(&mut self, now: Instant, event: PeerEvent) -> Vec<Command> {
@@ -151,7 +201,7 @@ impl<F: FastPath> Control<F> {
             PeerEvent::Up { site } => {
                 tracing::info!("peer {site} is up");
                 self.peers.up(&site, unix_us() / 1000);
-                self.controller.on_migration(now, Input::PeerUp(site))
+                self.on_migration(now, Input::PeerUp(site))
             }
             PeerEvent::Down { site, reason, detail } => {
                 tracing::warn!("peer {site} is down: {}: {detail}", reason.as_str());
@@ -161,9 +211,9 @@ impl<F: FastPath> Control<F> {
                 } else {
                     reason.as_str().to_owned()
                 };
-                self.controller.on_migration(now, Input::PeerDown(site, why))
+                self.on_migration(now, Input::PeerDown(site, why))
             }
-            PeerEvent::Message { site, message } => self.controller.on_migration(now, Input::Peer(site, message)),
+            PeerEvent::Message { site, message } => self.on_migration(now, Input::Peer(site, message)),
             PeerEvent::Refused { reason, detail } => {
                 self.timeline.add(unix_us(), None, event::ALERT, format!("{reason}: {detail}"), true);
                 Vec::new()
@@ -227,7 +277,9 @@ impl<F: FastPath> Control<F> {
                         return Some(ended);
                     }
                     let visible = TokioInstant::now().into_std();
-                    queue.extend(self.controller.programmed(visible, ticket, result));
+                    if let Some(controller) = &mut self.controller {
+                        queue.extend(controller.programmed(visible, ticket, result));
+                    }
                 }
                 Command::PacketOut(out) => match self.datapath.packet_out(out, now).await {
                     Err(DatapathError::Down(why)) => return Some(Ended::Datapath(why)),
@@ -288,6 +340,16 @@ impl<F: FastPath> Control<F> {
             }
         }
     }
+}
+
+/// The event as the switch said it.
+fn said(event: &Event) -> Option<effect::Event> {
+    Some(match event.clone() {
+        Event::PacketIn(m) => effect::Event::PacketIn(m),
+        Event::FlowRemoved(m) => effect::Event::FlowRemoved(m),
+        Event::PortStatus(m) => effect::Event::PortStatus(m),
+        Event::Down(_) => return None,
+    })
 }
 
 #[derive(PartialEq, Eq)]

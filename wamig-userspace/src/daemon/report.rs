@@ -6,9 +6,13 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::control::Control;
-use crate::admin::status::{Address, Datapath as Switch, Pool, Port, Status};
+use wamig_openflow::Version;
+
+use crate::admin::status::{Address, ControllerLine, Datapath as Switch, Pool, Port, Status};
+use crate::controller::Controller;
 use crate::datapath::Datapath;
 use crate::fastpath::FastPath;
+use crate::migration::Migration;
 use crate::migration::status::AddressStatus;
 
 /// The one variant of the program so far: nothing is left out.
@@ -26,28 +30,69 @@ pub fn status<F: FastPath>(control: &mut Control<F>, now: Instant, unix_us: u64)
     let mut punts = named(reasons.punts);
     punts.insert(CONTROL_BUSY.to_owned(), control.lost.load(Ordering::Relaxed));
     let mut refused = named(control.refusals.snapshot());
-    for (name, count) in control.controller.migration().refused() {
+    let migration = control.controller.as_ref().map(Controller::migration);
+    for (name, count) in migration.iter().flat_map(|m| m.refused()) {
         *refused.entry((*name).to_owned()).or_default() += count;
     }
-    let pool = control.controller.migration().pool_status();
+    let pool = migration.map(Migration::pool_status);
+    let pool = pool.map_or_else(Pool::default, |p| Pool {
+        size: p.size,
+        ready: p.ready,
+        in_use: p.in_use,
+        quarantined: p.quarantined,
+    });
     let wall = |since: Instant| {
         let age = now.saturating_duration_since(since).as_millis() as u64;
         (unix_us / 1000).saturating_sub(age)
     };
+    let addresses: Vec<_> = migration.iter().flat_map(|m| m.status()).map(|a| address(a, wall)).collect();
+    let controllers = controllers(control, wall);
     Status {
         site: control.site.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_s: now.saturating_duration_since(control.started).as_secs(),
         datapath: switch(control),
         peers: control.peers.list(),
-        addresses: control.controller.migration().status().into_iter().map(|a| address(a, wall)).collect(),
-        pool: Pool { size: pool.size, ready: pool.ready, in_use: pool.in_use, quarantined: pool.quarantined },
+        controllers,
+        addresses,
+        pool,
         timeline: control.timeline.events(),
         drops,
         anomalies: named(reasons.anomalies),
         punts,
         refused,
     }
+}
+
+/// Every endpoint with its sessions; one without a session still has a line.
+fn controllers<F: FastPath>(control: &Control<F>, wall: impl Fn(Instant) -> u64) -> Vec<ControllerLine> {
+    let sessions = control.agent.status();
+    let mut lines = Vec::new();
+    for (index, endpoint) in control.endpoints.iter().enumerate() {
+        let failure = control.agent.failure(index);
+        let idle = ControllerLine {
+            endpoint: endpoint.to_string(),
+            state: if endpoint.is_passive() { "listening" } else { "connecting" }.to_owned(),
+            since_unix_ms: failure.map(|(at, _)| wall(*at)),
+            last_error: failure.map(|(_, why)| why.clone()),
+            ..ControllerLine::default()
+        };
+        let before = lines.len();
+        lines.extend(sessions.iter().filter(|s| s.endpoint == index).map(|s| ControllerLine {
+            remote: Some(s.remote.clone()),
+            state: "connected".to_owned(),
+            version: Some(if s.version == Version::V10 { "1.0" } else { "1.3" }.to_owned()),
+            role: Some(s.role.to_owned()),
+            since_unix_ms: Some(wall(s.since)),
+            dropped_packet_ins: s.dropped.packet_ins,
+            dropped_notices: s.dropped.notices,
+            ..idle.clone()
+        }));
+        if lines.len() == before {
+            lines.push(idle);
+        }
+    }
+    lines
 }
 
 fn switch<F: FastPath>(control: &mut Control<F>) -> Switch {

@@ -14,6 +14,12 @@ use crate::store::StoreError;
 /// Each message ends with its remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// An endpoint for controllers.
+    #[error("{0} (openflow.listen)")]
+    OpenFlow(#[from] crate::channel::BindError),
+    /// Certificates for controllers.
+    #[error("{0}; correct the keys for TLS in [openflow]")]
+    OpenFlowTls(#[from] crate::channel::tls::TlsError),
     /// No such interface.
     #[error(
         "interface {name:?} (switch.ports) does not exist; create it or correct switch.ports; there are: {there_are}"

@@ -33,7 +33,7 @@ pub mod message;
 pub mod refusal;
 mod registry;
 mod session;
-mod tls;
+pub(crate) mod tls;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -39,13 +39,13 @@ struct NotPinned(Fingerprint);
 
 /// Accepts exactly the certificates with the given fingerprints.
 #[derive(Debug)]
-struct Pinned {
+pub(crate) struct Pinned {
     accepted: BTreeSet<Fingerprint>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl Pinned {
-    fn new(accepted: BTreeSet<Fingerprint>) -> Arc<Self> {
+    pub(crate) fn new(accepted: BTreeSet<Fingerprint>) -> Arc<Self> {
         Arc::new(Self { accepted, algorithms: default_provider().signature_verification_algorithms })
     }
 
@@ -141,28 +141,40 @@ impl ClientCertVerifier for Pinned {
 
 /// For accepting: any of the configured peers.
 pub(super) fn server_config(identity: &Identity, accepted: BTreeSet<Fingerprint>) -> Result<Arc<ServerConfig>, Error> {
-    let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_protocol_versions(&[&TLS13])?
-        .with_client_cert_verifier(Pinned::new(accepted))
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(&identity.key))));
+    let mut config = server(identity, Pinned::new(accepted))?;
     config.alpn_protocols = vec![ALPN.to_vec()];
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
 }
 
 /// For dialling: the one peer that is meant.
 pub(super) fn client_config(identity: &Identity, accepted: Fingerprint) -> Result<Arc<ClientConfig>, Error> {
+    let mut config = client(identity, Pinned::new(BTreeSet::from([accepted])))?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// A server that lets in whom `clients` accepts, whatever is spoken inside.
+pub(crate) fn server(identity: &Identity, clients: Arc<dyn ClientCertVerifier>) -> Result<ServerConfig, Error> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_protocol_versions(&[&TLS13])?
+        .with_client_cert_verifier(clients)
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(&identity.key))));
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(config)
+}
+
+/// A client that talks to whom `servers` accepts, whatever is spoken inside.
+pub(crate) fn client(identity: &Identity, servers: Arc<dyn ServerCertVerifier>) -> Result<ClientConfig, Error> {
     let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_protocol_versions(&[&TLS13])?
         .dangerous()
-        .with_custom_certificate_verifier(Pinned::new(BTreeSet::from([accepted])))
+        .with_custom_certificate_verifier(servers)
         .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(&identity.key))));
-    config.alpn_protocols = vec![ALPN.to_vec()];
     // The name sent in the clear would tell observers who talks to whom, and is checked by nobody.
     config.enable_sni = false;
     config.resumption = Resumption::disabled();
-    Ok(Arc::new(config))
+    Ok(config)
 }
 
 /// What went wrong on a TLS stream, as far as it makes a difference to the operator.

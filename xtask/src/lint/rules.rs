@@ -33,13 +33,30 @@ pub const USES: &[Use] = &[
         why: "a controller knows datapaths, not what one of them is made of",
     },
     Use {
+        within: &["wamig-userspace/src/agent"],
+        except: &[],
+        words: &["aya", "memory", "tokio", "xdp"],
+        why: "the agent asks the switch, whatever it is made of, and does no IO",
+    },
+    Use {
+        within: &["wamig-userspace/src/channel"],
+        except: &[],
+        words: &["agent", "aya", "fastpath", "switch"],
+        why: "a connection does not know what its messages mean: either end may use it",
+    },
+    Use {
         within: &["wamig-userspace/src/migration"],
         except: &[],
         words: &["tokio"],
         why: "the state machines do no IO: they take events and return effects",
     },
     Use {
-        within: &["wamig-userspace/src/controller", "wamig-userspace/src/migration", "wamig-userspace/src/switch"],
+        within: &[
+            "wamig-userspace/src/agent",
+            "wamig-userspace/src/controller",
+            "wamig-userspace/src/migration",
+            "wamig-userspace/src/switch",
+        ],
         except: &[],
         words: &["Instant::now", "SystemTime::now"],
         why: "the clock is an argument, so that tests own it",

@@ -1,0 +1,180 @@
+//! The keys about external controllers: `[openflow]` and `switch.control`.
+
+use std::collections::BTreeSet;
+
+use wamig_openflow::Version;
+
+use super::check::Check;
+use super::file::{self, File, Text};
+use super::{Control, OpenFlow, OpenFlowTls};
+use crate::channel::endpoint::Endpoint;
+use crate::channel::tls::Trust;
+
+/// Most connections that may be allowed.
+const MAX_CONNECTIONS: u64 = 1024;
+
+impl Check<'_, '_> {
+    pub(super) fn control(&mut self, text: Option<&Text>) -> Option<Control> {
+        let Some(text) = text else { return Some(Control::default()) };
+        match text.get_ref().as_str() {
+            "embedded" => Some(Control::Embedded),
+            "openflow" => Some(Control::OpenFlow),
+            other => self.wrong(
+                text.span(),
+                format!("{other:?} cannot control the switch"),
+                "allowed: \"embedded\" (learning switch and migration, the default), \"openflow\" (the controllers \
+                 of [openflow])",
+            ),
+        }
+    }
+
+    /// Notes what has no meaning when external controllers own the tables.
+    pub(super) fn only_embedded(&mut self, file: &File) -> Option<()> {
+        let mut good = Some(());
+        let spans = [
+            ("[lan]", file.lan.as_ref().map(toml::Spanned::span)),
+            ("[hosting]", file.hosting.as_ref().map(toml::Spanned::span)),
+            ("[[server]]", file.server.first().map(toml::Spanned::span)),
+            ("[peering]", file.peering.as_ref().map(toml::Spanned::span)),
+            ("[[peer]]", file.peer.first().map(toml::Spanned::span)),
+        ];
+        for (name, span) in spans {
+            if let Some(span) = span {
+                good = self.wrong(
+                    span,
+                    format!("{name} is for the embedded controller, but switch.control is \"openflow\""),
+                    format!("take out {name}, or set control = \"embedded\" in [switch]"),
+                );
+            }
+        }
+        good
+    }
+
+    pub(super) fn openflow(&mut self, keys: Option<&file::Openflow>, control: Option<Control>) -> Option<OpenFlow> {
+        let Some(keys) = keys else {
+            if control == Some(Control::OpenFlow) {
+                return self.wrong(
+                    0..0,
+                    "missing key `openflow`",
+                    "needed: [openflow] with controllers or listen, as switch.control is \"openflow\"",
+                );
+            }
+            return Some(OpenFlow { versions: vec![Version::V10, Version::V13], ..OpenFlow::default() });
+        };
+        let active = self.endpoints(&keys.controllers, false);
+        let passive = self.endpoints(&keys.listen, true);
+        let versions = self.versions(keys);
+        let probe = self.number(keys.inactivity_probe_s.as_ref(), 5, 0, 3600, "seconds, 0 = never");
+        let most = self.number(keys.max_connections.as_ref(), 32, 1, MAX_CONNECTIONS, "connections");
+        let tls = self.openflow_tls(keys);
+        let fail_mode = self.fail_mode(keys.fail_mode.as_ref());
+        let (mut endpoints, passive) = (active?, passive?);
+        endpoints.extend(passive);
+        let tls = tls?;
+        if tls.is_none()
+            && let Some(text) = keys
+                .controllers
+                .iter()
+                .chain(&keys.listen)
+                .find(|t| t.get_ref().parse::<Endpoint>().is_ok_and(|e| e.is_tls()))
+        {
+            return self.wrong(
+                text.span(),
+                format!("{} needs certificates", text.get_ref()),
+                "needed in [openflow]: certificate, private_key, and ca or fingerprints",
+            );
+        }
+        fail_mode?;
+        Some(OpenFlow { endpoints, versions: versions?, probe_s: probe?, max_connections: most? as usize, tls })
+    }
+
+    fn endpoints(&mut self, texts: &[Text], passive: bool) -> Option<Vec<Endpoint>> {
+        let allowed = if passive {
+            "allowed: ptcp:[PORT][:IP], ptls:[PORT][:IP], punix:PATH"
+        } else {
+            "allowed: tcp:HOST[:PORT], tls:HOST[:PORT], unix:PATH"
+        };
+        let mut good = Some(Vec::new());
+        for text in texts {
+            match text.get_ref().parse::<Endpoint>() {
+                Ok(endpoint) if endpoint.is_passive() == passive => {
+                    if let Some(list) = &mut good {
+                        list.push(match endpoint {
+                            Endpoint::Unix(path) => Endpoint::Unix(self.relative(&path.to_string_lossy())),
+                            Endpoint::ListenUnix(path) => Endpoint::ListenUnix(self.relative(&path.to_string_lossy())),
+                            other => other,
+                        });
+                    }
+                }
+                _ => {
+                    let what = format!(
+                        "{:?} is no endpoint to {}",
+                        text.get_ref(),
+                        if passive { "listen on" } else { "dial" }
+                    );
+                    good = self.wrong(text.span(), what, allowed);
+                }
+            }
+        }
+        good
+    }
+
+    fn versions(&mut self, keys: &file::Openflow) -> Option<Vec<Version>> {
+        let Some(list) = &keys.protocols else { return Some(vec![Version::V10, Version::V13]) };
+        self.not_empty(list, "\"OpenFlow13\", \"OpenFlow10\" or both")?;
+        let mut versions = BTreeSet::new();
+        for text in list.get_ref() {
+            versions.insert(match text.get_ref().as_str() {
+                "OpenFlow10" | "1.0" => Version::V10,
+                "OpenFlow13" | "1.3" => Version::V13,
+                other => {
+                    return self.wrong(
+                        text.span(),
+                        format!("{other:?} is not spoken here"),
+                        "allowed: \"OpenFlow10\", \"OpenFlow13\"",
+                    );
+                }
+            });
+        }
+        Some(versions.into_iter().collect())
+    }
+
+    fn fail_mode(&mut self, text: Option<&Text>) -> Option<()> {
+        match text {
+            Some(text) if text.get_ref() != "secure" => self.wrong(
+                text.span(),
+                format!("{:?} is not a fail mode", text.get_ref()),
+                "allowed: \"secure\" (without a controller the flows stay as they are)",
+            ),
+            _ => Some(()),
+        }
+    }
+
+    #[expect(clippy::option_option, reason = "a mistake, no keys at all, or all of them")]
+    fn openflow_tls(&mut self, keys: &file::Openflow) -> Option<Option<OpenFlowTls>> {
+        let trust = match (&keys.ca, &keys.fingerprints) {
+            (Some(ca), None) => Some(Trust::Ca(self.existing(ca)?)),
+            (None, Some(list)) => {
+                self.not_empty(list, "fingerprints of the controllers' certificates")?;
+                let pins: Option<BTreeSet<_>> = list.get_ref().iter().map(|t| self.fingerprint(t)).collect();
+                Some(Trust::Pinned(pins?))
+            }
+            (Some(ca), Some(_)) => {
+                return self.wrong(ca.span(), "both ca and fingerprints are given", "allowed: one of them");
+            }
+            (None, None) => None,
+        };
+        match (&keys.certificate, &keys.private_key, trust) {
+            (None, None, None) => Some(None),
+            (Some(certificate), Some(key), Some(trust)) => {
+                let (certificate, private_key) = (self.existing(certificate)?, self.existing(key)?);
+                Some(Some(OpenFlowTls { certificate, private_key, trust }))
+            }
+            (certificate, key, _) => {
+                let span = certificate.as_ref().or(key.as_ref()).or(keys.ca.as_ref()).map_or(0..0, Text::span);
+                let needed = "needed in [openflow]: certificate, private_key, and ca or fingerprints";
+                self.wrong(span, "the keys for TLS are not complete", needed)
+            }
+        }
+    }
+}

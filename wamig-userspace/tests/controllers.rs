@@ -1,0 +1,305 @@
+//! Scripted controllers over loopback against a whole daemon whose data path is in memory.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "controllers/client.rs"]
+mod client;
+#[path = "world/wire.rs"]
+mod wire;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use wamig_openflow::message::{
+    BundleAdd, BundleControl, BundleControlType, BundleFlags, ControllerRole, Experimenter, FlowStatsRequest,
+    MultipartReply, MultipartRequest, Role,
+};
+use wamig_openflow::{
+    Action, Cookie, DatapathId, ErrorKind, Field, FlowMod, FlowModFlags, FlowStats, Hello, Instructions, Match,
+    Message, PacketInReason, PacketOut, PortNo, TableId, Version,
+};
+use wamig_userspace::config::Config;
+use wamig_userspace::daemon::{self, Held};
+use wamig_userspace::fastpath::Punt;
+
+use client::Client;
+use wire::{Sent, arriving, data_path};
+
+/// A daemon in this process, under external control.
+struct Rig {
+    port: u16,
+    into: mpsc::Sender<Punt>,
+    out: mpsc::UnboundedReceiver<Sent>,
+    stop: mpsc::Sender<()>,
+    done: tokio::task::JoinHandle<()>,
+    _dir: tempfile::TempDir,
+}
+
+impl Rig {
+    async fn new(keys: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let text = format!(
+            "site = \"dc1\"\nstate_dir = \"state\"\ncontrol_socket = \"ctl.sock\"\n\
+             [switch]\ndatapath_id = \"0000000000000007\"\nports = [\"a\", \"b\", \"c\"]\ncontrol = \"openflow\"\n\
+             [openflow]\nlisten = [\"ptcp:0:127.0.0.1\"]\n{keys}"
+        );
+        let config = Config::parse(&dir.path().join("c.toml"), &text).unwrap_or_else(|e| panic!("{e}"));
+        let held = Held::take(&config).await.map_err(|e| e.to_string()).unwrap();
+        let port = held.channels().local(0).unwrap().port();
+        let (sent, out) = mpsc::unbounded_channel();
+        let (path, into) = data_path(&config, 0, sent);
+        let (stop, stopped) = mpsc::channel(1);
+        let done = tokio::spawn(async move {
+            daemon::serve(&config, path, held, JoinSet::new(), stopped).await.unwrap();
+        });
+        Self { port, into, out, stop, done, _dir: dir }
+    }
+
+    async fn end(self) {
+        self.stop.send(()).await.unwrap();
+        self.done.await.unwrap();
+    }
+}
+
+fn flow(n: u32) -> FlowMod {
+    let out = Instructions::apply(vec![Action::Output { port: PortNo(2), max_len: 0 }]);
+    FlowMod::add(TableId(0), 100, ip(n), out, Cookie(u64::from(n)))
+}
+
+fn ip(n: u32) -> Match {
+    Match::any().with(Field::EthType, 0x0800).with(Field::Ipv4Dst, u128::from(n))
+}
+
+async fn dump(client: &mut Client, xid: u32) -> Vec<FlowStats> {
+    let body = MultipartRequest::Flow(FlowStatsRequest { table: TableId(0), ..FlowStatsRequest::all() });
+    client.send(xid, &Message::MultipartRequest { more: false, body }).await;
+    let mut flows = Vec::new();
+    loop {
+        match client.next().await {
+            Some((got, Message::MultipartReply { more, body: MultipartReply::Flow(page) })) if got == xid => {
+                flows.extend(page);
+                if !more {
+                    return flows;
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn either_version_is_spoken_and_flows_read_back() {
+    let rig = Rig::new("").await;
+    for version in [Version::V13, Version::V10] {
+        let mut c = Client::connect(rig.port, version).await;
+        let Message::FeaturesReply(features) = c.ask(2, &Message::FeaturesRequest).await else { panic!("features") };
+        assert_eq!((features.datapath_id, features.buffers), (DatapathId(7), 0));
+        let echo = Bytes::from_static(b"hi");
+        assert_eq!(c.ask(3, &Message::EchoRequest(echo.clone())).await, Message::EchoReply(echo));
+        c.send(4, &Message::FlowMod(flow(9))).await;
+        assert_eq!(c.barrier(5).await, []);
+        let flows = dump(&mut c, 6).await;
+        assert_eq!(flows.len(), 1, "{flows:?}");
+        assert_eq!((&flows[0].matching, flows[0].cookie), (&ip(9), Cookie(9)));
+    }
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn without_a_common_version_the_other_side_is_told() {
+    let rig = Rig::new("protocols = [\"OpenFlow13\"]\n").await;
+    let mut c = Client::silent(rig.port, Version::V10).await;
+    c.send(7, &Message::Hello(Hello { version: 1, versions: None })).await;
+    assert!(matches!(c.next().await, Some((_, Message::Hello(_)))));
+    let Some((7, Message::Error(error))) = c.next().await else { panic!("no error") };
+    assert_eq!(format!("{:?}", error.code), "Known(HelloFailedIncompatible)");
+    assert!(String::from_utf8_lossy(&error.data).contains("no version in common"));
+    assert_eq!(c.next().await, None);
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn each_flow_mod_of_a_run_has_its_own_verdict() {
+    let rig = Rig::new("").await;
+    let mut c = Client::connect(rig.port, Version::V13).await;
+    let overlap = FlowMod { flags: FlowModFlags { check_overlap: true, ..FlowModFlags::default() }, ..flow(1) };
+    let kept = FlowMod { buffer_id: Some(3), ..flow(2) };
+    let mut run = Vec::new();
+    for (xid, m) in [(10, flow(1)), (11, overlap), (12, kept), (13, flow(3))] {
+        run.extend_from_slice(&c.encoded(xid, &Message::FlowMod(m)));
+    }
+    c.raw(&run).await;
+    let errors: Vec<_> = c.barrier(14).await.into_iter().map(|(xid, m)| (xid, format!("{m:?}"))).collect();
+    assert_eq!(errors.iter().map(|(xid, _)| *xid).collect::<Vec<_>>(), [11, 12]);
+    assert!(errors[0].1.contains("FlowModOverlap") && errors[1].1.contains("BufferUnknown"), "{errors:?}");
+    assert_eq!(dump(&mut c, 15).await.len(), 2);
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn slaves_look_on_and_old_elections_are_refused() {
+    let rig = Rig::new("").await;
+    let mut one = Client::connect(rig.port, Version::V13).await;
+    let mut two = Client::connect(rig.port, Version::V13).await;
+    let ask = |role, generation_id| Message::RoleRequest(Role { role, generation_id });
+    let reply = |role, generation_id| Message::RoleReply(Role { role, generation_id });
+    let answer = one.ask(1, &ask(ControllerRole::Master, 5)).await;
+    assert_eq!(answer, reply(ControllerRole::Master, 5));
+    assert_eq!(two.ask(2, &ask(ControllerRole::Master, 6)).await, reply(ControllerRole::Master, 6));
+    assert_eq!(one.ask(3, &ask(ControllerRole::NoChange, 0)).await, reply(ControllerRole::Slave, 6));
+    assert_eq!(one.refused(4, &Message::FlowMod(flow(1))).await, ErrorKind::BadRequestIsSlave);
+    assert_eq!(one.refused(5, &ask(ControllerRole::Master, 4)).await, ErrorKind::RoleRequestStale);
+    two.send(6, &Message::FlowMod(flow(1))).await;
+    assert_eq!(two.barrier(7).await, []);
+    assert_eq!(dump(&mut one, 8).await.len(), 1, "a slave may look");
+    rig.end().await;
+}
+
+fn control(ty: BundleControlType) -> Message {
+    let flags = BundleFlags { atomic: true, ordered: true };
+    Message::BundleControl(BundleControl { bundle: 1, ty, flags })
+}
+
+fn added(c: &Client, xid: u32, m: FlowMod) -> Bytes {
+    let flags = BundleFlags { atomic: true, ordered: true };
+    let message = c.encoded(xid, &Message::FlowMod(m));
+    c.encoded(xid, &Message::BundleAdd(BundleAdd { bundle: 1, flags, message }))
+}
+
+#[tokio::test]
+async fn a_bundle_is_all_or_nothing() {
+    use BundleControlType as Step;
+    let rig = Rig::new("").await;
+    let mut c = Client::connect(rig.port, Version::V13).await;
+    assert_eq!(c.refused(1, &control(Step::CommitRequest)).await, ErrorKind::BundleBadId);
+    assert_eq!(c.ask(2, &control(Step::OpenRequest)).await, control(Step::OpenReply));
+    let overlap = FlowMod { flags: FlowModFlags { check_overlap: true, ..FlowModFlags::default() }, ..flow(1) };
+    for (xid, m) in [(3, flow(1)), (4, overlap)] {
+        let bytes = added(&c, xid, m);
+        c.raw(&bytes).await;
+    }
+    c.send(5, &control(Step::CommitRequest)).await;
+    let errors: Vec<_> = c.barrier(6).await.into_iter().map(|(xid, m)| (xid, format!("{m:?}"))).collect();
+    assert!(errors[0].0 == 4 && errors[0].1.contains("FlowModOverlap"), "{errors:?}");
+    assert!(errors[1].0 == 5 && errors[1].1.contains("BundleMsgFailed"), "{errors:?}");
+    assert_eq!(dump(&mut c, 7).await, []);
+
+    assert_eq!(c.ask(8, &control(Step::OpenRequest)).await, control(Step::OpenReply));
+    let mut many = Vec::new();
+    for n in 0..3000 {
+        many.extend_from_slice(&added(&c, 100 + n, flow(n)));
+    }
+    c.raw(&many).await;
+    assert_eq!(c.ask(9, &control(Step::CloseRequest)).await, control(Step::CloseReply));
+    assert_eq!(c.ask(10, &control(Step::CommitRequest)).await, control(Step::CommitReply));
+    assert_eq!(dump(&mut c, 11).await.len(), 3000, "more than one message holds");
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn frames_go_up_and_down() {
+    let mut rig = Rig::new("").await;
+    let mut c = Client::connect(rig.port, Version::V13).await;
+    let frame = [&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb5][..], &[7; 50]].concat();
+    let up = Action::Output { port: PortNo::CONTROLLER, max_len: 20 };
+    let miss = FlowMod::add(TableId(0), 0, Match::any(), Instructions::apply(vec![up]), Cookie(77));
+    c.send(1, &Message::FlowMod(miss)).await;
+    assert_eq!(c.barrier(2).await, []);
+    rig.into.send(arriving(3, &frame)).await.unwrap();
+    let Some((0, Message::PacketIn(m))) = c.next().await else { panic!("no packet-in") };
+    assert_eq!((m.in_port, m.cookie, m.reason, m.total_len), (PortNo(3), Cookie(77), PacketInReason::NoMatch, 64));
+    assert_eq!(m.data, frame[..20]);
+    let out = PacketOut {
+        buffer_id: None,
+        in_port: PortNo(3),
+        actions: vec![Action::Output { port: PortNo(1), max_len: 0 }],
+        data: Bytes::from(frame.clone()),
+    };
+    c.send(3, &Message::PacketOut(out.clone())).await;
+    assert_eq!(rig.out.recv().await, Some(Sent { site: 0, port: 1, frame }));
+    let kept = Message::PacketOut(PacketOut { buffer_id: Some(1), ..out });
+    assert_eq!(c.refused(4, &kept).await, ErrorKind::BadRequestBufferUnknown);
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_miss_goes_up_while_all_controllers_speak_the_old_version() {
+    let rig = Rig::new("").await;
+    let mut c = Client::connect(rig.port, Version::V10).await;
+    assert_eq!(c.barrier(1).await, []);
+    assert_eq!(dump(&mut c, 2).await, [], "nobody has added a flow");
+    let frame = [&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x88, 0xb5][..], &[7; 300]].concat();
+    rig.into.send(arriving(1, &frame)).await.unwrap();
+    let Some((0, Message::PacketIn(m))) = c.next().await else { panic!("no packet-in") };
+    assert_eq!((m.reason, m.data.len()), (PacketInReason::NoMatch, 128), "miss_send_len");
+    let mut new = Client::connect(rig.port, Version::V13).await;
+    assert_eq!(new.barrier(3).await, []);
+    assert_eq!(dump(&mut new, 4).await, [], "1.3 has no such flow");
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_costs_one_error_and_nobody_else() {
+    let rig = Rig::new("").await;
+    let mut c = Client::connect(rig.port, Version::V13).await;
+    let mut other = Client::connect(rig.port, Version::V13).await;
+    let whole = c.encoded(1, &Message::FlowMod(flow(1)));
+    // Of 72 bytes it is whole again, without instructions.
+    for len in (8..whole.len()).filter(|len| *len != 72) {
+        let mut cut = whole[..len].to_vec();
+        cut[3] = len as u8;
+        c.raw(&cut).await;
+        let Some((1, Message::Error(_))) = c.next().await else { panic!("{len} bytes are taken") };
+    }
+    let mut alien = whole.to_vec();
+    alien[0] = 5;
+    c.raw(&alien).await;
+    let Some((1, Message::Error(error))) = c.next().await else { panic!("version 5 is taken") };
+    assert_eq!(format!("{:?}", error.code), "Known(BadRequestBadVersion)");
+    let unknown = Experimenter { experimenter: 0xdead_beef, exp_type: 1, data: Bytes::new() };
+    assert_eq!(c.refused(2, &Message::Experimenter(unknown)).await, ErrorKind::BadRequestBadExperimenter);
+    assert_eq!(c.barrier(3).await, []);
+    c.raw(&[4, 2, 0, 7, 0, 0, 0, 9]).await;
+    assert!(matches!(c.next().await, Some((9, Message::Error(_)))));
+    assert_eq!(c.next().await, None, "no boundary of messages is known any more");
+    assert_eq!(other.barrier(4).await, []);
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn who_comes_when_all_places_are_taken_is_turned_away() {
+    let rig = Rig::new("max_connections = 2\n").await;
+    let mut one = Client::connect(rig.port, Version::V13).await;
+    let two = Client::connect(rig.port, Version::V13).await;
+    let mut three = Client::silent(rig.port, Version::V13).await;
+    assert_eq!(three.next().await, None);
+    assert_eq!(one.barrier(1).await, []);
+    drop(two);
+    let mut again = Client::silent(rig.port, Version::V13).await;
+    // The place is free once the switch has noticed.
+    while again.next().await.is_none() {
+        again = Client::silent(rig.port, Version::V13).await;
+    }
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_controller_that_reads_nothing_holds_up_itself_only() {
+    let rig = Rig::new("inactivity_probe_s = 1\n").await;
+    let mut slow = Client::connect(rig.port, Version::V13).await;
+    let mut quick = Client::connect(rig.port, Version::V13).await;
+    let mut many = Vec::new();
+    for n in 0..2000 {
+        many.extend_from_slice(&quick.encoded(n, &Message::FlowMod(flow(n))));
+    }
+    quick.raw(&many).await;
+    assert_eq!(quick.barrier(1).await, []);
+    let body = MultipartRequest::Flow(FlowStatsRequest::all());
+    let ask = slow.encoded(1, &Message::MultipartRequest { more: false, body });
+    for _ in 0..200 {
+        slow.raw(&ask).await;
+    }
+    assert_eq!(quick.barrier(2).await, []);
+    assert_eq!(dump(&mut quick, 3).await.len(), 2000);
+    rig.end().await;
+}
