@@ -1,6 +1,6 @@
 //! TLS for OpenFlow: 1.3, both sides with a certificate, ring.
 //!
-//! Whom to trust is either a list of fingerprints, as between sites ([`crate::peer::tls`]), or
+//! Whom to trust is either a list of fingerprints, as between sites (`peer::tls`), or
 //! a CA: then every certificate that the CA has signed, whatever name it carries, as with Open
 //! vSwitch, whose tools write certificates without names. A CA for OpenFlow signs switches and
 //! controllers and nothing else.
