@@ -12,7 +12,7 @@ use super::proof::Links;
 use super::signals::{self, Interrupted};
 use super::timeline::millis;
 use super::topology::{CLIENT, GATEWAY1, GATEWAY2, SERVER, Site, WEB};
-use super::{DEMO_PREFIX, Lab, Options, poke};
+use super::{DEMO_PREFIX, Lab, Options, live, poke};
 use crate::interrupt;
 
 /// Options of the demonstration.
@@ -27,6 +27,12 @@ pub struct Demo {
     /// Delay of each of the two WAN links, one way, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=1000))]
     delay: u64,
+    /// Move a virtual machine while it runs, with an open TCP connection, in place of booting a copy
+    #[arg(long, conflicts_with = "pcap")]
+    live_vm: bool,
+    /// Together with --live-vm: without `wamig prepare` before the move
+    #[arg(long, requires = "live_vm")]
+    unplanned: bool,
     /// The wamig program (default: $WAMIG_BIN, else the one built beside this program)
     #[arg(long, value_name = "FILE")]
     wamig: Option<PathBuf>,
@@ -98,6 +104,9 @@ impl Demo {
             let what = if swept.kept { "A demo that was left up" } else { "An earlier run that was killed" };
             println!("{what} was removed first: {swept}.");
         }
+        if self.live_vm {
+            return self.play_live(lab, wamig);
+        }
         let links = Links::watch(&lab)?;
         let played = play_acts(&mut lab, &links);
         if let Some(dir) = &self.pcap {
@@ -112,6 +121,26 @@ impl Demo {
             lab.keep()?;
             poke::advise(&lab, wamig);
             return Ok(played.unwrap_or(false));
+        }
+        let gone = lab.down();
+        let holds = played?;
+        ensure!(gone.failures.is_empty(), "not everything could be taken down: {gone}");
+        Ok(holds)
+    }
+}
+
+impl Demo {
+    fn play_live(&self, mut lab: Lab, wamig: &Path) -> Result<bool> {
+        let played = lab.start_daemons().and_then(|()| {
+            let wan_rtt = play::round_trip(&lab)?;
+            let outcome = live::run(&lab, !self.unplanned)?;
+            live::summary(&outcome, wan_rtt);
+            Ok(outcome.holds())
+        });
+        if self.keep && signals::check().is_ok() {
+            lab.keep()?;
+            poke::advise(&lab, wamig);
+            return played;
         }
         let gone = lab.down();
         let holds = played?;

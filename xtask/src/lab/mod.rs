@@ -9,6 +9,7 @@
 //! | [`stream`], [`dns`] | the client's questions |
 //! | [`capture`], [`frame`], [`raw`], [`proof`] | what was on the links, and what that proves |
 //! | [`play`], [`script`], [`timeline`] | the paper's experiment, step by step, and how it is told |
+//! | [`vm`], [`live`] | the same with a virtual machine that is moved while it runs |
 //! | [`demo`], [`poke`] | the verbs of `cargo xtask` |
 //! | [`journal`], [`process`], [`signals`] | so that nothing is left behind |
 //! | [`trial`] | a lab for a test |
@@ -20,6 +21,7 @@ pub mod dns;
 pub mod frame;
 pub mod gateway;
 pub mod journal;
+pub mod live;
 pub mod netns;
 pub mod offload;
 pub mod play;
@@ -35,6 +37,7 @@ pub mod stream;
 pub mod timeline;
 pub mod topology;
 pub mod trial;
+pub mod vm;
 pub mod web;
 
 use std::fs;
@@ -50,6 +53,9 @@ use journal::{Entry, Journal, Swept};
 use server::{Boot, Slot};
 use status::Status;
 use topology::{Place, Site};
+use vm::guest::{Begin, Guest};
+
+use crate::qemu::machine::Machine;
 
 /// The prefix of the demo's names.
 pub const DEMO_PREFIX: &str = "wamig-";
@@ -267,6 +273,22 @@ impl Lab {
             );
         }
         Ok(())
+    }
+
+    /// The site's slot as a hypervisor, for a virtual machine in place of the name server.
+    ///
+    /// # Errors
+    /// As [`Guest::new`].
+    pub fn hypervisor(&self, site: Site) -> Result<Guest> {
+        Guest::new(self.journal()?, site, self.name(Place::Slot(site)))
+    }
+
+    /// Starts QEMU in a slot.
+    ///
+    /// # Errors
+    /// As [`Guest::start`].
+    pub fn start_guest(&self, guest: &mut Guest, machine: &Machine, initrd: &Path, begin: Begin) -> Result<()> {
+        guest.start(self.journal()?, machine, initrd, begin)
     }
 
     /// Boots the server's copy at a site.

@@ -113,7 +113,10 @@ pub fn run(lab: &mut Lab, links: &Links, pace: Pace) -> Result<Outcome> {
 }
 
 /// The round trip between the gateway boxes: the time of a refusal, the least of three.
-fn round_trip(lab: &Lab) -> Result<Duration> {
+///
+/// # Errors
+/// The WAN does not lead from one to the other.
+pub fn round_trip(lab: &Lab) -> Result<Duration> {
     netns::enter(&lab.name(Place::Gateway(Site::Dc1)), || {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         socket.connect((Site::Dc2.management(), 9))?;

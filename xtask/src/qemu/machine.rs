@@ -1,6 +1,7 @@
 //! The virtual machine: QEMU, a kernel and a userland, from the system or from where `scripts/setup vm` unpacked them.
 
 use std::{
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -60,9 +61,12 @@ impl Machine {
         })
     }
 
-    /// The emulator as a command, without arguments.
+    /// The emulator as a command of the user who builds, without arguments.
     pub fn qemu(&self) -> Command {
-        let mut qemu = user::command(&self.emulator);
+        self.qemu_as(user::command(&self.emulator))
+    }
+
+    fn qemu_as(&self, mut qemu: Command) -> Command {
         if let Some(root) = &self.unpacked {
             let libraries = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"].map(|dir| root.join(dir));
             if let Ok(path) = std::env::join_paths(libraries) {
@@ -74,6 +78,27 @@ impl Machine {
             }
         }
         qemu
+    }
+
+    /// The emulator as a program and its first arguments, to be run as whoever starts it: a tap needs root.
+    ///
+    /// # Errors
+    /// A path is no text.
+    pub fn words(&self) -> Result<Vec<String>> {
+        let qemu = self.qemu_as(Command::new(&self.emulator));
+        let text = |word: &OsStr| word.to_str().map(str::to_owned).context("the path of QEMU is no text");
+        let mut words = Vec::new();
+        if self.unpacked.is_some() {
+            words.push("/usr/bin/env".to_owned());
+            for (name, value) in qemu.get_envs() {
+                words.push(format!("{}={}", text(name)?, text(value.unwrap_or_default())?));
+            }
+        }
+        words.push(text(qemu.get_program())?);
+        for argument in qemu.get_args() {
+            words.push(text(argument)?);
+        }
+        Ok(words)
     }
 
     /// Boot with `initrd` until the guest powers off; what it prints goes to `log`.

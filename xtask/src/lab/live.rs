@@ -1,0 +1,200 @@
+//! A virtual machine moves while it runs: QEMU migrates it from DC1 to DC2 and back, and the client's one TCP
+//! connection to it goes on. Nothing in the guest knows of it; wamig is told by QEMU's own announcement, a RARP
+//! without an address.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use super::capture::{Capture, now_us};
+use super::frame::Mac;
+use super::proof::Proof;
+use super::script::{act, step};
+use super::timeline::{self, millis};
+use super::topology::{CLIENT, Place, SERVER, SERVER_MAC, Site, mac_text};
+use super::vm::guest::{Begin, Guest};
+use super::vm::image;
+use super::vm::qmp::Migrated;
+use super::vm::talk::{PORT, Talk};
+use super::{Lab, signals};
+use crate::qemu::machine::Machine;
+
+/// EtherType of RARP (RFC 903).
+const RARP: u16 = 0x8035;
+/// How long the client may wait for its line after a move.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two lines of the conversation.
+const BEAT: Duration = Duration::from_millis(5);
+
+/// How a move went.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Move {
+    /// Where to.
+    pub to: Site,
+    /// What QEMU says of it.
+    pub qemu: Migrated,
+    /// From the first announcement at the new place to the first frame of the client there, in microseconds.
+    pub network_us: u64,
+    /// The longest time without a line that came back, in microseconds.
+    pub silence_us: u64,
+}
+
+/// What a play showed.
+pub struct Outcome {
+    /// All proofs.
+    pub proofs: Vec<Proof>,
+    /// To DC2 and back.
+    pub moves: Vec<Move>,
+    /// Lines of the conversation, all of which came back over the one connection.
+    pub lines: usize,
+}
+
+impl Outcome {
+    /// Whether everything is proven.
+    pub fn holds(&self) -> bool {
+        self.proofs.iter().all(Proof::holds)
+    }
+}
+
+struct Play<'l> {
+    lab: &'l Lab,
+    machine: Machine,
+    initrd: std::path::PathBuf,
+    guests: [Guest; 2],
+    slots: [Capture; 2],
+    proofs: Vec<Proof>,
+    planned: bool,
+}
+
+/// Plays it in a lab whose daemons run and know each other; `planned` has `wamig prepare` announce each move.
+///
+/// # Errors
+/// Something that had to follow did not, or the run was interrupted.
+pub fn run(lab: &Lab, planned: bool) -> Result<Outcome> {
+    let machine = Machine::find()?;
+    let initrd = lab.dir()?.join("guest.initrd");
+    image::write(&machine, &initrd)?;
+    let guests = [lab.hypervisor(Site::Dc1)?, lab.hypervisor(Site::Dc2)?];
+    let slot = |site: Site| lab.capture(&format!("{}-slot", site.name()), Place::Slot(site), "eth0");
+    let slots = [slot(Site::Dc1)?, slot(Site::Dc2)?];
+    let mut play = Play { lab, machine, initrd, guests, slots, proofs: Vec::new(), planned };
+
+    act("A virtual machine at home", "QEMU runs it at DC1, the client opens one TCP connection to it");
+    step(&format!("Boot the guest {SERVER} at DC1 (emulated: some seconds)."));
+    play.start(Site::Dc1, Begin::Boot)?;
+    let talk = Talk::start(&lab.name(Place::Client), BEAT)?;
+    step(&format!("The client {CLIENT} talks to its port {PORT}: a numbered line every {} ms.", BEAT.as_millis()));
+    signals::sleep(Duration::from_secs(1))?;
+
+    let away = play.moves(Site::Dc1, Site::Dc2, &talk)?;
+    let back = play.moves(Site::Dc2, Site::Dc1, &talk)?;
+    let record = talk.record();
+    drop(talk);
+    let verdict = match &record.ended {
+        None => Ok(format!("{} lines came back in order", record.back_us.len())),
+        Some(why) => Err(why.clone()),
+    };
+    play.proofs.push(Proof::of("the one TCP connection lived through both moves", verdict));
+    for guest in &mut play.guests {
+        guest.off()?;
+    }
+    Ok(Outcome { proofs: play.proofs, moves: vec![away, back], lines: record.back_us.len() })
+}
+
+const fn index(site: Site) -> usize {
+    match site {
+        Site::Dc1 => 0,
+        Site::Dc2 => 1,
+    }
+}
+
+impl Play<'_> {
+    fn start(&mut self, site: Site, begin: Begin) -> Result<()> {
+        self.lab.start_guest(&mut self.guests[index(site)], &self.machine, &self.initrd, begin)
+    }
+
+    fn moves(&mut self, from: Site, to: Site, talk: &Talk) -> Result<Move> {
+        act(&format!("It moves to {}", to.title()), "a live migration; QEMU's announcement is the sign");
+        if self.planned && to == Site::Dc2 {
+            step(&format!("wamig prepare {SERVER} --to {}", to.name()));
+            self.lab.gateway(Site::Dc1).verb(&["prepare", &SERVER.to_string(), "--to", to.name()])?;
+        }
+        self.start(to, Begin::Incoming)?;
+        let began = now_us();
+        let [a, b] = &mut self.guests;
+        let (source, target) = if from == Site::Dc1 { (a, b) } else { (b, a) };
+        let qemu = source.migrate(target)?;
+        ensure!(target.running()?, "the guest does not run at {}", to.title());
+        step(&format!(
+            "QEMU moved {:.1} MB in {} ms; the guest stood still for {} ms.",
+            qemu.bytes as f64 / 1e6,
+            qemu.total_ms,
+            qemu.downtime_ms
+        ));
+        let (announced, kind) = self.first_frame(to, began)?;
+        let claim = format!("{}: its first frame is QEMU's RARP, without an address", to.title());
+        let verdict = if kind == RARP { Ok(mac_text(SERVER_MAC)) } else { Err(format!("it has EtherType 0x{kind:04x}")) };
+        self.proofs.push(Proof::of(claim, verdict));
+        let back = signals::wait_for(PATIENCE, || {
+            ensure!(talk.record().ended.is_none(), "the connection is over: {:?}", talk.record().ended);
+            Ok(talk.first_back(announced))
+        })?;
+        let Some(back) = back else {
+            bail!("no line came back from {} within {PATIENCE:?}\n{}", to.title(), self.lab.last_words(12));
+        };
+        let state = |site: Site, wanted: &'static str| {
+            self.lab.wait_state(site, PATIENCE, wanted, |status| {
+                status.state(SERVER) == wanted || (wanted == "settled" && status.is_settled(SERVER))
+            })
+        };
+        let statuses = match to {
+            Site::Dc2 => [state(Site::Dc1, "AWAY")?, state(Site::Dc2, "HOSTING")?],
+            Site::Dc1 => [state(Site::Dc1, "settled")?, state(Site::Dc2, "settled")?],
+        };
+        println!("\n{}", timeline::render(&timeline::merge(&statuses, began), announced));
+        let reached = self.client_reaches(to, announced).context("the client's frames do not reach the guest")?;
+        let silence_us = talk.record().longest_gap(began, back + 1).0;
+        Ok(Move { to, qemu, network_us: reached - announced, silence_us })
+    }
+
+    /// The guest's first frame at a site from `from_us` on: when, and its EtherType.
+    fn first_frame(&self, site: Site, from_us: u64) -> Result<(u64, u16)> {
+        let found = signals::wait_for(PATIENCE, || {
+            let records = self.slots[index(site)].records();
+            let own = records.iter().find(|record| {
+                record.at_us >= from_us && record.sent && record.bytes.get(6..12) == Some(&SERVER_MAC as &[u8])
+            });
+            Ok(own.map(|record| (record.at_us, u16::from_be_bytes([record.bytes[12], record.bytes[13]]))))
+        })?;
+        found.with_context(|| format!("the guest says nothing at {}", site.title()))
+    }
+
+    /// When the client's first frame came to the guest at a site.
+    fn client_reaches(&self, site: Site, from_us: u64) -> Option<u64> {
+        let guest: Mac = SERVER_MAC;
+        let records = self.slots[index(site)].records();
+        let arrived = |record: &&super::capture::Record| {
+            let frame = record.frame().filter(|frame| frame.to == guest);
+            !record.sent
+                && record.at_us >= from_us
+                && frame.as_ref().and_then(|frame| frame.ip()).is_some_and(|ip| ip.source == CLIENT)
+        };
+        records.iter().find(arrived).map(|record| record.at_us)
+    }
+}
+
+/// Prints what it came to.
+pub fn summary(outcome: &Outcome, wan_rtt: Duration) {
+    println!("\n── What the captures prove\n");
+    for proof in &outcome.proofs {
+        println!("  {proof}");
+    }
+    println!("\n── Summary\n");
+    println!("  round trip of the WAN, gateway box to gateway box         {:8.1} ms", wan_rtt.as_secs_f64() * 1e3);
+    for Move { to, qemu, network_us, silence_us } in &outcome.moves {
+        println!("  to {}: the guest stood still, by QEMU's word             {:8.1} ms", to.title(), qemu.downtime_ms as f64);
+        println!("           first announcement → the client's frames arrive {:8.1} ms", millis(*network_us));
+        println!("           longest silence of the connection               {:8.1} ms", millis(*silence_us));
+    }
+    println!("  {} lines came back over the one connection", outcome.lines);
+}
