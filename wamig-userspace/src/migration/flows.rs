@@ -11,13 +11,14 @@
 //! | 50400 | hosting | the guest's DHCP: dropped |
 //! | 50350 | hosting | the guest's own probe and announcements: watched, never answered |
 //! | 50310, 50300 | hosting | the guest's ARP for its gateway and its neighbours: answered |
-//! | 50300 | away | ARP from the server's address at home: held |
+//! | 50300 | away | ARP, RARP and packets of the server at home: held |
 //! | 50290 | base | hosting ports: ARP is held, whatever it is about |
 //! | 50250 | hosting | ARP from the transfer address: somebody else uses it |
 //! | 50200 | away, hosting | ARP for the server at home, for its transfer address at the host |
 //! | 50150 | hosting | the guest's IP multicast and broadcast: dropped |
 //! | 50100 | away, hosting | the server's IP traffic, from the router and from the guest |
 //! | 50090 | hosting | the transfer address from elsewhere than the router: dropped |
+//! | 50060 | base | hosting ports: RARP, and packets from addresses that may be guests': held |
 //! | 50050 | base | hosting ports: the rest is dropped |
 //! | 50000 | away | the server's IP traffic from neighbours |
 //! | 49100 | base | ARP from own servers and pool addresses: watched, forwarded |
@@ -35,6 +36,7 @@ use wamig_openflow::{Cookie, Field, FlowMod, FlowModCommand, Instructions, MacAd
 use super::config::{Lan, Prefix, Server, SiteConfig};
 use super::cookie::{self, Role};
 use super::record::{Binding, Placement};
+use super::sign::ETH_TYPE_RARP;
 
 /// Table of every flow of this application.
 pub const STEER: TableId = TableId(0);
@@ -57,6 +59,10 @@ fn arp() -> Match {
 
 fn request() -> Match {
     arp().with(Field::ArpOp, 1)
+}
+
+fn rarp() -> Match {
+    Match::any().with(Field::EthType, u128::from(ETH_TYPE_RARP))
 }
 
 fn ip() -> Match {
@@ -127,6 +133,11 @@ pub fn base(config: &SiteConfig) -> Vec<FlowMod> {
     }
     for port in &config.hosting.ports {
         flows.push((50290, arp().in_port(*port), hold()));
+        flows.push((50060, rarp().in_port(*port), hold()));
+        for prefix in config.hosting.guests.iter().flat_map(|guest| &guest.prefixes) {
+            let talks = ip().in_port(*port).ip_prefix(Field::Ipv4Src, prefix.address(), prefix.len());
+            flows.push((50060, talks, hold()));
+        }
         flows.push((50050, Match::any().in_port(*port), Instructions::drop()));
     }
     let cookie = cookie::base(generation(&flows));
@@ -152,6 +163,8 @@ pub fn away(lan: &Lan, server: &Server, placement: &Placement) -> Vec<FlowMod> {
     vec![
         add(cookie, 50300, arp().ip(Field::ArpSpa, address), hold()),
         add(cookie, 50300, own_probe, hold()),
+        add(cookie, 50300, rarp().mac(Field::EthSrc, mac), hold()),
+        add(cookie, 50300, ip().mac(Field::EthSrc, mac).ip(Field::Ipv4Src, address), hold()),
         add(cookie, 50200, request().ip(Field::ArpTpa, address), answer(mac, address)),
         // Back out of the port it came in by takes IN_PORT: `output:UP` would be dropped.
         add(cookie, 50100, ip().in_port(lan.uplink).ip(Field::Ipv4Dst, address), to(PortNo::IN_PORT)),

@@ -13,8 +13,9 @@ use super::guest::{Guest, asked};
 use super::io::BatchId;
 use super::pool::{Conflict, Pool};
 use super::record::Binding;
+use super::sign::Sign;
 use super::status::{AddressStatus, reason};
-use crate::peer::message::{Epoch, Message, Renewal};
+use crate::peer::message::{Epoch, Evidence, Message, Renewal};
 
 /// Guests that are seen but not served, at most: whoever invents addresses fills no memory.
 const MOST_SEEN: usize = 256;
@@ -76,21 +77,45 @@ impl Host {
     /// A guest says something by ARP on a hosting port.
     pub(super) fn on_arp(&mut self, cx: &mut Context<'_>, port: PortNo, arp: &Arp) {
         let Some((subject, evidence)) = arp.evidence() else { return };
+        if arp.op == Op::Reply
+            && arp.eth_dst == cx.config.lan.mac
+            && let Some(guest) = self.guests.get_mut(&subject).filter(|g| g.mac() == arp.sha && g.port() == port)
+        {
+            guest.on_answer(cx);
+            return;
+        }
+        self.on_evidence(cx, port, arp.sha, subject, evidence, asked(arp));
+    }
+
+    /// A guest is heard otherwise. One that names no address must be known already.
+    pub(super) fn on_sign(&mut self, cx: &mut Context<'_>, port: PortNo, sign: &Sign) {
+        let known = || self.guests.iter().find(|(_, g)| g.mac() == sign.mac && g.port() == port).map(|(a, _)| *a);
+        if let Some(subject) = sign.address.or_else(known) {
+            self.on_evidence(cx, port, sign.mac, subject, sign.evidence, None);
+        }
+    }
+
+    /// `target` is what the guest asks for, if it asks.
+    fn on_evidence(
+        &mut self,
+        cx: &mut Context<'_>,
+        port: PortNo,
+        mac: MacAddr,
+        subject: Ipv4Addr,
+        evidence: Evidence,
+        target: Option<Ipv4Addr>,
+    ) {
         if subject.is_unspecified() || subject.is_multicast() || subject.is_loopback() || subject.is_broadcast() {
             return;
         }
         let succeeds = |g: &Guest| g.is_seen() && !g.is_alive(cx.now, SUCCESSION);
         if let Some(guest) = self.guests.get_mut(&subject) {
-            if guest.mac() == arp.sha && guest.port() == port {
-                if arp.op == Op::Reply && arp.eth_dst == cx.config.lan.mac {
-                    guest.on_answer(cx);
-                } else {
-                    guest.on_evidence(cx, evidence, asked(arp));
-                }
+            if guest.mac() == mac && guest.port() == port {
+                guest.on_evidence(cx, evidence, target);
                 return;
             }
             if !succeeds(guest) {
-                guest.on_stranger(cx, port, arp.sha);
+                guest.on_stranger(cx, port, mac);
                 return;
             }
             guest.forget(cx);
@@ -100,8 +125,8 @@ impl Host {
         let own = cx.config.lan.prefix.contains(subject) || cx.config.servers.iter().any(|s| s.address == subject);
         let policy = cx.config.hosting.policy(subject).filter(|_| !own);
         let epoch = self.epochs.get(&subject).copied().unwrap_or_default();
-        let mut guest = Guest::new(cx.now, subject, arp.sha, port, policy.map(|p| p.peer.clone()), epoch);
-        guest.on_evidence(cx, evidence, asked(arp));
+        let mut guest = Guest::new(cx.now, subject, mac, port, policy.map(|p| p.peer.clone()), epoch);
+        guest.on_evidence(cx, evidence, target);
         self.guests.insert(subject, guest);
     }
 

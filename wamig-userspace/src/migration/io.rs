@@ -79,6 +79,8 @@ pub struct Note {
 pub mod event {
     /// Host: the guest's ARP was seen and is held.
     pub const ARP_SEEN: &str = "arp-seen";
+    /// Host: a guest was heard otherwise than by ARP, which is held.
+    pub const GUEST_SEEN: &str = "guest-seen";
     /// Host: claim sent.
     pub const CLAIM_SENT: &str = "claim-sent";
     /// Home: claim received.

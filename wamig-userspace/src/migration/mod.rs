@@ -24,6 +24,7 @@ mod peers;
 mod pool;
 pub mod record;
 mod revoke;
+mod sign;
 pub mod status;
 #[cfg(test)]
 mod tests;
@@ -48,6 +49,7 @@ use peers::Peers;
 pub use peers::REFUSED;
 use pool::Pool;
 use record::Record;
+use sign::Sign;
 use status::{AddressStatus, PoolStatus, reason};
 
 /// Both sides of this site, for every address.
@@ -233,6 +235,10 @@ impl Migration {
 
     fn on_frame(&mut self, now: Instant, in_port: PortNo, data: Bytes) {
         let Some(arp) = Arp::parse(&data) else {
+            if let Some(sign) = Sign::parse(&data) {
+                self.on_sign(now, in_port, &sign, data);
+                return;
+            }
             *self.refused.entry("frame-not-arp").or_default() += 1;
             return;
         };
@@ -262,10 +268,26 @@ impl Migration {
         if let Some(conflict) = conflict {
             host.on_conflict(&mut cx, conflict);
         }
-        if let Some((subject, _)) = arp.evidence()
+        if let Some((subject, evidence)) = arp.evidence()
             && let Some(server) = home.get_mut(&subject)
         {
-            server.on_evidence(&mut cx, in_port, &arp, data);
+            server.on_evidence(&mut cx, in_port, arp.sha, evidence, data);
+        }
+    }
+
+    /// A server is heard otherwise than by ARP. At home a MAC address is enough to know it.
+    fn on_sign(&mut self, now: Instant, in_port: PortNo, sign: &Sign, data: Bytes) {
+        if sign.mac == self.config.lan.mac {
+            return;
+        }
+        let (hosting, of_lan) = (self.config.hosting.ports.contains(&in_port), self.config.lan.has(in_port));
+        let (mut cx, home, host) = self.split(now);
+        if hosting {
+            host.on_sign(&mut cx, in_port, sign);
+        } else if of_lan
+            && let Some(server) = home.values_mut().find(|s| sign.address.map_or(s.mac() == sign.mac, |a| s.is(a)))
+        {
+            server.on_evidence(&mut cx, in_port, sign.mac, sign.evidence, data);
         }
     }
 

@@ -94,6 +94,8 @@ pub(super) const EVIDENCE_VALUES: &[(u64, Evidence, &str)] = &[
     (1, Evidence::ArpRequest, "arp-request"),
     (2, Evidence::ArpProbe, "arp-probe"),
     (3, Evidence::ArpAnnounce, "arp-announce"),
+    (4, Evidence::Data, "data"),
+    (5, Evidence::Rarp, "rarp"),
 ];
 
 /// The numbers of [`NackReason`] with their names in the specification.

@@ -45,6 +45,10 @@ pub enum Evidence {
     ArpProbe,
     /// A gratuitous ARP.
     ArpAnnounce,
+    /// An IPv4 packet of the server's.
+    Data,
+    /// A RARP of its hypervisor, after a live migration.
+    Rarp,
 }
 
 /// Why a home site refuses a claim.

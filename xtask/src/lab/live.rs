@@ -133,7 +133,8 @@ impl Play<'_> {
         ));
         let (announced, kind) = self.first_frame(to, began)?;
         let claim = format!("{}: its first frame is QEMU's RARP, without an address", to.title());
-        let verdict = if kind == RARP { Ok(mac_text(SERVER_MAC)) } else { Err(format!("it has EtherType 0x{kind:04x}")) };
+        let verdict =
+            if kind == RARP { Ok(mac_text(SERVER_MAC)) } else { Err(format!("it has EtherType 0x{kind:04x}")) };
         self.proofs.push(Proof::of(claim, verdict));
         let back = signals::wait_for(PATIENCE, || {
             ensure!(talk.record().ended.is_none(), "the connection is over: {:?}", talk.record().ended);
@@ -192,7 +193,11 @@ pub fn summary(outcome: &Outcome, wan_rtt: Duration) {
     println!("\n── Summary\n");
     println!("  round trip of the WAN, gateway box to gateway box         {:8.1} ms", wan_rtt.as_secs_f64() * 1e3);
     for Move { to, qemu, network_us, silence_us } in &outcome.moves {
-        println!("  to {}: the guest stood still, by QEMU's word             {:8.1} ms", to.title(), qemu.downtime_ms as f64);
+        println!(
+            "  to {}: the guest stood still, by QEMU's word             {:8.1} ms",
+            to.title(),
+            qemu.downtime_ms as f64
+        );
         println!("           first announcement → the client's frames arrive {:8.1} ms", millis(*network_us));
         println!("           longest silence of the connection               {:8.1} ms", millis(*silence_us));
     }

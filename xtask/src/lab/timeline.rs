@@ -21,6 +21,7 @@ pub struct Line {
 fn words(event: &str) -> &str {
     match event {
         "arp-seen" => "ARP seen, held",
+        "guest-seen" => "guest heard",
         "claim-sent" => "Claim sent",
         "claim-received" => "Claim received",
         "claim-ack-sent" => "ClaimAck sent",

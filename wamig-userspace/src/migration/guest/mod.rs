@@ -235,8 +235,14 @@ impl Guest {
         match &self.phase {
             Phase::Seen { retry } if *retry <= cx.now => {
                 let asks = target.map_or(String::new(), |t| format!(" asks for {t}"));
-                let seen = format!("{} on port {}{asks}; it is held", self.mac, self.port);
-                cx.out.note(self.address, event::ARP_SEEN, seen);
+                let (event, what) = match evidence {
+                    Evidence::Data => (event::GUEST_SEEN, ": its packet is held"),
+                    Evidence::Rarp => (event::GUEST_SEEN, ": its hypervisor's RARP is held"),
+                    Evidence::ArpRequest | Evidence::ArpProbe | Evidence::ArpAnnounce => {
+                        (event::ARP_SEEN, "; it is held")
+                    }
+                };
+                cx.out.note(self.address, event, format!("{} on port {}{asks}{what}", self.mac, self.port));
                 self.claim(cx);
             }
             // A question that was on its way here when the flows came in.

@@ -4,16 +4,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use wamig_openflow::action::Action;
-use wamig_openflow::{PacketOut, PortNo};
+use wamig_openflow::{MacAddr, PacketOut, PortNo};
 
 use super::{Held, HomeServer, Phase, Step, Why};
-use crate::migration::arp::Arp;
 use crate::migration::context::Context;
 use crate::migration::cookie::{self, Role};
 use crate::migration::io::event;
 use crate::migration::record::Placement;
 use crate::migration::status::reason;
-use crate::peer::message::{Epoch, Message, NackReason};
+use crate::peer::message::{Epoch, Evidence, Message, NackReason};
 
 /// Frames of the returning server that are kept for re-injection.
 const HELD: usize = 4;
@@ -22,9 +21,16 @@ const ALERT_PAUSE: Duration = Duration::from_mins(1);
 
 impl HomeServer {
     /// A frame at home says that the server is here: ARP from its address, or its own probe.
-    pub(in crate::migration) fn on_evidence(&mut self, cx: &mut Context<'_>, in_port: PortNo, arp: &Arp, data: Bytes) {
-        if arp.sha != self.server.mac {
-            self.on_stranger(cx, in_port, arp);
+    pub(in crate::migration) fn on_evidence(
+        &mut self,
+        cx: &mut Context<'_>,
+        in_port: PortNo,
+        mac: MacAddr,
+        evidence: Evidence,
+        data: Bytes,
+    ) {
+        if mac != self.server.mac {
+            self.on_stranger(cx, in_port, mac, evidence);
             return;
         }
         let held = Held { in_port, data };
@@ -78,13 +84,13 @@ impl HomeServer {
         }
     }
 
-    pub(super) fn on_stranger(&mut self, cx: &mut Context<'_>, in_port: PortNo, arp: &Arp) {
+    pub(super) fn on_stranger(&mut self, cx: &mut Context<'_>, in_port: PortNo, mac: MacAddr, evidence: Evidence) {
         // Anybody may ask whether the address is free.
-        if arp.is_probe() || self.stranger.is_some_and(|at| cx.now < at + ALERT_PAUSE) {
+        if evidence == Evidence::ArpProbe || self.stranger.is_some_and(|at| cx.now < at + ALERT_PAUSE) {
             return;
         }
         self.stranger = Some(cx.now);
-        let text = format!("{} on port {in_port} talks from its address: {}", arp.sha, reason::FOREIGN_MAC);
+        let text = format!("{mac} on port {in_port} talks from its address: {}", reason::FOREIGN_MAC);
         cx.refuse("evidence-from-foreign-mac");
         cx.out.alert(Some(self.address()), text);
     }

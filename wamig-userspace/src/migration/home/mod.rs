@@ -130,6 +130,10 @@ impl HomeServer {
         self.server.address
     }
 
+    pub(super) fn mac(&self) -> MacAddr {
+        self.server.mac
+    }
+
     pub(super) fn is(&self, address: Ipv4Addr) -> bool {
         self.server.address == address
     }

@@ -9,6 +9,7 @@ use super::bench::{
     records,
 };
 use super::site::{self, G1, G1_MAC, G2, LAN, S, S_MAC, SRV, T1, T2, T3, UP, W2};
+use super::switch::Frame;
 use crate::migration::arp::Arp;
 use crate::migration::io::{Effect, Input, event};
 use crate::migration::record::Record;
@@ -54,6 +55,41 @@ fn every_kind_of_arp_of_a_guest_is_evidence() {
         let seen = bench().frame(SRV, &arp);
         assert!(matches!(message(&seen), Message::Claim { evidence, .. } if *evidence == kind));
     }
+}
+
+/// What a guest with a warm ARP cache sends first.
+fn packet(mac: MacAddr, from: Ipv4Addr) -> Input {
+    let frame = Frame::udp((mac, G1_MAC), (from, Ipv4Addr::new(203, 0, 113, 10)), (7, 7));
+    Input::Frame { in_port: SRV, data: frame.as_packet().unwrap() }
+}
+
+/// What QEMU sends after a live migration: it names no address.
+fn rarp(mac: MacAddr, in_port: PortNo) -> Input {
+    let head = [&[0xff; 6], &mac.0[..], &[0x80, 0x35, 0, 1, 8, 0, 6, 4, 0, 3]].concat();
+    let data = [&head[..], &mac.0, &[0; 4], &mac.0, &[0; 4], &[0; 18]].concat().into();
+    Input::Frame { in_port, data }
+}
+
+#[test]
+fn a_packet_of_a_guest_is_evidence() {
+    let mut b = bench();
+    let seen = b.feed(packet(S_MAC, S));
+    assert!(has_event(&seen, event::GUEST_SEEN));
+    assert!(matches!(message(&seen), Message::Claim { evidence: Evidence::Data, .. }));
+    let theirs = b.feed(packet(OTHER, S));
+    assert!(has_alert(&theirs) && messages(&theirs).is_empty(), "another MAC moves nothing");
+}
+
+#[test]
+fn a_rarp_tells_of_guests_that_are_known_already() {
+    let mut b = bench();
+    assert!(b.feed(rarp(S_MAC, SRV)).is_empty(), "nobody knows whose it is");
+    b.seen();
+    nack(&mut b, NackReason::Unauthorised);
+    b.pass(ms(61_000));
+    assert!(b.feed(rarp(OTHER, SRV)).is_empty());
+    let again = b.feed(rarp(S_MAC, SRV));
+    assert!(matches!(message(&again), Message::Claim { evidence: Evidence::Rarp, .. }));
 }
 
 #[test]

@@ -151,7 +151,7 @@ fn ready_moves_the_traffic_and_then_says_active() {
     let e = b.claimed();
     let ready = b.peer("dc2", Message::Ready { address: S, epoch: e });
     assert!(has_event(&ready, event::READY_RECEIVED) && messages(&ready).is_empty(), "not before the barrier");
-    assert_eq!(programs(&ready)[0].1.len(), 5);
+    assert_eq!(programs(&ready)[0].1.len(), 7);
     assert!(programs(&b.peer("dc2", Message::Ready { address: S, epoch: e })).is_empty(), "once");
     let done = b.done(batch(&ready));
     assert_eq!(*message(&done), Message::Active { address: S, epoch: e });
@@ -284,7 +284,7 @@ fn another_host_takes_over_without_a_gap() {
     assert!(matches!(records(&granted)[0], Record::Home { placement: Some(p), .. } if p.peer == "dc2"), "still there");
     let ready = b.peer("dc3", Message::Ready { address: S, epoch: e.next() });
     let mods = programs(&ready)[0].1;
-    assert!(mods.len() == 6 && mods[5].cookie_mask == u64::MAX, "adds first, then the old generation");
+    assert!(mods.len() == 8 && mods[7].cookie_mask == u64::MAX, "adds first, then the old generation");
     let done = b.done(batch(&ready));
     let to: Vec<_> = messages(&done).iter().map(|(p, m)| (*p, (*m).clone())).collect();
     assert_eq!(to[0], ("dc3", Message::Active { address: S, epoch: e.next() }));
@@ -373,6 +373,25 @@ fn a_release_by_its_host_takes_the_flows_out() {
 }
 
 // ---- RETURNING --------------------------------------------------------------------------
+
+#[test]
+fn packets_and_rarps_of_the_server_at_home_are_evidence() {
+    let head = [&[0xff; 6], &S_MAC.0[..], &[0x80, 0x35, 0, 1, 8, 0, 6, 4, 0, 3]].concat();
+    let rarp: bytes::Bytes = [&head[..], &S_MAC.0, &[0; 4], &S_MAC.0, &[0; 4]].concat().into();
+    let packet = super::switch::Frame::udp((S_MAC, G1_MAC), (S, Ipv4Addr::new(203, 0, 113, 10)), (7, 7));
+    for data in [rarp, packet.as_packet().unwrap()] {
+        let mut b = bench();
+        b.away();
+        let seen = b.feed(Input::Frame { in_port: SRV, data: data.clone() });
+        assert!(has_event(&seen, event::SEEN_AT_HOME) && b.state() == State::Returning);
+        let mut b = bench();
+        b.away();
+        let mut foreign = data.to_vec();
+        foreign[6..12].copy_from_slice(&[2, 6, 6, 6, 6, 6]);
+        b.feed(Input::Frame { in_port: SRV, data: foreign.into() });
+        assert_eq!(b.state(), State::Away, "another MAC moves nothing");
+    }
+}
 
 #[test]
 fn a_server_seen_at_home_comes_back_when_its_copy_is_silent() {
@@ -527,5 +546,5 @@ fn a_router_with_a_new_mac_gets_the_traffic_there() {
     let moved = MacAddr([2, 0, 0, 0, 1, 9]);
     let changed = b.frame(UP, &Arp::reply(moved, G1, W1, Ipv4Addr::UNSPECIFIED));
     let mods = programs(&changed)[0].1;
-    assert!(mods[3].instructions.to_string().contains("02:00:00:00:01:09->eth_dst"));
+    assert!(mods[5].instructions.to_string().contains("02:00:00:00:01:09->eth_dst"));
 }

@@ -39,7 +39,7 @@ fn a_home_resumes_with_its_flows_before_its_router_has_answered() {
     let up = b.switch_up();
     let (_, mods) = programs(&up)[0];
     let added: Vec<_> = mods.iter().filter(|m| m.command == FlowModCommand::Add).collect();
-    assert!(added.iter().filter(|m| m.cookie.0 == 0x574d_1003_c000_0235).count() == 5);
+    assert!(added.iter().filter(|m| m.cookie.0 == 0x574d_1003_c000_0235).count() == 7);
     let last_add = mods.iter().rposition(|m| m.command == FlowModCommand::Add).unwrap();
     let first_delete = mods.iter().position(|m| m.command == FlowModCommand::Delete).unwrap();
     assert!(last_add < first_delete, "what is wanted is never missing");

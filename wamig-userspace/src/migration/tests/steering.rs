@@ -160,7 +160,8 @@ fn an_unclaimed_guest_reaches_nobody() {
     assert!(held(&arp(&switch, SRV, Arp { spa: S, ..Arp::probe(S_MAC, G1) })));
     assert!(held(&arp(&switch, SRV, Arp { spa: T1, ..Arp::probe(S_MAC, G2) })), "not even from the pool");
     assert!(held(&arp(&sw2(), SRV, Arp::announcement(S_MAC, T1))), "nor from an address in use");
-    assert!(dropped(&switch.receive(SRV, &query((S_MAC, G2_MAC), (S, CLIENT)))));
+    assert!(held(&switch.receive(SRV, &query((S_MAC, G2_MAC), (S, CLIENT)))), "a guest with a warm cache asks nobody");
+    assert!(dropped(&switch.receive(SRV, &query((S_MAC, G2_MAC), (CLIENT, T1)))), "no guest's address");
 }
 
 #[test]
@@ -200,8 +201,9 @@ fn whoever_else_uses_the_transfer_address_is_seen() {
 fn the_source_guard_lets_only_the_guest_talk_and_only_as_itself() {
     let switch = sw2();
     let stranger = MacAddr([2, 6, 6, 6, 6, 6]);
-    assert!(dropped(&switch.receive(SRV, &query((stranger, G1_MAC), (S, CLIENT)))), "another MAC");
-    assert!(dropped(&switch.receive(SRV, &query((S_MAC, G1_MAC), (N1, CLIENT)))), "another address");
+    assert!(held(&switch.receive(SRV, &query((stranger, G1_MAC), (S, CLIENT)))), "another MAC");
+    assert!(held(&switch.receive(SRV, &query((S_MAC, G1_MAC), (N1, CLIENT)))), "another address");
+    assert!(dropped(&switch.receive(SRV, &query((S_MAC, G1_MAC), (CLIENT, N1)))), "an address that is no guest's");
     assert!(held(&arp(&switch, SRV, Arp { spa: S, ..Arp::probe(stranger, G1) })), "another MAC's ARP");
 }
 

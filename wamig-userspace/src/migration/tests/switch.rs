@@ -69,6 +69,15 @@ impl Frame {
             tpa: self.ip(Field::ArpTpa),
         })
     }
+
+    /// The frame up to the end of its IPv4 header, if it has one.
+    pub(super) fn as_packet(&self) -> Option<Bytes> {
+        (self.get(Field::EthType) == Some(0x0800)).then(|| {
+            let macs = [self.mac(Field::EthDst).0, self.mac(Field::EthSrc).0].concat();
+            let addresses = [self.ip(Field::Ipv4Src).octets(), self.ip(Field::Ipv4Dst).octets()].concat();
+            [&macs[..], &[8, 0, 0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0], &addresses].concat().into()
+        })
+    }
 }
 
 /// What became of a frame.
@@ -76,7 +85,7 @@ impl Frame {
 pub(super) struct Outcome {
     /// Sent, as it stood then.
     pub(super) sent: Vec<(PortNo, Frame)>,
-    /// Punted (only ARP is).
+    /// Punted (only ARP and IPv4 are).
     pub(super) punted: Option<Bytes>,
     /// Went on to the learning switch.
     pub(super) learned: bool,
@@ -150,8 +159,8 @@ impl Switch {
         for action in &flow.instructions.apply {
             match action {
                 Action::Output { port: PortNo::CONTROLLER, .. } => {
-                    out.punted = frame.as_arp().map(|a| a.build());
-                    assert!(out.punted.is_some(), "only ARP is punted");
+                    out.punted = frame.as_arp().map(|a| a.build()).or_else(|| frame.as_packet());
+                    assert!(out.punted.is_some(), "only ARP and IPv4 are punted");
                 }
                 Action::Output { port: PortNo::IN_PORT, .. } => out.sent.push((in_port, frame.clone())),
                 Action::Output { port, .. } if *port == in_port => {}
