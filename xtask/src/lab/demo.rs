@@ -30,9 +30,6 @@ pub struct Demo {
     /// Move a virtual machine while it runs, with an open TCP connection, in place of booting a copy
     #[arg(long, conflicts_with = "pcap")]
     live_vm: bool,
-    /// Together with --live-vm: without `wamig prepare` before the move
-    #[arg(long, requires = "live_vm")]
-    unplanned: bool,
     /// The wamig program (default: $WAMIG_BIN, else the one built beside this program)
     #[arg(long, value_name = "FILE")]
     wamig: Option<PathBuf>,
@@ -133,7 +130,7 @@ impl Demo {
     fn play_live(&self, mut lab: Lab, wamig: &Path) -> Result<bool> {
         let played = lab.start_daemons().and_then(|()| {
             let wan_rtt = play::round_trip(&lab)?;
-            let outcome = live::run(&lab, !self.unplanned)?;
+            let outcome = live::run(&lab)?;
             live::summary(&outcome, wan_rtt);
             Ok(outcome.holds())
         });

@@ -224,17 +224,6 @@ fingerprint = "{peer_fingerprint}"
         self.run(&["detach", "--config", config]).map(drop)
     }
 
-    /// A verb of an operator, by the daemon's control socket; what it prints.
-    ///
-    /// # Errors
-    /// The verb fails, with what it says.
-    pub fn verb(&self, words: &[&str]) -> Result<String> {
-        let socket = self.socket();
-        let socket = socket.to_str().context("the lab's directory is no text")?;
-        let output = self.run(&[words, &["--socket", socket]].concat())?;
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    }
-
     /// `wamig status`.
     ///
     /// # Errors

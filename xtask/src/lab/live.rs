@@ -1,6 +1,6 @@
 //! A virtual machine moves while it runs: QEMU migrates it from DC1 to DC2 and back, and the client's one TCP
-//! connection to it goes on. Nothing in the guest knows of it; wamig is told by QEMU's own announcement, a RARP
-//! without an address.
+//! connection to it goes on. Nothing in the guest knows of it. At home wamig knows it by QEMU's own announcement, a
+//! RARP without an address; at the host site by its first packet, since its ARP cache is warm and it asks nobody.
 
 use std::time::Duration;
 
@@ -63,21 +63,20 @@ struct Play<'l> {
     guests: [Guest; 2],
     slots: [Capture; 2],
     proofs: Vec<Proof>,
-    planned: bool,
 }
 
-/// Plays it in a lab whose daemons run and know each other; `planned` has `wamig prepare` announce each move.
+/// Plays it in a lab whose daemons run and know each other.
 ///
 /// # Errors
 /// Something that had to follow did not, or the run was interrupted.
-pub fn run(lab: &Lab, planned: bool) -> Result<Outcome> {
+pub fn run(lab: &Lab) -> Result<Outcome> {
     let machine = Machine::find()?;
     let initrd = lab.dir()?.join("guest.initrd");
     image::write(&machine, &initrd)?;
     let guests = [lab.hypervisor(Site::Dc1)?, lab.hypervisor(Site::Dc2)?];
     let slot = |site: Site| lab.capture(&format!("{}-slot", site.name()), Place::Slot(site), "eth0");
     let slots = [slot(Site::Dc1)?, slot(Site::Dc2)?];
-    let mut play = Play { lab, machine, initrd, guests, slots, proofs: Vec::new(), planned };
+    let mut play = Play { lab, machine, initrd, guests, slots, proofs: Vec::new() };
 
     act("A virtual machine at home", "QEMU runs it at DC1, the client opens one TCP connection to it");
     step(&format!("Boot the guest {SERVER} at DC1 (emulated: some seconds)."));
@@ -114,11 +113,11 @@ impl Play<'_> {
     }
 
     fn moves(&mut self, from: Site, to: Site, talk: &Talk) -> Result<Move> {
-        act(&format!("It moves to {}", to.title()), "a live migration; QEMU's announcement is the sign");
-        if self.planned && to == Site::Dc2 {
-            step(&format!("wamig prepare {SERVER} --to {}", to.name()));
-            self.lab.gateway(Site::Dc1).verb(&["prepare", &SERVER.to_string(), "--to", to.name()])?;
-        }
+        let sign = match to {
+            Site::Dc1 => "QEMU's announcement is the sign",
+            Site::Dc2 => "its first packet is the sign",
+        };
+        act(&format!("It moves to {}", to.title()), &format!("a live migration; {sign}"));
         self.start(to, Begin::Incoming)?;
         let began = now_us();
         let [a, b] = &mut self.guests;
@@ -126,8 +125,8 @@ impl Play<'_> {
         let qemu = source.migrate(target)?;
         ensure!(target.running()?, "the guest does not run at {}", to.title());
         step(&format!(
-            "QEMU moved {:.1} MB in {} ms; the guest stood still for {} ms.",
-            qemu.bytes as f64 / 1e6,
+            "QEMU moved {} MB in {} ms; the guest stood still for {} ms.",
+            qemu.bytes / 1_000_000,
             qemu.total_ms,
             qemu.downtime_ms
         ));
@@ -193,11 +192,7 @@ pub fn summary(outcome: &Outcome, wan_rtt: Duration) {
     println!("\n── Summary\n");
     println!("  round trip of the WAN, gateway box to gateway box         {:8.1} ms", wan_rtt.as_secs_f64() * 1e3);
     for Move { to, qemu, network_us, silence_us } in &outcome.moves {
-        println!(
-            "  to {}: the guest stood still, by QEMU's word             {:8.1} ms",
-            to.title(),
-            qemu.downtime_ms as f64
-        );
+        println!("  to {}: the guest stood still, by QEMU's word             {:6} ms", to.title(), qemu.downtime_ms);
         println!("           first announcement → the client's frames arrive {:8.1} ms", millis(*network_us));
         println!("           longest silence of the connection               {:8.1} ms", millis(*silence_us));
     }
