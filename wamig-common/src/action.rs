@@ -29,6 +29,12 @@ pub const POP_VLAN: u8 = 8;
 /// Decrement TTL or hop limit.
 pub const DEC_TTL: u8 = 9;
 
+/// Hand a copy of the frame to a group: `value` = its OpenFlow number. Slow path only.
+pub const GROUP: u8 = 32;
+/// Put the frame through a meter: `value` = its OpenFlow number. In no list: the slow path's
+/// walk asks by it what a flow's meter says.
+pub const METER: u8 = 33;
+
 /// `base`: the frame's first byte.
 pub const BASE_L2: u8 = 0;
 /// `base`: the L3 header.
@@ -65,6 +71,8 @@ pub mod slot {
     pub const FIRST_SET: u8 = 8;
     /// Last slot of the set-fields.
     pub const LAST_SET: u8 = 37;
+    /// Group; an output beside it is ignored.
+    pub const GROUP: u8 = 38;
     /// Output, last of all.
     pub const OUTPUT: u8 = 39;
 }
@@ -124,7 +132,7 @@ impl Op {
 
     /// Whether the action sends the frame somewhere.
     pub const fn is_output(&self) -> bool {
-        matches!(self.kind, OUTPUT | OUTPUT_IN_PORT | OUTPUT_SET | CONTROLLER)
+        matches!(self.kind, OUTPUT | OUTPUT_IN_PORT | OUTPUT_SET | CONTROLLER | GROUP)
     }
 }
 

@@ -189,7 +189,7 @@ pub struct FlowRecord {
     pub metadata: u64,
     /// Write-metadata: mask, 0 = none.
     pub metadata_mask: u64,
-    /// Meter; its place, until meters are there always [`NONE`].
+    /// The meter's OpenFlow number, [`NONE`] = none; slow path only.
     pub meter: u32,
     /// Goto-table or [`NO_GOTO`].
     pub goto: u8,

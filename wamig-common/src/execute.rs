@@ -40,6 +40,7 @@ pub struct Context {
 pub fn execute<W: Window>(plan: &mut Plan, window: &mut W, layout: &Layout, op: &Op, cx: Context) -> u32 {
     match op.kind {
         action::END => return step::END,
+        action::GROUP => return step::SLOW | SlowReason::Group.index(),
         action::OUTPUT | action::OUTPUT_IN_PORT | action::OUTPUT_SET => return output(plan, op),
         action::CONTROLLER => {
             let reason = if cx.miss { PuntReason::NoMatch } else { PuntReason::Action };

@@ -23,6 +23,20 @@ pub const DEFAULT_FLOWS: u32 = 131_072;
 /// Action lists unless configured otherwise: one may serve many flows, but each flow may have
 /// one of its own.
 pub const ACTION_LISTS: u32 = DEFAULT_FLOWS;
+/// Groups.
+pub const MAX_GROUPS: u32 = 1024;
+/// Buckets of a group.
+pub const MAX_BUCKETS: usize = 32;
+/// Places among which the buckets of a group share frames; a power of two.
+pub const PICKS: usize = 256;
+/// Groups that one frame may go through, each a bucket of the one before.
+pub const MAX_CHAIN: usize = 4;
+/// Buckets that a group may run for one frame, those of the groups behind it included.
+pub const MAX_COPIES: usize = 256;
+/// Meters.
+pub const MAX_METERS: u32 = 1024;
+/// Bands of a meter.
+pub const MAX_BANDS: usize = 4;
 /// Words of a subtable's filter (64 bits each: 64 Kbit).
 pub const FILTER_WORDS: usize = 1024;
 

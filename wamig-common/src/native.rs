@@ -3,18 +3,19 @@
 //! Two ways of output: [`walk`] keeps one plan, as XDP does, and says "slow path" where one
 //! plan is not enough; [`walk_all`] makes every output at once, as the slow path does.
 
-use crate::action::{END, Op};
+use crate::action::{END, GROUP, METER, Op};
 use crate::classify::classify;
-use crate::entry::{FlowRecord, NONE, Records, SLOW, Slot, Table, Tables};
+use crate::entry::{FlowRecord, Records, SLOW, Slot, Table, Tables};
 use crate::execute::{Context, execute, step};
 use crate::extract::{Layout, extract};
 use crate::frame::{Buffer, Edited};
-use crate::key::{FlowKey, METADATA};
+use crate::key::{FlowKey, IP_TOS, METADATA};
 use crate::limits::{MAX_OPS, MAX_SUBTABLES, MAX_TABLES, SET_SLOTS, SLOW_WINDOW_LEN, WINDOW_HEADROOM};
+use crate::meter::remark;
 use crate::plan::{Plan, STALE_KEY};
 use crate::rules::PortRules;
 use crate::translate::{ActionSet, Machine, refreshed, translate};
-use crate::verdict::{DropReason, Verdict};
+use crate::verdict::{DropReason, SlowReason, Verdict};
 
 /// Tables that a walk outside the kernel needs.
 pub trait Store: Tables + Records {
@@ -29,7 +30,7 @@ pub trait Store: Tables + Records {
 /// The flows that a frame met, table by table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Path {
-    /// (table, flow; [`NONE`] = miss).
+    /// (table, flow; 0 = miss).
     pub steps: [(u8, u32); MAX_TABLES],
     /// Steps in use.
     pub n: usize,
@@ -85,8 +86,16 @@ pub struct Emission<'a> {
     pub rest: &'a [u8],
 }
 
-/// Receives the outputs of [`walk_all`].
-pub type Sink<'s> = dyn FnMut(Emission<'_>) + 's;
+/// Receives the outputs of [`walk_all`], and is asked what a meter says ([`METER`]): the reply
+/// is [`PASS`], [`METERED`], or [`REMARK`] | levels; to everything else [`PASS`].
+pub type Sink<'s> = dyn FnMut(Emission<'_>) -> u32 + 's;
+
+/// Reply of a [`Sink`]: go on.
+pub const PASS: u32 = 0;
+/// Reply of a [`Sink`]: drop the frame.
+pub const METERED: u32 = 1;
+/// Reply of a [`Sink`]: raise the drop precedence by so many levels, which are in bits 7..0.
+pub const REMARK: u32 = 0x100;
 
 /// Sees a walk as it happens. Nothing that it is told can be changed by it.
 pub trait Observer {
@@ -115,8 +124,8 @@ struct Walker<'a, 's, 'o, S> {
 }
 
 impl<S: Store> Walker<'_, '_, '_, S> {
-    fn run(&mut self, op: &Op, cx: Context) -> u32 {
-        let result = self.run_unseen(op, cx);
+    fn run(&mut self, op: &Op, cx: Context, in_set: bool) -> u32 {
+        let result = self.run_unseen(op, cx, in_set);
         if let Some(observer) = self.observer.as_mut()
             && op.kind != END
         {
@@ -125,13 +134,14 @@ impl<S: Store> Walker<'_, '_, '_, S> {
         result
     }
 
-    fn run_unseen(&mut self, op: &Op, cx: Context) -> u32 {
+    fn run_unseen(&mut self, op: &Op, cx: Context, in_set: bool) -> u32 {
         if let Some(sink) = self.sink.as_mut()
             && op.is_output()
         {
             let (header, rest) = parts(&self.plan, &self.window, self.frame);
             sink(Emission { op: *op, context: cx, header, rest });
-            return step::NEXT;
+            // A group leaves an output beside it in the action set without effect (§5.10).
+            return if in_set && op.kind == GROUP { step::END } else { step::NEXT };
         }
         let result = execute(&mut self.plan, &mut self.window, &self.layout, op, cx);
         if let Some(sink) = self.sink.as_mut()
@@ -175,12 +185,26 @@ impl<S: Store> Machine for Walker<'_, '_, '_, S> {
         Some(record)
     }
 
+    fn meter(&mut self, meter: u32, cx: Context) -> u32 {
+        let Some(sink) = self.sink.as_mut() else { return step::SLOW | SlowReason::Meter.index() };
+        let (header, rest) = parts(&self.plan, &self.window, self.frame);
+        let op = Op { kind: METER, value: u64::from(meter), ..Op::default() };
+        match sink(Emission { op, context: cx, header, rest }) {
+            PASS => step::NEXT,
+            METERED => step::DROP | DropReason::Metered.index(),
+            reply => match remark(self.layout.l3, self.key.get(IP_TOS) as u32, reply & 0xff) {
+                Some(op) => self.run(&op, cx, false),
+                None => step::NEXT,
+            },
+        }
+    }
+
     fn apply(&mut self, list: u32, cx: Context) -> u32 {
         for i in 0..MAX_OPS as u32 {
             let Some(op) = self.store.op(list, i).copied() else {
                 return step::DROP | DropReason::Inconsistent.index();
             };
-            let result = self.run(&op, cx);
+            let result = self.run(&op, cx, false);
             if result != step::NEXT {
                 return result;
             }
@@ -214,7 +238,7 @@ impl<S: Store> Machine for Walker<'_, '_, '_, S> {
                 continue;
             }
             let op = self.set.ops[i];
-            let result = self.run(&op, self.set.context(i as u8, cx));
+            let result = self.run(&op, self.set.context(i as u8, cx), true);
             if result != step::NEXT {
                 return result;
             }
@@ -317,12 +341,14 @@ pub fn walk_observed<S: Store>(
     start(store, in_port, port_index, frame, sink, Some(observer))
 }
 
-/// Runs a list of actions on a frame, as a packet-out does: no table is looked up.
+/// Runs a list of actions on a frame, as packet-outs and buckets of groups do: no table is
+/// looked up. `cx` is whose they are.
 pub fn run_list(
     ops: &[Op],
     in_port: u32,
     port_index: u32,
     frame: &[u8],
+    cx: Context,
     sink: &mut Sink<'_>,
 ) -> Result<(), DropReason> {
     let mut key = FlowKey::default();
@@ -332,7 +358,6 @@ pub fn run_list(
     plan.reset(port_index, frame.len() as u32);
     plan.held = frame.len().min(SLOW_WINDOW_LEN) as u32;
     let mut window = Buffer::of(frame);
-    let cx = Context { flow: NONE, metadata: 0, miss: false };
     for op in ops {
         if op.is_output() {
             let (header, rest) = parts(&plan, &window, frame);

@@ -18,6 +18,8 @@ pub trait Machine {
     fn classify(&mut self, table: u8) -> u32;
     /// A flow's instructions.
     fn record(&mut self, flow: u32) -> Option<FlowRecord>;
+    /// Puts the frame through a meter; returns a [`step`].
+    fn meter(&mut self, meter: u32, cx: Context) -> u32;
     /// Runs an apply-list; returns a [`step`].
     fn apply(&mut self, list: u32, cx: Context) -> u32;
     /// Merges a write-list into the action set; returns a [`step`].
@@ -52,6 +54,12 @@ pub fn translate<M: Machine>(m: &mut M) -> Verdict {
         let cx = Context { flow, metadata: m.metadata(), miss: record.flags & MISS != 0 };
         if record.flags & SLOW != 0 {
             return slow(u32::from(record.slow));
+        }
+        if record.meter != NONE {
+            let result = m.meter(record.meter, cx);
+            if result > step::END {
+                return stopped(m, result);
+            }
         }
         if record.apply != NONE {
             let result = m.apply(record.apply, cx);
@@ -148,7 +156,7 @@ fn end<M: Machine>(m: &mut M) -> Verdict {
 pub struct ActionSet {
     /// Bit n: slot n is used.
     pub used: u64,
-    /// The flow that wrote the output.
+    /// The flow that wrote the output or the group.
     pub flow: u32,
     /// 1: that is a table-miss flow.
     pub miss: u32,
@@ -169,7 +177,7 @@ impl ActionSet {
         if let Some(place) = self.ops.get_mut(op.slot as usize) {
             *place = *op;
             self.used |= 1 << (op.slot & 63);
-            if op.slot == slot::OUTPUT {
+            if op.slot == slot::GROUP || op.slot == slot::OUTPUT && self.used >> slot::GROUP & 1 == 0 {
                 self.flow = cx.flow;
                 self.miss = u32::from(cx.miss);
             }
@@ -179,6 +187,6 @@ impl ActionSet {
     /// The flow that a slot's action belongs to, when the set is run at the flow `cx`.
     #[inline(always)]
     pub fn context(&self, slot: u8, cx: Context) -> Context {
-        if slot == self::slot::OUTPUT { Context { flow: self.flow, miss: self.miss != 0, ..cx } } else { cx }
+        if slot >= self::slot::GROUP { Context { flow: self.flow, miss: self.miss != 0, ..cx } } else { cx }
     }
 }

@@ -55,6 +55,8 @@ reasons! {
         PortReceivesNot = "port-no-receive",
         /// The port it should go out of sends nothing (`OFPPC_NO_FWD`, `OFPPC_PORT_DOWN`).
         PortForwardsNot = "port-no-forward",
+        /// A meter's band says so.
+        Metered = "meter",
         /// An IP fragment, and the switch is told to drop those (`OFPC_FRAG_DROP`).
         Fragment = "fragment",
     }
@@ -101,6 +103,10 @@ reasons! {
         SeveralPacketIns = "several-packet-ins",
         /// A header beyond the first 192 bytes must change.
         BeyondWindow = "beyond-window",
+        /// A group: its buckets work on copies of the frame.
+        Group = "group",
+        /// A meter.
+        Meter = "meter",
         /// SCTP ports: their checksum covers the whole packet (CRC32c).
         Sctp = "sctp-checksum",
     }

@@ -21,7 +21,7 @@ use wamig_common::key::{KEY_WORDS, METADATA};
 use wamig_common::limits::{MAX_OPS, PLAIN_LOOP_MASKS, SET_SLOTS, WINDOW_HEADROOM};
 use wamig_common::plan::{LOADED, Plan, STALE_KEY};
 use wamig_common::translate::{Machine, refreshed, translate};
-use wamig_common::verdict::{DropReason, Verdict};
+use wamig_common::verdict::{DropReason, SlowReason, Verdict};
 
 use crate::bounded_len;
 use crate::constants;
@@ -85,6 +85,12 @@ impl Machine for Xdp<'_> {
     #[inline(always)]
     fn record(&mut self, flow: u32) -> Option<FlowRecord> {
         Maps.record(flow).copied()
+    }
+
+    #[inline(always)]
+    fn meter(&mut self, _meter: u32, _cx: Context) -> u32 {
+        // Flows with a meter are marked for the slow path and do not get here.
+        step::SLOW | SlowReason::Meter.index()
     }
 
     #[inline(always)]

@@ -89,6 +89,7 @@ impl Agent {
                         flow_stats: true,
                         table_stats: true,
                         port_stats: true,
+                        group_stats: !old,
                         queue_stats: true,
                         arp_match_ip: old,
                         ..Capabilities::default()
@@ -104,10 +105,12 @@ impl Agent {
                 done.map(|()| None)
             }
             Message::BarrierRequest => Ok(Some(Message::BarrierReply)),
-            Message::PacketOut(out) => buffer(out.buffer_id).and_then(|()| switch.packet_out(&out)).map(|effects| {
-                events = switch.carry_out(effects);
-                None
-            }),
+            Message::PacketOut(out) => {
+                buffer(out.buffer_id).and_then(|()| switch.packet_out(&out, now)).map(|effects| {
+                    events = switch.carry_out(effects);
+                    None
+                })
+            }
             Message::PortMod(m) => switch.port_mod(&m).map(|told| {
                 events = told;
                 None

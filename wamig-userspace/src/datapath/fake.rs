@@ -15,6 +15,7 @@ use crate::switch::flow_table::FlowTables;
 use crate::switch::modification::Modification;
 use crate::switch::packet_out;
 use crate::switch::port::Ports;
+use crate::switch::slowpath::Side;
 use crate::switch::stats::describe;
 use crate::switch::transaction::{FlowIds, begin};
 
@@ -125,10 +126,11 @@ impl Datapath for Fake {
         Ok(state.apply(batch, now)?)
     }
 
-    async fn packet_out(&mut self, out: PacketOut, _now: Instant) -> Result<(), DatapathError> {
+    async fn packet_out(&mut self, out: PacketOut, now: Instant) -> Result<(), DatapathError> {
         let mut state = self.script.state();
         state.refusal()?;
-        packet_out::run(&out, &state.ports)?;
+        let State { ports, tables, .. } = &mut *state;
+        packet_out::run(&out, ports, &mut Side { tables, now: Some(now) })?;
         state.packet_outs.push(out);
         Ok(())
     }

@@ -120,8 +120,8 @@ impl<F: FastPath> Datapath for Local<F> {
         Ok(())
     }
 
-    async fn packet_out(&mut self, out: PacketOut, _now: Instant) -> Result<(), DatapathError> {
-        let effects = self.switch.packet_out(&out)?;
+    async fn packet_out(&mut self, out: PacketOut, now: Instant) -> Result<(), DatapathError> {
+        let effects = self.switch.packet_out(&out, now)?;
         let events = self.switch.carry_out(effects);
         self.tell(events);
         Ok(())

@@ -54,6 +54,7 @@ pub fn compile(
         key,
         mask,
         slow: slow_reason(instructions, &apply, &write),
+        meter: instructions.meter.map_or(0, |m| m.0),
         apply,
         write,
         sets,
@@ -224,7 +225,10 @@ pub fn apply_list(actions: &[Action], matching: &Match, sets: &mut Vec<Vec<u32>>
 
 /// The operations of a write-list. Of two that fill the same place of the action set the last
 /// one stays (§5.10).
-fn write_list(actions: &[Action], matching: &Match, sets: &mut Vec<Vec<u32>>) -> Result<Vec<Op>, OfpError> {
+///
+/// # Errors
+/// As for [`compile`], without the limit.
+pub fn write_list(actions: &[Action], matching: &Match, sets: &mut Vec<Vec<u32>>) -> Result<Vec<Op>, OfpError> {
     let l3 = L3::of(matching);
     let mut ops: Vec<Op> = Vec::new();
     for action in actions {
@@ -310,8 +314,11 @@ fn edits(edit: &Action, l3: Option<L3>, ops: &mut Vec<Op>) -> Result<(), OfpErro
         }
         Action::PopVlan => ops.push(Op { kind: action::POP_VLAN, slot: action::slot::POP_VLAN, ..Op::default() }),
         Action::DecNwTtl => ops.push(Op { kind: action::DEC_TTL, slot: action::slot::DEC_TTL, ..Op::default() }),
-        Action::Group(_)
-        | Action::SetQueue(_)
+        Action::Group(group) => {
+            let slot = action::slot::GROUP;
+            ops.push(Op { kind: action::GROUP, slot, value: u64::from(group.0), ..Op::default() });
+        }
+        Action::SetQueue(_)
         | Action::Enqueue { .. }
         | Action::SetVlanVid(_)
         | Action::SetVlanPcp(_)
@@ -364,6 +371,12 @@ fn write(p: &Place, slot: u8, value: u64, mask: u64) -> Op {
 /// Why the fast path cannot carry the flow out for any frame: found by going through its
 /// operations as the fast path would. The action set counts if it runs at this flow.
 fn slow_reason(instructions: &Instructions, apply: &[Op], write: &[Op]) -> Option<SlowReason> {
+    if instructions.meter.is_some() {
+        return Some(SlowReason::Meter);
+    }
+    if apply.iter().chain(write).any(|op| op.kind == action::GROUP) {
+        return Some(SlowReason::Group);
+    }
     let edited = |field: Field| {
         instructions.apply.iter().chain(&instructions.write).any(|a| match a {
             Action::SetField { field: f, .. } => *f == field,

@@ -57,6 +57,8 @@ pub struct CompiledFlow {
     pub clear: bool,
     /// Write-metadata (value, mask); mask 0 = none.
     pub metadata: (u64, u64),
+    /// Number of the meter; 0 = none.
+    pub meter: u32,
     /// Goto-table.
     pub goto: Option<u8>,
     /// Every frame of this flow takes the slow path, and why.

@@ -361,7 +361,7 @@ impl<M: Maps> Writer<M> {
             write,
             metadata: flow.metadata.0 & flow.metadata.1,
             metadata_mask: flow.metadata.1,
-            meter: NONE,
+            meter: flow.meter,
             goto: flow.goto.unwrap_or(NO_GOTO),
             flags,
             table: flow.table,

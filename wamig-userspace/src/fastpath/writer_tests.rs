@@ -23,6 +23,7 @@ fn flow(id: u64, mask_bits: u32, value: u64) -> CompiledFlow {
         clear: false,
         metadata: (0, 0),
         goto: None,
+        meter: 0,
         slow: None,
     }
 }

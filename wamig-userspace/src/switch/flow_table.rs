@@ -13,6 +13,8 @@ use wamig_common::verdict::SlowReason;
 use wamig_openflow::message::FlowStatsRequest;
 use wamig_openflow::{Cookie, FlowModFlags, GroupId, Instructions, Match, PortNo, TableId};
 
+use super::group::GroupTable;
+use super::meter::MeterTable;
 use crate::fastpath::FlowId;
 
 /// A flow entry as the controller sees it.
@@ -99,12 +101,22 @@ pub struct FlowTables {
     flows: HashMap<FlowId, Flow>,
     ranks: Vec<Ranks>,
     capacity: usize,
+    /// The groups that flows hand frames to.
+    pub groups: GroupTable,
+    /// The meters that flows put frames through.
+    pub meters: MeterTable,
 }
 
 impl FlowTables {
     /// `tables` empty tables that together hold at most `capacity` flows.
     pub fn new(tables: u8, capacity: usize) -> Self {
-        Self { flows: HashMap::new(), ranks: vec![Ranks::new(); usize::from(tables)], capacity }
+        Self {
+            flows: HashMap::new(),
+            ranks: vec![Ranks::new(); usize::from(tables)],
+            capacity,
+            groups: GroupTable::default(),
+            meters: MeterTable::default(),
+        }
     }
 
     /// How many tables there are.

@@ -16,6 +16,8 @@ pub mod effect;
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod flow_table;
+pub mod group;
+pub mod meter;
 pub mod modification;
 pub mod multipart;
 pub mod packet_in;
@@ -45,7 +47,7 @@ use self::flow_table::{FlowTables, Selector};
 use self::modification::{Applied, Modification, Refused};
 use self::packet_in::ToController;
 use self::port::{PortChange, Ports};
-use self::slowpath::Output;
+use self::slowpath::{Output, Side};
 use self::timeout::{Expiry, Timeouts, judge};
 use self::token_bucket::TokenBucket;
 use self::trace::Trace;
@@ -218,10 +220,11 @@ impl<F: FastPath> Switch<F> {
     ///
     /// # Errors
     /// As [`packet_out::run`]; nothing was sent then.
-    pub fn packet_out(&mut self, out: &PacketOut) -> Result<Vec<Effect>, OfpError> {
-        let outputs = packet_out::run(out, &self.ports)?;
+    pub fn packet_out(&mut self, out: &PacketOut, now: Instant) -> Result<Vec<Effect>, OfpError> {
+        self.tables.groups.check_actions(&out.actions)?;
+        let outputs = packet_out::run(out, &self.ports, &mut Side { tables: &mut self.tables, now: Some(now) })?;
         let mut effects = Vec::new();
-        self.effects(out.in_port, outputs, &mut effects);
+        self.effects(out.in_port, outputs, now, &mut effects);
         Ok(effects)
     }
 
@@ -388,13 +391,14 @@ impl<F: FastPath> Switch<F> {
             return Vec::new();
         }
         self.slow_counters.frames += 1;
-        let outputs = slowpath::walk(&self.slow, &self.ports, punt.in_port, &punt.frame);
+        let mut side = Side { tables: &mut self.tables, now: Some(now) };
+        let outputs = slowpath::walk(&self.slow, &self.ports, &mut side, punt.in_port, &punt.frame);
         let mut effects = Vec::new();
-        self.effects(punt.in_port, outputs, &mut effects);
+        self.effects(punt.in_port, outputs, now, &mut effects);
         effects
     }
 
-    fn effects(&mut self, in_port: PortNo, outputs: Vec<Output>, effects: &mut Vec<Effect>) {
+    fn effects(&mut self, in_port: PortNo, outputs: Vec<Output>, now: Instant, effects: &mut Vec<Effect>) {
         for output in outputs {
             match output {
                 Output::Port(port, frame) => effects.push(Effect::Inject { port, frame }),
@@ -406,8 +410,9 @@ impl<F: FastPath> Switch<F> {
                 Output::Controller(frame) => effects.push(Effect::Event(Event::PacketIn(self.packet_in(frame)))),
                 // A walk through the tables has no further pipeline output.
                 Output::Pipeline(frame) => {
-                    let outputs = slowpath::walk(&self.slow, &self.ports, in_port, &frame);
-                    self.effects(in_port, outputs, effects);
+                    let mut side = Side { tables: &mut self.tables, now: Some(now) };
+                    let outputs = slowpath::walk(&self.slow, &self.ports, &mut side, in_port, &frame);
+                    self.effects(in_port, outputs, now, effects);
                 }
             }
         }

@@ -1,19 +1,22 @@
 //! Multipart requests, in 1.0 called stats (OpenFlow 1.3.5 §7.3.5): what the switch knows of
 //! itself. The agent cuts long replies into messages.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use wamig_openflow::message::{
     AggregateStats, FlowStatsRequest, MultipartReply, MultipartRequest, PortStats, SwitchDesc, TableFeatures,
     TableStats,
 };
-use wamig_openflow::{ErrorKind, OfpError, PortNo, TableId};
+use wamig_openflow::{Action, ErrorKind, Instructions, OfpError, PortNo, TableId};
 
 use super::flow_table::Selector;
 use super::table_features::{self, Pipeline};
-use super::{Switch, queue};
+use super::{Switch, group, meter, queue};
 use crate::fastpath::FastPath;
 
+/// Actions of a bucket, bit n = `OFPAT_` n: output, push and pop VLAN, group, TTL, set-field.
+const ACTIONS: u32 = 1 | 0b11 << 17 | 0b111 << 22 | 1 << 25;
 /// `OFPFW_ALL`: 1.0's wildcards, all of which the tables support.
 const WILDCARDS_V10: u32 = 0x003f_ffff;
 
@@ -51,16 +54,40 @@ impl<F: FastPath> Switch<F> {
                 let detail = format!("multipart type {exp_type} of experimenter {experimenter:#010x} is not known");
                 return Err(OfpError::new(ErrorKind::BadRequestBadExperimenter, detail));
             }
-            MultipartRequest::Group(_)
-            | MultipartRequest::GroupDesc
-            | MultipartRequest::GroupFeatures
-            | MultipartRequest::Meter(_)
-            | MultipartRequest::MeterConfig(_)
-            | MultipartRequest::MeterFeatures => {
-                let detail = "this switch has neither groups nor meters";
-                return Err(OfpError::new(ErrorKind::BadRequestBadMultipart, detail));
+            MultipartRequest::Group(group) => {
+                let users = self.users(|i| {
+                    i.apply.iter().chain(&i.write).filter_map(|a| match a {
+                        Action::Group(group) => Some(*group),
+                        _ => None,
+                    })
+                });
+                let users = |group| users.get(&group).copied().unwrap_or(0);
+                MultipartReply::Group(self.tables.groups.stats(group, now, users))
             }
+            MultipartRequest::GroupDesc => MultipartReply::GroupDesc(self.tables.groups.describe()),
+            MultipartRequest::GroupFeatures => MultipartReply::GroupFeatures(group::features(ACTIONS)),
+            MultipartRequest::Meter(meter) => {
+                let users = self.users(|i| i.meter.into_iter());
+                let users = |meter| users.get(&meter).copied().unwrap_or(0);
+                MultipartReply::Meter(self.tables.meters.stats(meter, now, users))
+            }
+            MultipartRequest::MeterConfig(meter) => MultipartReply::MeterConfig(self.tables.meters.configs(meter)),
+            MultipartRequest::MeterFeatures => MultipartReply::MeterFeatures(meter::features()),
         })
+    }
+
+    /// How many flows use each group or meter that `used` finds in their instructions.
+    fn users<'s, K: Ord + Copy + 's, I: Iterator<Item = K> + 's>(
+        &'s self,
+        used: impl Fn(&'s Instructions) -> I,
+    ) -> BTreeMap<K, usize> {
+        let mut users = BTreeMap::new();
+        for flow in self.tables.iter() {
+            for one in used(&flow.instructions).collect::<BTreeSet<K>>() {
+                *users.entry(one).or_default() += 1;
+            }
+        }
+        users
     }
 
     fn check_table(&self, table: TableId) -> Result<(), OfpError> {
@@ -128,7 +155,7 @@ impl<F: FastPath> Switch<F> {
         let pipeline = Pipeline {
             tables: self.tables.tables(),
             max_entries: u32::try_from(self.tables.capacity()).unwrap_or(u32::MAX),
-            meters: false,
+            meters: true,
         };
         table_features::check(wanted, pipeline)?;
         Ok((0..pipeline.tables).map(|t| table_features::describe(TableId(t), pipeline)).collect())

@@ -7,7 +7,7 @@ use wamig_openflow::flow_match::VID_PRESENT;
 use wamig_openflow::{ErrorKind, Field, Match, OfpError, PacketOut, PortNo};
 
 use super::port::Ports;
-use super::slowpath::{Output, execute};
+use super::slowpath::{Output, Side, execute};
 use super::validate;
 use crate::fastpath::compile::apply_list;
 
@@ -17,7 +17,7 @@ use crate::fastpath::compile::apply_list;
 /// `OFPBRC_BAD_PORT` for an ingress port that is none, `OFPBRC_BUFFER_UNKNOWN` for a frame
 /// that the switch should have kept, `OFPBRC_BAD_PACKET` for one without Ethernet header, else
 /// those of the actions.
-pub fn run(out: &PacketOut, ports: &Ports) -> Result<Vec<Output>, OfpError> {
+pub fn run(out: &PacketOut, ports: &Ports, side: &mut Side<'_>) -> Result<Vec<Output>, OfpError> {
     if !ports.contains(out.in_port) && !matches!(out.in_port, PortNo::CONTROLLER | PortNo::ANY) {
         return Err(OfpError::new(
             ErrorKind::BadRequestBadPort,
@@ -37,11 +37,11 @@ pub fn run(out: &PacketOut, ports: &Ports) -> Result<Vec<Output>, OfpError> {
     validate::check_packet_out(&out.actions, &frame, ports)?;
     let mut sets = Vec::new();
     let ops = apply_list(&out.actions, &frame, &mut sets)?;
-    Ok(execute(&ops, &sets, ports, out.in_port, &out.data))
+    Ok(execute(&ops, &sets, ports, side, out.in_port, &out.data))
 }
 
 /// The types that actions depend on, as a match; `None` = not even an Ethernet header.
-fn types(frame: &[u8]) -> Option<Match> {
+pub(super) fn types(frame: &[u8]) -> Option<Match> {
     let (mut key, mut layout) = (FlowKey::default(), Layout::default());
     extract(frame, 0, &mut key, &mut layout)?;
     let vlan = key.get(key::VLAN_TCI) & u64::from(VID_PRESENT | 0xfff);

@@ -4,15 +4,21 @@
 //! program, over the same flows; but every output is made when it is met, so that copies may
 //! differ. The same executor runs packet-outs.
 
-use bytes::Bytes;
-use wamig_common::action::{CONTROLLER, DEC_TTL, OUTPUT, OUTPUT_IN_PORT, OUTPUT_SET, Op};
-use wamig_common::limits::LOCAL_INDEX;
-use wamig_common::native::{Emission, run_list, walk_all};
-use wamig_openflow::{PacketInReason, PortNo};
+use std::time::Instant;
 
+use bytes::Bytes;
+use wamig_common::action::{CONTROLLER, DEC_TTL, GROUP, METER, OUTPUT, OUTPUT_IN_PORT, OUTPUT_SET, Op, slot};
+use wamig_common::execute::Context;
+use wamig_common::limits::LOCAL_INDEX;
+use wamig_common::native::{Emission, PASS, run_list, walk_all};
+use wamig_openflow::{Action, GroupId, MeterId, PacketInReason, PortNo};
+
+use super::flow_table::FlowTables;
 use super::packet_in::ToController;
+use super::packet_out::types;
 use super::port::Ports;
 use super::sctp;
+use crate::fastpath::compile::write_list;
 use crate::fastpath::memory::Memory;
 use crate::fastpath::writer::{SET_ALL, SET_FLOOD};
 use crate::fastpath::{FlowId, port_index};
@@ -28,25 +34,41 @@ pub enum Output {
     Pipeline(Bytes),
 }
 
+/// Groups and meters beside the tables.
+pub struct Side<'a> {
+    /// Where they are.
+    pub tables: &'a mut FlowTables,
+    /// The time, for meters; `None` = every frame passes them, uncharged.
+    pub now: Option<Instant>,
+}
+
 /// Walks a frame through the tables.
-pub fn walk(tables: &Memory, ports: &Ports, in_port: PortNo, frame: &[u8]) -> Vec<Output> {
-    let mut run = Run { ports, in_port, frame, out: Vec::new() };
+pub fn walk(tables: &Memory, ports: &Ports, side: &mut Side<'_>, in_port: PortNo, frame: &[u8]) -> Vec<Output> {
+    let mut run = Run { ports, side, in_port, frame, out: Vec::new() };
     let flow_of = |record| tables.owners().get(record);
     let set = |id: u64| match id as u32 {
         SET_ALL => &[PortNo::ALL.0],
         SET_FLOOD => &[PortNo::FLOOD.0],
         id => tables.maps().port_sets.get(&id).map_or(&[][..], Vec::as_slice),
     };
-    walk_all(tables.maps(), in_port.0, index(in_port), frame, &mut |e| run.emit(&e, flow_of, set));
+    walk_all(tables.maps(), in_port.0, index(in_port), frame, &mut |e| run.emit(&e, &flow_of, set));
     run.out
 }
 
 /// Runs compiled actions on a frame; `sets` are the port sets that they name.
-pub fn execute(ops: &[Op], sets: &[Vec<u32>], ports: &Ports, in_port: PortNo, frame: &[u8]) -> Vec<Output> {
-    let mut run = Run { ports, in_port, frame, out: Vec::new() };
+pub fn execute(
+    ops: &[Op],
+    sets: &[Vec<u32>],
+    ports: &Ports,
+    side: &mut Side<'_>,
+    in_port: PortNo,
+    frame: &[u8],
+) -> Vec<Output> {
+    let cx = Context { flow: 0, metadata: 0, miss: false };
+    let mut run = Run { ports, side, in_port, frame, out: Vec::new() };
     let set = |index: u64| sets.get(index as usize).map_or(&[][..], Vec::as_slice);
     // It fails for a frame without Ethernet header only, which has no output.
-    let _ = run_list(ops, in_port.0, index(in_port), frame, &mut |e| run.emit(&e, |_| None, set));
+    let _ = run_list(ops, in_port.0, index(in_port), frame, cx, &mut |e| run.emit(&e, &|_| None, set));
     run.out
 }
 
@@ -55,17 +77,42 @@ fn index(in_port: PortNo) -> u32 {
     port_index(in_port).unwrap_or(0)
 }
 
-struct Run<'a> {
+/// A bucket's actions in the order of the action set, for a frame whose types are known now;
+/// those that it has no header for are left out.
+fn bucket_list(actions: &[Action], frame: &[u8], sets: &mut Vec<Vec<u32>>) -> Vec<Op> {
+    let Some(types) = types(frame) else { return Vec::new() };
+    let possible = |a: &&Action| write_list(std::slice::from_ref(*a), &types, &mut Vec::new()).is_ok();
+    let actions: Vec<Action> = actions.iter().filter(possible).cloned().collect();
+    let mut ops = write_list(&actions, &types, sets).unwrap_or_default();
+    ops.sort_by_key(|op| op.slot);
+    if ops.iter().any(|op| op.kind == GROUP) {
+        ops.retain(|op| op.slot != slot::OUTPUT);
+    }
+    ops
+}
+
+struct Run<'a, 't> {
     ports: &'a Ports,
+    side: &'a mut Side<'t>,
     in_port: PortNo,
     frame: &'a [u8],
     out: Vec<Output>,
 }
 
-impl Run<'_> {
-    fn emit<'s>(&mut self, e: &Emission<'_>, flow_of: impl Fn(u32) -> Option<FlowId>, set: impl Fn(u64) -> &'s [u32]) {
+impl Run<'_, '_> {
+    fn emit<'s>(
+        &mut self,
+        e: &Emission<'_>,
+        flow_of: &dyn Fn(u32) -> Option<FlowId>,
+        set: impl Fn(u64) -> &'s [u32],
+    ) -> u32 {
         let frame = self.as_it_stands(e);
         match e.op.kind {
+            METER => {
+                let meters = &mut self.side.tables.meters;
+                return self.side.now.map_or(PASS, |now| meters.charge(MeterId(e.op.value as u32), frame.len(), now));
+            }
+            GROUP => self.group(GroupId(e.op.value as u32), &frame, e.context, flow_of),
             CONTROLLER | DEC_TTL => {
                 let reason = match (e.op.kind, e.context.miss) {
                     (DEC_TTL, _) => PacketInReason::InvalidTtl,
@@ -102,6 +149,31 @@ impl Run<'_> {
                 }
             },
             _ => {}
+        }
+        PASS
+    }
+
+    /// Runs the buckets that the frame takes, each on a copy of it (§5.6). Chains end: the
+    /// group table refuses loops and long ones.
+    fn group(&mut self, group: GroupId, frame: &Bytes, cx: Context, flow_of: &dyn Fn(u32) -> Option<FlowId>) {
+        let groups = &mut self.side.tables.groups;
+        let buckets = groups.choose(group, self.ports, frame);
+        groups.count(group, &buckets, frame.len());
+        for bucket in buckets {
+            let Some(actions) = self.side.tables.groups.get(group).and_then(|g| g.buckets.get(bucket)) else {
+                continue;
+            };
+            let mut sets = Vec::new();
+            let ops = bucket_list(&actions.actions, frame, &mut sets);
+            let set = |index: u64| sets.get(index as usize).map_or(&[][..], Vec::as_slice);
+            let mut run =
+                Run { ports: self.ports, side: &mut *self.side, in_port: self.in_port, frame, out: Vec::new() };
+            let cx = Context { miss: false, ..cx };
+            let sink = &mut |e: Emission<'_>| run.emit(&e, flow_of, set);
+            // As in `execute`.
+            let _ = run_list(&ops, self.in_port.0, index(self.in_port), frame, cx, sink);
+            let mut out = run.out;
+            self.out.append(&mut out);
         }
     }
 

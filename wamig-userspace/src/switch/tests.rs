@@ -1,6 +1,8 @@
 //! The switch over the memory fast path: frames in, frames and events out.
 
 mod expiry;
+mod group;
+mod meter;
 mod multipart;
 mod packet_out;
 mod pipeline;

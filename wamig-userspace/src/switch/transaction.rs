@@ -12,9 +12,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use wamig_openflow::{ErrorKind, FlowMod, FlowModCommand, FlowRemovedReason, GroupId, OfpError, PortNo};
+use wamig_openflow::message::{GroupMod, GroupModCommand, MeterMod, MeterModCommand};
+use wamig_openflow::{ErrorKind, FlowMod, FlowModCommand, FlowRemovedReason, GroupId, MeterId, OfpError, PortNo};
 
 use super::flow_table::{Flow, FlowTables, Selector};
+use super::group::Group;
+use super::meter::Meter;
 use super::modification::{Modification, Refused};
 use super::port::Ports;
 use super::port_config;
@@ -51,6 +54,10 @@ pub struct Staged {
     touched: HashMap<FlowId, Option<CompiledFlow>>,
     removed: Vec<Removed>,
     reset: Vec<FlowId>,
+    /// What each touched group was before the batch, in the order of touch; the first counts.
+    groups: Vec<(GroupId, Option<Group>)>,
+    /// The same for meters.
+    meters: Vec<(MeterId, Option<Meter>)>,
 }
 
 /// Carries out the batch on the tables.
@@ -166,6 +173,12 @@ impl Staged {
 
     /// Puts the tables back as they were before [`begin`].
     pub fn revert(self, tables: &mut FlowTables) {
+        for (group, before) in self.groups.into_iter().rev() {
+            tables.groups.restore(group, before);
+        }
+        for (meter, before) in self.meters.into_iter().rev() {
+            tables.meters.restore(meter, before);
+        }
         // All out before any goes in: two flows of one match may have followed each other.
         for (id, _) in &self.before {
             tables.take(*id);
@@ -190,14 +203,50 @@ impl Staged {
             // Carried out by whoever commits the batch: they are no part of the tables.
             Modification::Port(m) => port_config::check_port(&m, ports),
             Modification::Table(m) => port_config::check_table(m, tables.tables()),
-            Modification::Group(m) => {
-                Err(OfpError::new(ErrorKind::GroupModOutOfGroups, format!("group {}: there are no groups", m.group)))
-            }
-            Modification::Meter(m) => Err(OfpError::new(
-                ErrorKind::MeterModOutOfMeters,
-                format!("meter {}: there are no meters", m.config.meter),
-            )),
+            Modification::Group(m) => self.group(tables, ports, &m, now),
+            Modification::Meter(m) => self.meter(tables, &m, now),
         }
+    }
+
+    /// §6.5: deleting a group takes the flows out that use it.
+    fn group(&mut self, tables: &mut FlowTables, ports: &Ports, m: &GroupMod, now: Instant) -> Result<(), OfpError> {
+        tables.groups.check(m, ports, now)?;
+        if m.command != GroupModCommand::Delete {
+            self.groups.push((m.group, tables.groups.get(m.group).cloned()));
+            tables.groups.put(m, now);
+            return Ok(());
+        }
+        let gone = tables.groups.selected(m.group);
+        let uses = |f: &&Flow| gone.iter().any(|g| f.instructions.uses_group(*g));
+        let flows: Vec<FlowId> = tables.iter().filter(uses).map(|f| f.id).collect();
+        for id in flows {
+            self.remove(tables, id, FlowRemovedReason::GroupDelete);
+        }
+        for group in gone {
+            self.groups.push((group, tables.groups.restore(group, None)));
+        }
+        Ok(())
+    }
+
+    /// §6.6: deleting a meter takes the flows out that use it.
+    fn meter(&mut self, tables: &mut FlowTables, m: &MeterMod, now: Instant) -> Result<(), OfpError> {
+        tables.meters.check(m)?;
+        let meter = m.config.meter;
+        if m.command != MeterModCommand::Delete {
+            self.meters.push((meter, tables.meters.get(meter).cloned()));
+            tables.meters.put(&m.config, now);
+            return Ok(());
+        }
+        let gone = tables.meters.selected(meter);
+        let uses = |f: &&Flow| f.instructions.meter.is_some_and(|m| gone.contains(&m));
+        let flows: Vec<FlowId> = tables.iter().filter(uses).map(|f| f.id).collect();
+        for id in flows {
+            self.remove(tables, id, FlowRemovedReason::Delete);
+        }
+        for meter in gone {
+            self.meters.push((meter, tables.meters.restore(meter, None)));
+        }
+        Ok(())
     }
 
     fn flow(
@@ -209,6 +258,11 @@ impl Staged {
         now: Instant,
     ) -> Result<(), OfpError> {
         validate::check(&m, tables.tables(), ports)?;
+        if !matches!(m.command, FlowModCommand::Delete | FlowModCommand::DeleteStrict) {
+            tables.groups.check_actions(&m.instructions.apply)?;
+            tables.groups.check_actions(&m.instructions.write)?;
+            m.instructions.meter.map_or(Ok(()), |meter| tables.meters.check_used(meter))?;
+        }
         match m.command {
             FlowModCommand::Add => self.add(tables, ids, m, now),
             FlowModCommand::Modify | FlowModCommand::ModifyStrict => self.modify(tables, m),

@@ -65,10 +65,6 @@ fn check_match(matching: &Match) -> Result<(), OfpError> {
 }
 
 fn check_instructions(m: &FlowMod, tables: u8) -> Result<(), OfpError> {
-    if let Some(meter) = m.instructions.meter {
-        let detail = format!("meter:{meter}: this switch has no meters");
-        return Err(OfpError::new(ErrorKind::BadInstructionUnsupInst, detail));
-    }
     let Some(goto) = m.instructions.goto else { return Ok(()) };
     if goto <= m.table || goto.0 >= tables {
         return Err(OfpError::new(
@@ -83,7 +79,12 @@ fn check_actions(instructions: &Instructions, matching: &Match, ports: &Ports) -
     for list in [&instructions.apply, &instructions.write] {
         check_list(list, matching, |port| check_output(port, ports))?;
     }
-    if let Some(action) = instructions.write.iter().find(|a| matches!(a, Action::Move { .. })) {
+    check_set_actions(&instructions.write)
+}
+
+/// The action set has a place for every action but a move.
+fn check_set_actions(actions: &[Action]) -> Result<(), OfpError> {
+    if let Some(action) = actions.iter().find(|a| matches!(a, Action::Move { .. })) {
         return Err(OfpError::new(
             ErrorKind::BadActionBadType,
             format!("{action} in write_actions: the action set has no place for it, use apply-actions"),
@@ -99,6 +100,26 @@ fn check_actions(instructions: &Instructions, matching: &Match, ports: &Ports) -
 /// As for a flow's actions.
 pub fn check_packet_out(actions: &[Action], frame: &Match, ports: &Ports) -> Result<(), OfpError> {
     check_list(actions, frame, |port| if port == PortNo::TABLE { Ok(()) } else { check_output(port, ports) })
+}
+
+/// Checks the actions of a group's bucket. What must be in the frame for them is not known
+/// before it comes: an action whose header is not there does nothing.
+///
+/// # Errors
+/// As for a flow's write-actions.
+pub fn check_bucket(actions: &[Action], ports: &Ports) -> Result<(), OfpError> {
+    check_set_actions(actions)?;
+    let mut known = Known::from_match(&Match::any());
+    for action in actions {
+        match action {
+            Action::Output { port, .. } => check_output(*port, ports)?,
+            edit => match known.step(edit) {
+                Err(e) if e.kind != ErrorKind::BadActionMatchInconsistent => return Err(e),
+                _ => {}
+            },
+        }
+    }
+    Ok(())
 }
 
 fn check_list(
@@ -139,7 +160,8 @@ impl Known {
 
     fn step(&mut self, action: &Action) -> Result<(), OfpError> {
         match action {
-            Action::Output { .. } => Ok(()),
+            // Whether a group is there is for the transaction, which sees them.
+            Action::Output { .. } | Action::Group(_) => Ok(()),
             Action::SetField { field, value, mask } => {
                 check_set(*field, *value, *mask)?;
                 self.needs(action, *field)
@@ -166,9 +188,6 @@ impl Known {
                 Ok(())
             }
             Action::DecNwTtl | Action::SetNwTtl(_) => self.needs(action, Field::IpDscp),
-            Action::Group(_) => {
-                Err(OfpError::new(ErrorKind::BadActionBadOutGroup, format!("{action}: there is no such group")))
-            }
             Action::SetQueue(_) | Action::Enqueue { .. } => {
                 Err(OfpError::new(ErrorKind::BadActionBadQueue, format!("{action}: there is no such queue")))
             }

@@ -1,6 +1,6 @@
 //! Whether the memory fast path, and the slow path behind it, do what the oracle says.
 
-use wamig_common::native::{Outcome, Path, walk_all};
+use wamig_common::native::{Outcome, PASS, Path, walk_all};
 use wamig_common::verdict::Verdict;
 use wamig_openflow::{PortNo, TableId};
 use wamig_userspace::fastpath::compile::compile;
@@ -25,7 +25,7 @@ pub fn check(memory: &mut Memory, rules: &[Rule], in_port: PortNo, frame: &[u8])
     let (outcome, fast) = paths::fast(memory, in_port, frame);
     let slow = paths::slow(memory, in_port, frame);
     let index = port_index(in_port).unwrap();
-    let whole = walk_all(memory.maps(), in_port.0, index, frame, &mut |_| ()).path;
+    let whole = walk_all(memory.maps(), in_port.0, index, frame, &mut |_| PASS).path;
     let mut paths = vec![("slow", path(memory, &whole), slow)];
     if !matches!(outcome.verdict, Verdict::Slow(_)) {
         paths.push(("fast", path(memory, &outcome.path), fast));

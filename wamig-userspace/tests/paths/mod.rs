@@ -12,8 +12,9 @@ use wamig_openflow::{MacAddr, PacketInReason, PortDesc, PortNo};
 use wamig_userspace::fastpath::memory::Memory;
 use wamig_userspace::fastpath::writer::{SET_ALL, SET_FLOOD};
 use wamig_userspace::fastpath::{FlowId, port_index};
+use wamig_userspace::switch::flow_table::FlowTables;
 use wamig_userspace::switch::port::Ports;
-use wamig_userspace::switch::slowpath::{Output, walk};
+use wamig_userspace::switch::slowpath::{Output, Side, walk};
 
 /// The ports of the switch under test.
 pub const PORTS: [PortNo; 5] = [PortNo(1), PortNo(2), PortNo(3), PortNo(4), PortNo::LOCAL];
@@ -144,7 +145,9 @@ pub fn fast(memory: &mut Memory, in_port: PortNo, frame: &[u8]) -> (Outcome, See
 /// A frame's way through the slow path.
 pub fn slow(memory: &Memory, in_port: PortNo, frame: &[u8]) -> Seen {
     let mut seen = Seen::default();
-    for output in walk(memory, &ports(), in_port, frame) {
+    let mut tables = FlowTables::new(16, 0);
+    let mut side = Side { tables: &mut tables, now: None };
+    for output in walk(memory, &ports(), &mut side, in_port, frame) {
         match output {
             Output::Port(port, frame) => seen.copies.push((port, frame.to_vec())),
             Output::Controller(up) => seen.ups.push(Up {

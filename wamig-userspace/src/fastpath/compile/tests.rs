@@ -5,8 +5,9 @@ use std::net::Ipv4Addr;
 
 use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice, PacketBuilder};
 use proptest::prelude::*;
+use wamig_common::execute::Context;
 use wamig_common::extract::{Layout, extract};
-use wamig_common::native::run_list;
+use wamig_common::native::{Emission, PASS, run_list};
 use wamig_openflow::{MacAddr, PortNo};
 
 use super::*;
@@ -203,7 +204,12 @@ proptest! {
 /// The frame as the first output of `ops` sends it.
 fn emit(ops: &[Op], frame: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    run_list(ops, 1, 1, frame, &mut |e| out.push([e.header, e.rest].concat())).unwrap();
+    let cx = Context { flow: 0, metadata: 0, miss: false };
+    let mut sink = |e: Emission<'_>| {
+        out.push([e.header, e.rest].concat());
+        PASS
+    };
+    run_list(ops, 1, 1, frame, cx, &mut sink).unwrap();
     out.remove(0)
 }
 

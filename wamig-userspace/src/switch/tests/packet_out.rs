@@ -10,7 +10,7 @@ impl Rig {
     fn send(&mut self, in_port: PortNo, actions: &[Action]) -> std::result::Result<Result, OfpError> {
         let data = Bytes::from(udp([10, 0, 0, 9], 64));
         let out = PacketOut { buffer_id: None, in_port, actions: actions.to_vec(), data };
-        self.switch.packet_out(&out).map(split)
+        self.switch.packet_out(&out, self.now).map(split)
     }
 }
 
@@ -69,20 +69,23 @@ fn bad_packet_outs_send_nothing() {
     let arp = Action::set(Field::ArpOp, 2);
     assert_eq!(kind(NONE, &[arp, out(1)]), ErrorKind::BadActionMatchInconsistent);
     let kept = PacketOut { buffer_id: Some(7), in_port: NONE, actions: vec![out(1)], data: Bytes::new() };
-    assert_eq!(rig.switch.packet_out(&kept).unwrap_err().kind, ErrorKind::BadRequestBufferUnknown);
+    assert_eq!(rig.switch.packet_out(&kept, rig.now).unwrap_err().kind, ErrorKind::BadRequestBufferUnknown);
     let short = PacketOut { buffer_id: None, in_port: NONE, actions: vec![out(1)], data: Bytes::from_static(&[0; 13]) };
-    assert_eq!(rig.switch.packet_out(&short).unwrap_err().kind, ErrorKind::BadRequestBadPacket);
+    assert_eq!(rig.switch.packet_out(&short, rig.now).unwrap_err().kind, ErrorKind::BadRequestBadPacket);
 }
 
 #[test]
 fn frames_are_sent_and_what_cannot_be_sent_is_counted() {
     let mut rig = Rig::new();
-    let effects = rig.switch.packet_out(&PacketOut {
-        buffer_id: None,
-        in_port: NONE,
-        actions: vec![Action::output(PortNo::LOCAL), out(2)],
-        data: Bytes::from(udp([10, 0, 0, 9], 64)),
-    });
+    let effects = rig.switch.packet_out(
+        &PacketOut {
+            buffer_id: None,
+            in_port: NONE,
+            actions: vec![Action::output(PortNo::LOCAL), out(2)],
+            data: Bytes::from(udp([10, 0, 0, 9], 64)),
+        },
+        rig.now,
+    );
     let events = rig.switch.carry_out(effects.unwrap());
     assert!(events.is_empty());
     let sent: Vec<u32> = rig.switch.fast_path().maps().sent.iter().map(|(port, _)| *port).collect();

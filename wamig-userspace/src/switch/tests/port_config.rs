@@ -99,7 +99,7 @@ fn floods_leave_out_what_does_not_forward_and_what_is_not_flooded() {
             actions: vec![Action::output(port)],
             data: udp([10, 0, 0, 9], 64).into(),
         };
-        ports(&split(rig.switch.packet_out(&out).unwrap()))
+        ports(&split(rig.switch.packet_out(&out, rig.now).unwrap()))
     };
     assert_eq!(to(PortNo::FLOOD), [PortNo::LOCAL.0]);
     assert_eq!(to(PortNo::ALL), [2, PortNo::LOCAL.0]);
@@ -111,7 +111,7 @@ fn floods_leave_out_what_does_not_forward_and_what_is_not_flooded() {
         actions: vec![Action::output(PortNo::IN_PORT)],
         data: udp([10, 0, 0, 9], 64).into(),
     };
-    assert_eq!(rig.switch.packet_out(&hairpin), Ok(vec![]));
+    assert_eq!(rig.switch.packet_out(&hairpin, rig.now), Ok(vec![]));
 }
 
 #[test]

@@ -60,12 +60,18 @@ pub(super) fn trace(tables: &FlowTables, memory: &Memory, ports: &Ports, in_port
     if slow.is_some() {
         // The slow path begins anew, with the frame as received.
         let mut watch = Watch::new(tables, memory, in_port, frame);
-        let mut nowhere = |_: wamig_common::native::Emission<'_>| {};
+        let mut nowhere = |_: wamig_common::native::Emission<'_>| wamig_common::native::PASS;
         verdict = walk_observed(memory.maps(), in_port.0, index, frame, Some(&mut nowhere), &mut watch).verdict;
         steps = watch.into_steps();
     }
-    let outputs: Vec<Output> =
-        slowpath::walk(memory, ports, in_port, frame).into_iter().filter_map(|o| output(o, tables, ports)).collect();
+    // Copies, so that nothing is counted and no meter charged.
+    let mut beside = FlowTables::new(tables.tables(), 0);
+    beside.groups = tables.groups.clone();
+    let mut side = slowpath::Side { tables: &mut beside, now: None };
+    let outputs: Vec<Output> = slowpath::walk(memory, ports, &mut side, in_port, frame)
+        .into_iter()
+        .filter_map(|o| output(o, tables, ports))
+        .collect();
     let sent = outputs.iter().any(|o| o.reason.is_none());
     let dropped = match verdict {
         _ if sent => None,
