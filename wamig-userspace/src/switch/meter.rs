@@ -185,7 +185,7 @@ fn compiled(band: MeterBand, flags: MeterFlags) -> Band {
     // A kilobit is 125 bytes.
     let (per_frame, per_byte) = if flags.pktps { (SECOND / rate, 0) } else { (0, (SECOND << 16) / (125 * rate)) };
     // At low rates that is less than a frame, and frames that come a little early would be lost.
-    let frame = if flags.pktps { per_frame } else { FRAME * per_byte >> 16 };
+    let frame = if flags.pktps { per_frame } else { (FRAME * per_byte) >> 16 };
     let configured = flags.burst && band.burst != 0;
     let burst = if configured { u128::from(band.burst) * SECOND / rate } else { frame.max(SECOND / 10) };
     Band {
