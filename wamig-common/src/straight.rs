@@ -43,6 +43,9 @@ pub trait Head {
     fn u32(&self, off: usize) -> u32;
     /// Eight bytes.
     fn u64(&self, off: usize) -> u64;
+    /// Whether [`TCP_HEAD`] bytes are there: always, for a plain TCP frame. The verifier has to
+    /// be shown it where they are read, since Linux 6.1 forgets what an earlier check said.
+    fn has_tcp(&self) -> bool;
     /// Writes two bytes.
     fn set_u16(&mut self, off: usize, value: u16);
     /// Writes four bytes.
@@ -249,7 +252,7 @@ impl Edit {
             if sum != 0 {
                 head.set_u16(L4 + 6, update_udp(sum, all));
             }
-        } else if proto == proto::TCP {
+        } else if proto == proto::TCP && head.has_tcp() {
             let sum = head.u16(L4 + 16);
             head.set_u16(L4 + 16, update(sum, all));
         }

@@ -32,6 +32,9 @@ impl Head for Bytes {
     fn u64(&self, off: usize) -> u64 {
         u64::from_ne_bytes(self.at(off))
     }
+    fn has_tcp(&self) -> bool {
+        self.0.len() >= TCP_HEAD
+    }
     fn set_u16(&mut self, off: usize, value: u16) {
         self.0[off..off + 2].copy_from_slice(&value.to_ne_bytes());
     }

@@ -6,7 +6,6 @@ use aya_ebpf::programs::XdpContext;
 use wamig_common::action::OUTPUT;
 use wamig_common::classify::probe;
 use wamig_common::entry::{CLEAR, FlowRecord, NO_GOTO, NONE, Records as _, SLOW, Slot};
-use wamig_common::extract::proto;
 use wamig_common::key::METADATA;
 use wamig_common::limits::MAX_TABLES;
 use wamig_common::plan::{EDITED, MISSED, STALE_KEY};
@@ -18,7 +17,10 @@ use crate::maps::{self, EDITS, Maps, Scratch};
 use crate::{constants, lose, output, stats, walk};
 
 /// The headers of a plain frame in packet memory.
-struct PlainHead(usize);
+struct PlainHead {
+    data: usize,
+    end: usize,
+}
 
 macro_rules! access {
     ($($get:ident $set:ident $t:ty;)*) => { $(
@@ -26,13 +28,13 @@ macro_rules! access {
         fn $get(&self, off: usize) -> $t {
             // SAFETY: all offsets lie within the head, whose length `run` has checked. BPF
             // loads at any alignment; see `frame`.
-            unsafe { *((self.0 + off) as *const $t) }
+            unsafe { *((self.data + off) as *const $t) }
         }
 
         #[inline(always)]
         fn $set(&mut self, off: usize, value: $t) {
             // SAFETY: as above.
-            unsafe { *((self.0 + off) as *mut $t) = value };
+            unsafe { *((self.data + off) as *mut $t) = value };
         }
     )* };
 }
@@ -45,9 +47,14 @@ impl Head for PlainHead {
     }
 
     #[inline(always)]
+    fn has_tcp(&self) -> bool {
+        self.data + TCP_HEAD <= self.end
+    }
+
+    #[inline(always)]
     fn u8(&self, off: usize) -> u8 {
         // SAFETY: as above.
-        unsafe { *((self.0 + off) as *const u8) }
+        unsafe { *((self.data + off) as *const u8) }
     }
 }
 
@@ -60,7 +67,7 @@ pub fn run(ctx: &XdpContext, scratch: &mut Scratch) -> Option<u32> {
         return None;
     }
     let total = (end - data) as u32;
-    let proto = extract(&PlainHead(data), end - data, constants::port(), constants::words(), &mut scratch.key)?;
+    let proto = extract(&PlainHead { data, end }, end - data, constants::port(), constants::words(), &mut scratch.key)?;
     scratch.key.words[METADATA.word] = 0;
     let (record, steps) = walk_tables(scratch)?;
     let Some(record) = record else {
@@ -72,14 +79,9 @@ pub fn run(ctx: &XdpContext, scratch: &mut Scratch) -> Option<u32> {
     let out = if record.apply == NONE { None } else { Some(edit(record.apply, proto)?) };
     scratch.plan.reset(constants::port_index(), total);
     if let Some(edit) = out {
-        if edit.is_edit() {
-            if proto == proto::TCP && data + TCP_HEAD > end {
-                return None;
-            }
-            if constants::edits_in_use() != 0 {
-                edit.apply(&mut PlainHead(data), proto);
-                scratch.plan.flags = EDITED | STALE_KEY;
-            }
+        if edit.is_edit() && constants::edits_in_use() != 0 {
+            edit.apply(&mut PlainHead { data, end }, proto);
+            scratch.plan.flags = EDITED | STALE_KEY;
         }
         scratch.plan.out_kind = edit.out_kind;
         scratch.plan.out =

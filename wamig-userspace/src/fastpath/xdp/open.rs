@@ -223,7 +223,8 @@ fn loading(e: impl std::error::Error) -> io::Error {
     let mut cause = e.source();
     while let Some(c) = cause {
         if let Some(io) = c.downcast_ref::<io::Error>() {
-            kind = io.kind();
+            // EACCES is the verifier's refusal, of which the log tells; EPERM a missing privilege.
+            kind = if io.raw_os_error() == Some(libc::EACCES) { io::ErrorKind::Other } else { io.kind() };
         }
         text = format!("{text}: {c}");
         cause = c.source();
