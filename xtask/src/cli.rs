@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, bpf, interrupt, lab, lint, suite,
+    bench, bpf, fuzz, interrupt, lab, lint, suite,
     tally::{Skips, Tally},
 };
 
@@ -29,6 +29,8 @@ enum Verb {
     Test(suite::Options),
     /// Measure the data path and say which targets are met (needs root)
     Bench(bench::Options),
+    /// Run fuzz targets on the entry points of what comes from outside
+    Fuzz(fuzz::Options),
     /// Play the paper's experiment in network namespaces (needs root)
     Demo(lab::demo::Demo),
     /// Poke at the two sites that `demo --keep` left up (needs root)
@@ -43,6 +45,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Verb::Lint => interrupt::watch().and_then(|()| lint::run()).map(close),
         Verb::Test(options) => suite::run(&options),
         Verb::Bench(options) => interrupt::watch().and_then(|()| bench::run(&options)).map(done),
+        Verb::Fuzz(options) => fuzz::run(&options).map(done),
         Verb::Demo(demo) => return demo.run(),
         Verb::Lab(poke) => poke.run().map(done),
     };

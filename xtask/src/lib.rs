@@ -3,6 +3,7 @@
 //! | module | verb | what |
 //! |---|---|---|
 //! | [`bpf`] | `build-ebpf`, `bpf-linker` | picks a BPF toolchain, builds the XDP object |
+//! | [`fuzz`] | `fuzz` | libFuzzer on the entry points of what comes from outside |
 //! | [`lint`] | `lint` | layout, clippy, documentation, house rules |
 //! | [`suite`] | `test` | every test, counted |
 //! | [`qemu`] | `test --kernel debian` | the kernel tests under Linux 6.1 |
@@ -17,6 +18,7 @@ pub mod bounded;
 pub mod bpf;
 pub mod cli;
 pub mod exclusive;
+pub mod fuzz;
 pub mod interrupt;
 pub mod lab;
 pub mod lint;

@@ -125,7 +125,11 @@ impl<'a> Reader<'a> {
     pub fn text(&mut self, n: usize) -> Result<String, OfpError> {
         let field = self.take(n)?;
         let end = field.iter().position(|b| *b == 0).unwrap_or(n);
-        Ok(String::from_utf8_lossy(field.get(..end).unwrap_or_default()).into_owned())
+        let mut text = String::from_utf8_lossy(field.get(..end).unwrap_or_default()).into_owned();
+        // A sender that left out the NUL, or bytes that became longer characters: what the
+        // field can hold is kept.
+        text.truncate(text.floor_char_boundary(n.saturating_sub(1)));
+        Ok(text)
     }
 
     /// Reads values until the window is empty.
@@ -214,11 +218,7 @@ impl<'a> Writer<'a> {
 
     /// A text in a field of `n` bytes, cut so that a zero ends it.
     pub fn text(&mut self, v: &str, n: usize) {
-        let mut end = v.len().min(n.saturating_sub(1));
-        while !v.is_char_boundary(end) {
-            end -= 1;
-        }
-        let cut = v.get(..end).unwrap_or_default();
+        let cut = v.get(..v.floor_char_boundary(n.saturating_sub(1))).unwrap_or_default();
         self.bytes(cut.as_bytes());
         self.zeros(n - cut.len());
     }

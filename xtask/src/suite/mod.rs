@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | unprivileged | the user who builds | all test programs but `kernel_*` and `netns_*`, and the documentation's examples |
 //! | no object | the same | userspace and its tests compile with the feature `bpf` off |
+//! | fuzz targets | the same | a short run of each, see [`crate::fuzz`] |
 //! | lint | the same | [`crate::lint`] |
 //! | privileged | root | `kernel_*` and `netns_*`, one test at a time |
 //! | another kernel | the same as lint | the same `kernel_*` programs inside a virtual machine, see [`crate::qemu`] |
@@ -27,7 +28,7 @@ use self::{
 use crate::{
     bpf::{build, toolchain},
     exclusive::Exclusive,
-    interrupt, lab, lint, process, qemu,
+    fuzz, interrupt, lab, lint, process, qemu,
     tally::{Skips, Tally},
     user,
 };
@@ -115,6 +116,7 @@ fn suites(options: &Options, tally: &mut Tally) -> Result<()> {
     if options.checks() {
         tally.add(examples()?);
         tally.add(without_object());
+        tally.add(fuzz::short()?);
     }
     if options.root_suite() {
         tally.add(privileged_suite(&privileged, options, &scratch)?);

@@ -144,28 +144,43 @@ fn field_named(name: &str, m: &Match) -> Option<Field> {
     })
 }
 
+/// The match with one more field; a field may be given again only if it then says more.
+fn put(m: Match, place: &str, field: Field, value: u128, mask: u128) -> Result<Match, TextError> {
+    match m.get(field) {
+        Some(old) if mask & old.mask != old.mask || value & old.mask != old.value => {
+            wrong(place, "this contradicts what comes before it")
+        }
+        _ => Ok(m.with_masked(field, value, mask)),
+    }
+}
+
 fn match_part(m: Match, part: &str) -> Result<Match, TextError> {
     if let Some((_, eth_type, proto)) = PROTOCOLS.iter().find(|(word, ..)| *word == part) {
-        let m = m.with(Field::EthType, u128::from(*eth_type));
-        return Ok(proto.map_or(m.clone(), |p| m.with(Field::IpProto, u128::from(p))));
+        let m = put(m, part, Field::EthType, u128::from(*eth_type), Field::EthType.full_mask())?;
+        let Some(proto) = proto else { return Ok(m) };
+        return put(m, part, Field::IpProto, u128::from(*proto), Field::IpProto.full_mask());
     }
     let Some((name, text)) = part.split_once('=') else {
         return wrong(part, "neither FIELD=VALUE nor a protocol such as ip or tcp");
     };
     let present = u128::from(VID_PRESENT);
-    match name {
-        "dl_vlan" if text == "0xffff" => return Ok(m.with(Field::VlanVid, 0)),
-        "dl_vlan" => return Ok(m.with(Field::VlanVid, present | u128::from(small::<u16>(text)? & 0xfff))),
+    let (field, value, mask) = match name {
+        "dl_vlan" if text == "0xffff" => (Field::VlanVid, 0, Field::VlanVid.full_mask()),
+        "dl_vlan" => (Field::VlanVid, present | u128::from(small::<u16>(text)? & 0xfff), Field::VlanVid.full_mask()),
         "dl_vlan_pcp" if m.get(Field::VlanVid).is_none() => {
-            let (v, _) = masked(Field::VlanPcp, text)?;
-            return Ok(m.with_masked(Field::VlanVid, present, present).with(Field::VlanPcp, v));
+            let (v, mask) = masked(Field::VlanPcp, text)?;
+            return put(m.with_masked(Field::VlanVid, present, present), part, Field::VlanPcp, v, mask);
         }
-        "nw_tos" => return Ok(m.with(Field::IpDscp, u128::from(small::<u8>(text)? >> 2))),
-        _ => {}
-    }
-    let Some(field) = field_named(name, &m) else { return wrong(name, "no such field, or its protocol is not given") };
-    let (v, mask) = masked(field, text)?;
-    Ok(m.with_masked(field, v, mask))
+        "nw_tos" => (Field::IpDscp, u128::from(small::<u8>(text)? >> 2), Field::IpDscp.full_mask()),
+        _ => {
+            let Some(field) = field_named(name, &m) else {
+                return wrong(name, "no such field, or its protocol is not given");
+            };
+            let (value, mask) = masked(field, text)?;
+            (field, value, mask)
+        }
+    };
+    put(m, part, field, value, mask)
 }
 
 impl FromStr for Match {
@@ -357,6 +372,8 @@ mod tests {
             ("actions=move:a->b", "a"),
             ("actions=output:", ""),
             ("priority=-1", "-1"),
+            ("ip,nw_dst=10.0.0.1,arp", "arp"),
+            ("tcp,tp_dst=80,tp_dst=81", "tp_dst=81"),
         ] {
             assert_eq!(text.parse::<FlowMod>().unwrap_err().place, place, "{text}");
         }

@@ -25,9 +25,13 @@ pub fn encode_buffer(w: &mut Writer<'_>, buffer: Option<u32>) {
     w.u32(buffer.unwrap_or(NO_BUFFER));
 }
 
-/// Seconds and nanoseconds; nanoseconds beyond a second carry over.
+/// Seconds and nanoseconds.
 pub fn decode_duration(r: &mut Reader<'_>) -> Result<Duration, OfpError> {
-    Ok(Duration::from_secs(u64::from(r.u32()?)) + Duration::from_nanos(u64::from(r.u32()?)))
+    let seconds = r.u32()?;
+    // Nanoseconds beyond the second (§7.3.5.2) have no meaning; they must not become seconds
+    // that cannot be said again.
+    let nanoseconds = r.u32()?.min(999_999_999);
+    Ok(Duration::new(u64::from(seconds), nanoseconds))
 }
 
 /// Writes seconds, as many as 32 bits hold, and nanoseconds.

@@ -39,7 +39,7 @@ pub(super) fn decode_features(r: &mut Reader<'_>) -> Result<Features, OfpError> 
     let datapath_id = DatapathId(r.u64()?);
     let (buffers, tables, auxiliary_id) = (r.u32()?, r.u8()?, r.u8()?);
     r.skip(2)?;
-    let capabilities = Capabilities::from_bits(r.u32()? & 0x1ff);
+    let capabilities = Capabilities { stp: false, arp_match_ip: false, ..Capabilities::from_bits(r.u32()?) };
     r.skip(4)?;
     Ok(Features { datapath_id, buffers, tables, auxiliary_id, capabilities, actions: 0, ports: Vec::new() })
 }

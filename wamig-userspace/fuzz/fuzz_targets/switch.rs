@@ -1,0 +1,35 @@
+//! A stream of messages that change a switch: each is refused and changes nothing, or done. What the switch then says
+//! about its flows can be sent, and the fast path and the slow path do the same with a frame.
+
+#![no_main]
+
+use std::time::Instant;
+
+use wamig_openflow::message::{Message, MultipartReply};
+use wamig_openflow::{FlowStats, Version, Xid};
+use wamig_userspace::fastpath::memory::Memory;
+use wamig_userspace::switch::Switch;
+use wamig_userspace::switch::flow_table::Selector;
+
+fn flows(switch: &mut Switch<Memory>, now: Instant) -> Vec<FlowStats> {
+    switch.dump_flows(&Selector::all(), now)
+}
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let mut switch = wamig_fuzz::switch();
+    let now = Instant::now();
+    for message in wamig_fuzz::messages(data) {
+        let before = flows(&mut switch, now);
+        let refused = match message {
+            Message::FlowMod(m) => switch.apply(vec![m], now).is_err(),
+            Message::PacketOut(out) => switch.packet_out(&out).is_err(),
+            _ => continue,
+        };
+        if refused {
+            assert_eq!(flows(&mut switch, now), before);
+        }
+    }
+    let flows = flows(&mut switch, now);
+    let reply = Message::MultipartReply { more: false, body: MultipartReply::Flow(flows) };
+    wamig_fuzz::says_the_same(Version::V13, Xid(1), &reply);
+});
