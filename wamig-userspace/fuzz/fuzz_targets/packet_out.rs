@@ -36,7 +36,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Some(frame) = wamig_fuzz::message(version, &bytes) else { return };
     let Ok(Message::PacketOut(out)) = decode(&frame) else { return };
     SWITCH.with_borrow_mut(|switch| {
-        for effect in switch.packet_out(&out).unwrap_or_default() {
+        for effect in switch.packet_out(&out, Instant::now()).unwrap_or_default() {
             if let Effect::Inject { port, .. } = effect {
                 assert!(switch.ports().contains(port), "{port} of {out:?}");
             }
