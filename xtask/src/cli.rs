@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    bench, bpf, fuzz, interrupt, lab, lint, suite,
+    bench, bpf, conformance, fuzz, interrupt, lab, lint, suite,
     tally::{Skips, Tally},
 };
 
@@ -31,6 +31,8 @@ enum Verb {
     Bench(bench::Options),
     /// Run fuzz targets on the entry points of what comes from outside
     Fuzz(fuzz::Options),
+    /// Run os-ken's OpenFlow switch tester against wamig and count what passes (needs root)
+    Conformance(conformance::Options),
     /// Play the paper's experiment in network namespaces (needs root)
     Demo(lab::demo::Demo),
     /// Poke at the two sites that `demo --keep` left up (needs root)
@@ -44,6 +46,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Verb::BpfLinker => interrupt::watch().and_then(|()| bpf::linker::run()).map(done),
         Verb::Lint => interrupt::watch().and_then(|()| lint::run()).map(close),
         Verb::Test(options) => suite::run(&options),
+        Verb::Conformance(options) => interrupt::watch().and_then(|()| conformance::run(&options)).map(done),
         Verb::Bench(options) => interrupt::watch().and_then(|()| bench::run(&options)).map(done),
         Verb::Fuzz(options) => fuzz::run(&options).map(done),
         Verb::Demo(demo) => return demo.run(),

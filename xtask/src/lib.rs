@@ -8,6 +8,7 @@
 //! | [`suite`] | `test` | every test, counted |
 //! | [`qemu`] | `test --kernel debian` | the kernel tests under Linux 6.1 |
 //! | [`mod@bench`] | `bench` | the data path measured against programs of one purpose and other switches |
+//! | [`conformance`] | `conformance` | os-ken's switch tester against wamig, beside Open vSwitch's score |
 //! | [`lab`] | `demo`, `lab` | two sites in network namespaces: the demonstration and the end-to-end tests |
 //!
 //! [`workspace`] knows where things are, [`user`] who builds, [`process`] and [`bounded`] run other programs,
@@ -17,6 +18,7 @@ pub mod bench;
 pub mod bounded;
 pub mod bpf;
 pub mod cli;
+pub mod conformance;
 pub mod exclusive;
 pub mod fuzz;
 pub mod interrupt;

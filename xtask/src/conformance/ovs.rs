@@ -1,0 +1,76 @@
+//! Open vSwitch, started by hand: one database and one userspace bridge of our own, no service of the machine's.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::lab::{journal::Journal, process::Process, signals};
+use crate::process::run;
+
+const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
+const SERVER: &str = "/usr/sbin/ovsdb-server";
+const SWITCH: &str = "/usr/sbin/ovs-vswitchd";
+
+/// A switch to start.
+pub struct Bridge<'a> {
+    /// Where it runs; a namespace holds one.
+    pub namespace: &'a str,
+    /// For its database, sockets and logs.
+    pub dir: PathBuf,
+    /// `tcp:IP:PORT`.
+    pub controller: String,
+    /// 16 hexadecimal digits.
+    pub datapath_id: &'a str,
+    /// `OpenFlow13`.
+    pub protocol: String,
+    /// They become the ports 1, 2, …
+    pub interfaces: [&'a str; 3],
+}
+
+/// Whether what [`start`] needs is installed.
+pub fn installed() -> bool {
+    [SCHEMA, SERVER, SWITCH].iter().all(|path| Path::new(path).exists())
+}
+
+/// Starts it; it ends with the journal's lab.
+///
+/// # Errors
+/// Something is not installed or does not start.
+pub fn start(journal: &Journal, bridge: &Bridge<'_>) -> Result<()> {
+    ensure!(installed(), "Open vSwitch is not installed: sudo scripts/setup of");
+    std::fs::create_dir_all(&bridge.dir)?;
+    let file = |name: &str| bridge.dir.join(name).display().to_string();
+    run(Command::new("ovsdb-tool").args(["create", &file("conf.db"), SCHEMA]))?;
+    let home = ["OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR"].map(|name| format!("{name}={}", bridge.dir.display()));
+    let spawn = |name: &str, args: [String; 3]| {
+        let mut words: Vec<&str> = home.iter().map(String::as_str).collect();
+        words.extend(args.iter().map(String::as_str));
+        let log = bridge.dir.join(format!("{name}.log"));
+        Process::start(journal, name, bridge.namespace, Path::new("/usr/bin/env"), &words, &log, false)
+    };
+    let remote = format!("--remote=punix:{}", file("db.sock"));
+    spawn("ovsdb", [SERVER.to_owned(), file("conf.db"), remote])?;
+    let database = format!("unix:{}", file("db.sock"));
+    let there = || Ok(bridge.dir.join("db.sock").exists().then_some(()));
+    signals::wait_for(Duration::from_secs(10), there)?.context("ovsdb-server opened no socket within 10 s")?;
+    let control = |args: &[String]| {
+        let mut command = Command::new("ovs-vsctl");
+        run(command.args(["--timeout=20", &format!("--db={database}")]).args(args))
+    };
+    control(&["--no-wait".to_owned(), "init".to_owned()])?;
+    spawn("vswitchd", [SWITCH.to_owned(), database.clone(), format!("--unixctl={}", file("vswitchd.ctl"))])?;
+    let mut words = format!(
+        "add-br br0 -- set bridge br0 datapath_type=netdev protocols={} fail_mode=secure \
+         other_config:datapath-id={} other_config:disable-in-band=true",
+        bridge.protocol, bridge.datapath_id
+    );
+    for (index, interface) in bridge.interfaces.iter().enumerate() {
+        let _ = write!(words, " -- add-port br0 {interface} -- set interface {interface} ofport_request={}", index + 1);
+    }
+    let _ = write!(words, " -- set-controller br0 {} -- set controller br0", bridge.controller);
+    words += " connection-mode=out-of-band inactivity_probe=10000 max_backoff=1000";
+    control(&words.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>())
+}
