@@ -184,6 +184,6 @@ fn fuzz(target: &Target, programs: &Path, settings: Settings) -> Result<String> 
             shown.join("\n")
         );
     };
-    let rate = runs as f64 / start.elapsed().as_secs_f64();
-    Ok(format!("{name}: {runs} runs without a finding, {rate:.0}/s (--seed {random})"))
+    let rate = u128::from(runs) * 1000 / start.elapsed().as_millis().max(1);
+    Ok(format!("{name}: {runs} runs without a finding, {rate}/s (--seed {random})"))
 }

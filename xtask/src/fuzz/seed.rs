@@ -59,7 +59,7 @@ fn bytes(digits: &str) -> Result<Vec<u8>> {
         .filter(|c| !c.is_whitespace())
         .map(|c| c.to_digit(16).with_context(|| format!("{c:?} is no hexadecimal digit")))
         .collect::<Result<_>>()?;
-    if digits.is_empty() || digits.len() % 2 != 0 {
+    if digits.is_empty() || !digits.len().is_multiple_of(2) {
         bail!("{} hexadecimal digits are no bytes", digits.len());
     }
     Ok(digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect())
