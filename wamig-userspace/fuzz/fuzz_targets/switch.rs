@@ -22,7 +22,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         let before = flows(&mut switch, now);
         let refused = match message {
             Message::FlowMod(m) => switch.apply(vec![m], now).is_err(),
-            Message::PacketOut(out) => switch.packet_out(&out).is_err(),
+            Message::PacketOut(out) => switch.packet_out(&out, now).is_err(),
             _ => continue,
         };
         if refused {
