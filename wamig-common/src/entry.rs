@@ -119,8 +119,8 @@ pub struct FlowMapKey {
 }
 
 /// Entry of the flow map: its key is the [`digest`] of this key, which a reader compares.
-/// Hashing and comparing eight bytes is what makes a lookup cheap; that two keys in use have
-/// one digest is refused when the second is added.
+/// Hashing eight bytes is what makes a lookup cheap. Two keys in use of one digest (one in
+/// some 10^7 tables of a million flows, unless somebody looks for a pair) cannot both be held.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct FlowEntry {
