@@ -16,13 +16,14 @@ mod watched;
 
 use std::collections::HashMap;
 
-use agreement::{check, listed};
+use agreement::{check, compiled, listed};
 use churn::some_batch;
 use random::{Dice, Scenario, scaled};
 use wamig_openflow::{Action, ErrorKind, Field, Instructions, Match, PortNo, TableId};
 use wamig_userspace::fastpath::compile::compile;
 use wamig_userspace::fastpath::maps::Capacity;
 use wamig_userspace::fastpath::memory::{Memory, MemoryMaps};
+use wamig_userspace::fastpath::needs::Constants;
 use wamig_userspace::fastpath::writer::Writer;
 use wamig_userspace::fastpath::{Batch, Change, CompiledFlow, FastPath, FlowCounters, FlowId};
 use watched::Watched;
@@ -120,6 +121,10 @@ fn no_frame_sees_half_a_batch_and_nothing_is_used_up() {
                 s.rules = before;
             }
             rig.send(&s, &frames);
+            if dice.chance(10) {
+                let needed = Constants::needed(&s.rules.iter().map(compiled).collect::<Vec<_>>());
+                assert_eq!((rig.watched.needs(), rig.watched.maps().needed), (needed, needed));
+            }
             if dice.chance(10)
                 && let Some(rule) = s.rules.first()
             {

@@ -18,7 +18,7 @@ use kernel::bench::{Bench, may_run, stay_on};
 use kernel::run::{run, variant};
 use wamig_openflow::{Action, Field, Instructions, Match, PortNo, TableId};
 use wamig_userspace::fastpath::compile::compile;
-use wamig_userspace::fastpath::xdp::open::Constants;
+use wamig_userspace::fastpath::needs::Constants;
 use wamig_userspace::fastpath::{Batch, Change, CompiledFlow, FastPath as _, FlowId};
 
 /// How long each kind of traffic is looked at, in milliseconds.

@@ -32,7 +32,7 @@ use random::{Dice, Scenario, scaled};
 use wamig_common::limits::PLAIN_LOOP_MASKS;
 use wamig_openflow::PortNo;
 use wamig_userspace::fastpath::memory::{Memory, MemoryMaps};
-use wamig_userspace::fastpath::xdp::open::Constants;
+use wamig_userspace::fastpath::needs::Constants;
 use wamig_userspace::fastpath::{Batch, Change, CompiledFlow, FastPath, FlowId};
 
 /// Sets of flows.

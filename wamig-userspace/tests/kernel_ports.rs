@@ -17,7 +17,7 @@ use kernel::run;
 use wamig_openflow::message::PortConfig;
 use wamig_openflow::{Action, Instructions, Match, PortNo, TableId};
 use wamig_userspace::fastpath::compile::compile;
-use wamig_userspace::fastpath::xdp::open::Constants;
+use wamig_userspace::fastpath::needs::Constants;
 use wamig_userspace::fastpath::{Batch, Change, FastPath, FlowId, PortSettings};
 
 const DROP: u32 = 1;

@@ -25,7 +25,7 @@ use paths::PORTS;
 use table::Vector;
 use wamig_common::verdict::Verdict;
 use wamig_userspace::fastpath::memory::{Memory, MemoryMaps};
-use wamig_userspace::fastpath::xdp::open::Constants;
+use wamig_userspace::fastpath::needs::Constants;
 use wamig_userspace::fastpath::{Batch, Change, FastPath, FlowId};
 
 /// The XDP program of every port beside the memory fast path, with the same flows.

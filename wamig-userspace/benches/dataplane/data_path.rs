@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use aya::Ebpf;
 use aya::programs::{TestRun as _, TestRunAttrs, TestRunOptions, Xdp};
 use wamig_openflow::PortNo;
-use wamig_userspace::fastpath::xdp::open::{Constants, PuntRates, load};
+use wamig_userspace::fastpath::needs::Constants;
+use wamig_userspace::fastpath::xdp::open::{PuntRates, load};
 use wamig_userspace::fastpath::xdp::{Opened, XdpConfig, XdpMode, open};
 use wamig_userspace::fastpath::{Batch, Change, CompiledFlow, FastPort};
 

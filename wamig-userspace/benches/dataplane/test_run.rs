@@ -3,7 +3,7 @@
 use aya::Ebpf;
 use aya::programs::Xdp;
 use wamig_openflow::FlowMod;
-use wamig_userspace::fastpath::xdp::open::Constants;
+use wamig_userspace::fastpath::needs::Constants;
 
 use super::Options;
 use super::data_path::{DataPath, run};

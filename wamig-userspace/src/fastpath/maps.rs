@@ -9,6 +9,7 @@ use wamig_common::limits::FILTER_WORDS;
 use wamig_common::rules::PortRules;
 
 use super::FastPort;
+use super::needs::Constants;
 
 /// How many entries the maps have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,6 +31,13 @@ pub trait Maps: Send {
     /// Makes `version` the present one: all that was staged for it becomes visible by this
     /// one store.
     fn publish(&mut self, version: u64);
+    /// Readers of the next versions need this: when it returns, none is running that offers
+    /// less.
+    fn will_need(&mut self, _needs: &Constants) -> io::Result<()> {
+        Ok(())
+    }
+    /// The present version needs no more than this.
+    fn needs(&mut self, _needs: &Constants) {}
     /// A table's search order, for versions of this parity (0 or 1).
     fn set_table(&mut self, table: u8, parity: u8, order: &Table) -> io::Result<()>;
     /// A subtable's mask.

@@ -9,7 +9,7 @@ pub mod compile;
 mod intern;
 pub mod maps;
 pub mod memory;
-mod needs;
+pub mod needs;
 pub mod owners;
 mod port_state;
 mod room;

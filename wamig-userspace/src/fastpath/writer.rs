@@ -26,6 +26,7 @@ use wamig_openflow::{ErrorKind, OfpError, PortNo};
 
 use super::intern::Interned;
 use super::maps::Maps;
+use super::needs::{Constants, Masks, Needs, Share};
 use super::owners::Owners;
 use super::port_state::PortState;
 use super::room::{Room, check_room};
@@ -49,6 +50,7 @@ struct Entry {
     carried: FlowCount,
     lists: Vec<u32>,
     sets: Vec<u32>,
+    share: Share,
 }
 
 /// What batches left behind for the end of their grace period.
@@ -88,6 +90,8 @@ pub struct Writer<M> {
     by_mask: HashMap<(u8, FlowMask), u32>,
     free_subtables: Vec<u32>,
     flows: HashMap<FlowId, Entry>,
+    needs: Needs,
+    masks: Masks,
     owners: Owners,
     /// First in, first out: a number rests as long as possible before a punt that still
     /// carries it could be taken for another flow's.
@@ -132,6 +136,8 @@ impl<M: Maps> Writer<M> {
             by_mask: HashMap::new(),
             free_subtables: (1..capacity.subtables).rev().collect(),
             flows: HashMap::new(),
+            needs: Needs::default(),
+            masks: Masks::default(),
             owners: Owners::new(capacity.flows),
             free_records: (1..capacity.flows.min(MAX_FLOW_ID)).collect(),
             lists: Interned::new(1, capacity.lists),
@@ -171,9 +177,9 @@ impl<M: Maps> Writer<M> {
         &self.owners
     }
 
-    /// Words that some mask in force reads, a bit each.
-    pub fn used_words(&self) -> u32 {
-        self.subtables.values().fold(0, |used, s| used | s.mask.used_words())
+    /// What the flows need of the program that runs them.
+    pub fn needs(&self) -> Constants {
+        self.needs.constants(&self.masks)
     }
 
     /// A flow's counters since it was added; zeros if it is unknown.
@@ -217,6 +223,8 @@ impl<M: Maps> Writer<M> {
             self.collect(true);
             self.check_room(batch)?;
         }
+        let joined = self.needs.with(&self.masks, batch);
+        self.maps.will_need(&joined).map_err(|e| refused(&e))?;
         let done = self.apply(batch);
         if let Err(e) = &done {
             self.broken = Some(e.to_string());
@@ -268,6 +276,7 @@ impl<M: Maps> Writer<M> {
         }
         self.maps.publish(version);
         self.version = version;
+        self.maps.needs(&self.needs());
         self.left.get_or_insert_default().append(staged.left);
         self.begin_grace();
         Ok(())
@@ -285,10 +294,15 @@ impl<M: Maps> Writer<M> {
             carried: FlowCount::default(),
             lists: Vec::new(),
             sets: Vec::new(),
+            share: Share::of(flow),
         };
         self.write_record(flow, &mut entry)?;
+        self.needs.add(entry.share);
         self.flows.insert(flow.id, entry);
         if let Some(s) = self.subtables.get_mut(&subtable) {
+            if s.is_empty() {
+                self.masks.add(s.table, &s.mask);
+            }
             s.insert(flow.key, flow.priority, flow.id);
             if s.listed
                 .is_none_or(|listed| listed.max_priority < flow.priority || !listed.admits(flow.key.get(ETH_TYPE)))
@@ -323,6 +337,9 @@ impl<M: Maps> Writer<M> {
         entry.retiring.push(entry.record);
         entry.record = self.free_records.pop_front().ok_or(io::ErrorKind::StorageFull)?;
         self.write_record(flow, &mut entry)?;
+        self.needs.remove(entry.share);
+        entry.share = Share::of(flow);
+        self.needs.add(entry.share);
         staged.touched.push((entry.subtable, entry.key));
         self.flows.insert(flow.id, entry);
         Ok(())
@@ -330,12 +347,14 @@ impl<M: Maps> Writer<M> {
 
     fn remove(&mut self, id: FlowId, staged: &mut Staged) {
         let Some(entry) = self.flows.remove(&id) else { return };
+        self.needs.remove(entry.share);
         staged.left.records.push((entry.record, id));
         staged.left.lists.extend(&entry.lists);
         staged.left.sets.extend(&entry.sets);
         if let Some(s) = self.subtables.get_mut(&entry.subtable) {
             s.remove(&entry.key, entry.priority, id);
             if s.is_empty() {
+                self.masks.remove(s.table, &s.mask);
                 staged.orders.insert(entry.table);
                 staged.left.subtables.push(s.id);
             }

@@ -22,6 +22,7 @@ use wamig_common::verdict::Verdict;
 use wamig_openflow::PortNo;
 use wamig_userspace::fastpath::maps::{Capacity, Maps};
 use wamig_userspace::fastpath::memory::MemoryMaps;
+use wamig_userspace::fastpath::needs::Constants;
 use wamig_userspace::fastpath::{FastPort, port_index};
 
 use crate::paths::edited;
@@ -99,13 +100,27 @@ pub struct Watched {
     values: HashMap<FlowMapKey, FlowValue>,
     /// How many times a frame was looked at.
     pub looks: u64,
+    /// What programs offer, and what the present version needs of them.
+    offered: Constants,
+    /// See `offered`.
+    pub needed: Constants,
 }
 
 impl Watched {
     /// Maps of this capacity.
     pub fn new(capacity: Capacity, dice: Dice) -> Self {
         let inner = MemoryMaps::with_capacity(capacity);
-        Self { inner, dice, frames: Vec::new(), readers: Vec::new(), waited: 0, values: HashMap::new(), looks: 0 }
+        Self {
+            inner,
+            dice,
+            frames: Vec::new(),
+            readers: Vec::new(),
+            waited: 0,
+            values: HashMap::new(),
+            looks: 0,
+            offered: Constants::NOTHING,
+            needed: Constants::NOTHING,
+        }
     }
 
     /// Other frames; readers of earlier versions end.
@@ -165,6 +180,17 @@ impl Maps for Watched {
         let sights = self.sights(version);
         self.readers.push((version, sights));
         self.look("after the version was stored");
+    }
+
+    fn will_need(&mut self, needs: &Constants) -> io::Result<()> {
+        assert!(needs.covers(&self.needed), "{needs:?} is asked for while {:?} is needed", self.needed);
+        self.offered = *needs;
+        Ok(())
+    }
+
+    fn needs(&mut self, needs: &Constants) {
+        assert!(self.offered.covers(needs), "{needs:?} is needed, but {:?} was asked for", self.offered);
+        self.needed = *needs;
     }
 
     fn set_table(&mut self, table: u8, parity: u8, order: &Table) -> io::Result<()> {

@@ -70,12 +70,16 @@ impl Bench {
     /// A data path with these ports, and punts that nothing holds back. Its thread stays on
     /// CPU 0.
     pub fn new(ports: &[PortNo]) -> Self {
+        Self::with(ports.iter().map(|p| port(*p)).collect())
+    }
+
+    /// The same with ports that are told.
+    pub fn with(ports: Vec<FastPort>) -> Self {
         assert!(stay_on(0));
         let bpffs = Bpffs::new().expect("a bpffs can be mounted");
         let pin_path = bpffs.0.path().join("wamig");
         let plenty = (1_000_000, 1_000_000);
         let rates = PuntRates { arp: plenty, other: plenty, slow: plenty };
-        let ports = ports.iter().map(|p| port(*p)).collect();
         let config = XdpConfig { pin_path: pin_path.clone(), mode: XdpMode::Auto, ports, rates, flows: FLOWS };
         let opened = open(&config).unwrap_or_else(|e| panic!("{e}"));
         let maps_dir = std::fs::read_dir(pin_path).unwrap().next().unwrap().unwrap().path();

@@ -6,7 +6,8 @@ use std::time::Duration;
 use aya::Ebpf;
 use aya::programs::{TestRun as _, TestRunOptions, Xdp};
 use wamig_openflow::PortNo;
-use wamig_userspace::fastpath::xdp::open::{Constants, load};
+use wamig_userspace::fastpath::needs::Constants;
+use wamig_userspace::fastpath::xdp::open::load;
 
 use super::bench::{FLOWS, port};
 

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,8 +11,10 @@ use aya::Ebpf;
 use aya::programs::Xdp;
 use wamig_openflow::PortNo;
 
+use super::fit::{Fit, Fitted};
 use super::syscall;
 use crate::fastpath::FastPort;
+use crate::fastpath::needs::Constants;
 
 /// `XDP_FLAGS_SKB_MODE`
 const SKB_MODE: u32 = 1 << 1;
@@ -40,6 +42,8 @@ pub struct AttachedPort {
     pub name: String,
     /// `native`, `generic`, or `detached` before forwarding begins.
     pub mode: &'static str,
+    /// What the program that it runs can do.
+    pub program: Constants,
     /// What the operator should know, with the remedy.
     pub warning: Option<String>,
 }
@@ -47,17 +51,29 @@ pub struct AttachedPort {
 /// The ports' state, shared with whoever shows it.
 pub type SharedPorts = Arc<Mutex<Vec<AttachedPort>>>;
 
-/// Makes the program of one port: the object with the port's constants, over the shared maps.
-pub type Loader = Box<dyn FnMut(&FastPort) -> io::Result<Ebpf> + Send>;
+/// Makes a program of one port: the object with the port's constants, over the shared maps.
+pub type Loader = Arc<dyn Fn(&FastPort, Constants) -> io::Result<Ebpf> + Send + Sync>;
+
+/// A port, its programs and its link.
+pub struct Attached {
+    /// The port.
+    pub port: FastPort,
+    /// The program that can do everything.
+    pub general: Ebpf,
+    /// The one that runs instead, if any.
+    pub fitted: Option<Fitted>,
+    /// The link, once there is one.
+    pub link: Option<OwnedFd>,
+}
 
 /// The programs and links of all ports.
 pub struct Attachments {
     pin_path: PathBuf,
     maps_dir: PathBuf,
     mode: XdpMode,
-    load: Loader,
-    first: Option<Ebpf>,
-    ports: Vec<(FastPort, Ebpf, Option<OwnedFd>)>,
+    pub(super) load: Loader,
+    pub(super) ports: Vec<Attached>,
+    pub(super) fit: Fit,
     shown: SharedPorts,
     active: bool,
 }
@@ -70,21 +86,11 @@ impl Attachments {
             maps_dir,
             mode,
             load,
-            first: None,
             ports: Vec::new(),
+            fit: Fit::default(),
             shown: SharedPorts::default(),
             active: false,
         }
-    }
-
-    /// Keeps the object that made the maps.
-    pub fn keep(&mut self, object: Ebpf) {
-        self.first = Some(object);
-    }
-
-    /// The object that made the maps.
-    pub fn object(&self) -> Option<&Ebpf> {
-        self.first.as_ref()
     }
 
     /// The ports' state, as it will be.
@@ -96,11 +102,11 @@ impl Attachments {
     /// once when forwarding has begun.
     pub fn set_ports(&mut self, ports: &[FastPort]) -> io::Result<()> {
         let same = |a: &FastPort, b: &FastPort| a.port == b.port && a.ifindex == b.ifindex;
-        self.ports.retain(|(p, _, _)| ports.iter().any(|q| same(p, q)));
+        self.ports.retain(|p| ports.iter().any(|q| same(&p.port, q)));
         for port in ports {
-            if !self.ports.iter().any(|(p, _, _)| same(p, port)) {
-                let object = (self.load)(port)?;
-                self.ports.push((port.clone(), object, None));
+            if !self.ports.iter().any(|p| same(&p.port, port)) {
+                let general = (self.load)(port, Constants::default())?;
+                self.ports.push(Attached { port: port.clone(), general, fitted: None, link: None });
             }
         }
         self.show();
@@ -113,11 +119,11 @@ impl Attachments {
         let links = self.pin_path.join("links");
         fs::create_dir_all(&links)?;
         for i in 0..self.ports.len() {
-            let (port, object, link) = &mut self.ports[i];
+            let Attached { port, general, link, .. } = &mut self.ports[i];
             if link.is_some() {
                 continue;
             }
-            let (fd, mode) = attach(port, object, self.mode, &links)?;
+            let (fd, mode) = attach(port, general, self.mode, &links)?;
             *link = Some(fd);
             let (number, warning) = (port.port, warning(port, mode, self.mode));
             self.show();
@@ -130,16 +136,17 @@ impl Attachments {
         Ok(())
     }
 
-    fn show(&self) {
+    pub(super) fn show(&self) {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::take(&mut *shown);
         *shown = self
             .ports
             .iter()
-            .map(|(p, _, _)| {
-                let known = before.iter().find(|b| b.port == p.port && b.name == p.name).cloned();
-                let (port, name) = (p.port, p.name.clone());
-                known.unwrap_or(AttachedPort { port, name, mode: "detached", warning: None })
+            .map(|attached| {
+                let (FastPort { port, name, .. }, program) = (&attached.port, attached.offers());
+                let known = before.iter().find(|b| b.port == *port && b.name == *name);
+                let (mode, warning) = known.map_or(("detached", None), |known| (known.mode, known.warning.clone()));
+                AttachedPort { port: *port, name: name.clone(), mode, program, warning }
             })
             .collect();
     }
@@ -160,13 +167,18 @@ fn at_port(port: &FastPort, what: impl std::fmt::Display) -> io::Error {
     io::Error::other(format!("port {} ({}): {what}", port.port, port.name))
 }
 
-fn attach(port: &FastPort, object: &Ebpf, mode: XdpMode, links: &Path) -> io::Result<(OwnedFd, &'static str)> {
+/// The pipeline of an object that was loaded for a port.
+pub fn program_of<'a>(port: &FastPort, object: &'a Ebpf) -> io::Result<BorrowedFd<'a>> {
     let program: &Xdp = object
         .program("wamig")
         .ok_or_else(|| at_port(port, "the XDP object has no program wamig"))?
         .try_into()
         .map_err(|e| at_port(port, e))?;
-    let program = program.fd().map_err(|e| at_port(port, e))?.as_fd();
+    Ok(program.fd().map_err(|e| at_port(port, e))?.as_fd())
+}
+
+fn attach(port: &FastPort, object: &Ebpf, mode: XdpMode, links: &Path) -> io::Result<(OwnedFd, &'static str)> {
+    let program = program_of(port, object)?;
     let modes: &[(u32, &str)] = match mode {
         XdpMode::Auto => &[(DRIVER_MODE, "native"), (SKB_MODE, "generic")],
         XdpMode::Native => &[(DRIVER_MODE, "native")],

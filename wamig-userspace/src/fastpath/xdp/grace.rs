@@ -13,6 +13,8 @@ use super::syscall::{create_devmap, set_inner};
 
 /// The waiting thread.
 pub struct Grace {
+    outer: OwnedFd,
+    inner: OwnedFd,
     ask: Option<Sender<()>>,
     over: Receiver<io::Result<()>>,
     running: bool,
@@ -24,16 +26,22 @@ impl Grace {
     /// of it changes (`synchronize_rcu`, measured at about 15 ms).
     pub fn new(outer: OwnedFd) -> io::Result<Self> {
         let inner = create_devmap(PORT_SLOTS)?;
+        let (theirs, place) = (outer.try_clone()?, inner.try_clone()?);
         let (ask, asked) = channel::<()>();
         let (done, over) = channel();
         let thread = std::thread::Builder::new().name("wamig-grace".into()).spawn(move || {
             while asked.recv().is_ok() {
-                if done.send(set_inner(outer.as_fd(), GRACE_SET, inner.as_fd())).is_err() {
+                if done.send(set_inner(theirs.as_fd(), GRACE_SET, place.as_fd())).is_err() {
                     return;
                 }
             }
         })?;
-        Ok(Self { ask: Some(ask), over, running: false, thread: Some(thread) })
+        Ok(Self { outer, inner, ask: Some(ask), over, running: false, thread: Some(thread) })
+    }
+
+    /// Waits here and now for every program that is running, whatever the thread waits for.
+    pub fn wait(&self) -> io::Result<()> {
+        set_inner(self.outer.as_fd(), GRACE_SET, self.inner.as_fd())
     }
 
     /// Starts to wait for every program that is running now.

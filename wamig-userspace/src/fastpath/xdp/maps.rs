@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aya::Ebpf;
 use aya::maps::{Array, DevMap, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
@@ -20,6 +21,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::attach::Attachments;
 use super::clock::Clock;
+use super::fit::{Fitter, Shared};
 use super::grace::Grace;
 use super::interface;
 use super::open::PuntRates;
@@ -28,6 +30,7 @@ use super::pod::Plain;
 use super::port_set::{GRACE_SET, PortSets};
 use super::syscall;
 use crate::fastpath::maps::{Capacity, Maps};
+use crate::fastpath::needs::Constants;
 use crate::fastpath::{FastPort, port_index};
 
 /// `BPF_NOEXIST`
@@ -63,7 +66,9 @@ pub struct XdpMaps {
     sockets: StdHashMap<u32, (u32, PacketSocket)>,
     /// Ports that may not send.
     closed: BTreeSet<u32>,
-    attachments: Attachments,
+    object: Ebpf,
+    attachments: Shared,
+    fitter: Fitter,
 }
 
 fn other(e: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
@@ -95,6 +100,7 @@ impl XdpMaps {
         let Map::ArrayOfMaps(outer) = &outer else { return Err(other("PORT_SET_MAPS is no map of maps")) };
         let clone = || outer.fd().as_fd().try_clone_to_owned();
         let clock = Clock::new(&mut object)?;
+        let attachments: Shared = Arc::new(Mutex::new(attachments));
         let ports = take(&mut object, "PORTS")?;
         let Map::DevMap(devmap) = &ports else { return Err(other("PORTS is no devmap")) };
         let ports_fd = devmap.fd().as_fd().try_clone_to_owned()?;
@@ -120,26 +126,30 @@ impl XdpMaps {
             cpus: aya::util::nr_cpus().map_err(|(_, e)| e)?,
             sockets: StdHashMap::new(),
             closed: BTreeSet::new(),
+            fitter: Fitter::start(Arc::clone(&attachments))?,
             attachments,
+            object,
         };
-        let mut buckets: PlainArray<BucketConfig> = typed!(&mut object, "BUCKET_CONFIG");
+        let mut buckets: PlainArray<BucketConfig> = typed!(&mut maps.object, "BUCKET_CONFIG");
         for (class, (rate, burst)) in rates.by_class().into_iter().enumerate().take(CLASS_COUNT as usize) {
             let config = BucketConfig { per_jiffy: rate * 1000 / maps.clock.hz(), burst: burst * 1000 };
             buckets.set(class as u32, Plain(config), 0).map_err(map_error)?;
         }
-        maps.attachments.keep(object);
         Ok(maps)
     }
 
     /// Changes the value of a key in place; false = there is no such key.
     fn stage(&self, digest: u64, entry: &FlowEntry) -> io::Result<bool> {
-        let object = self.attachments.object().ok_or_else(|| other("the XDP object has gone"))?;
-        let program = object.program("stage").ok_or_else(|| other("the XDP object has no program stage"))?;
+        let program = self.object.program("stage").ok_or_else(|| other("the XDP object has no program stage"))?;
         let program: &Xdp = program.try_into().map_err(other)?;
         let entry = [digest.as_bytes(), entry.as_bytes()].concat();
         let mut options = TestRunOptions::new();
         options.data_in = Some(&entry);
         Ok(program.test_run(options).map_err(other)?.return_value == STAGED)
+    }
+
+    fn attachments(&self) -> MutexGuard<'_, Attachments> {
+        self.attachments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The port sets lead to the interfaces of those ports that may send.
@@ -174,6 +184,17 @@ impl Maps for XdpMaps {
 
     fn publish(&mut self, version: u64) {
         self.version.store(version);
+    }
+
+    fn will_need(&mut self, needs: &Constants) -> io::Result<()> {
+        let swapped = self.attachments().will_need(needs)?;
+        if swapped { self.grace.wait() } else { Ok(()) }
+    }
+
+    fn needs(&mut self, needs: &Constants) {
+        if self.attachments().need(needs) {
+            self.fitter.wake();
+        }
     }
 
     fn set_table(&mut self, table: u8, parity: u8, order: &Table) -> io::Result<()> {
@@ -252,8 +273,7 @@ impl Maps for XdpMaps {
     }
 
     fn age_ms(&mut self, last: u64) -> u64 {
-        let now = self.attachments.object().map(|object| self.clock.jiffies(object));
-        let Some(Ok(now)) = now else { return 0 };
+        let Ok(now) = self.clock.jiffies(&self.object) else { return 0 };
         now.saturating_sub(last) * 1000 / self.clock.hz()
     }
 
@@ -279,7 +299,9 @@ impl Maps for XdpMaps {
             }
         }
         self.set_devices()?;
-        self.attachments.set_ports(ports)
+        self.attachments().set_ports(ports)?;
+        self.fitter.wake();
+        Ok(())
     }
 
     fn set_rules(&mut self, port: u32, rules: PortRules) -> io::Result<()> {
@@ -303,7 +325,9 @@ impl Maps for XdpMaps {
     }
 
     fn activate(&mut self) -> io::Result<()> {
-        self.attachments.activate()
+        self.attachments().activate()?;
+        self.fitter.wake();
+        Ok(())
     }
 
     fn begin_grace(&mut self) {

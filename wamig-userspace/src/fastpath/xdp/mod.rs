@@ -3,6 +3,7 @@
 //! * [`mod@open`] — kernel, bpffs and object checked, maps made, programs loaded; nothing attached
 //! * [`maps`] — the BPF maps behind the writer
 //! * [`attach`] — programs on ports, links pinned and taken over from an earlier daemon
+//! * `fit` — programs that fit the tables, swapped in on the live links
 //! * `port_set`, [`grace`], [`clock`], `packet_socket` — devmaps of port sets, waiting for
 //!   readers, the kernel's jiffies, frames sent out of ports
 //! * [`punt`] — frames that come up
@@ -19,6 +20,7 @@ pub mod attach;
 pub mod clock;
 pub mod detach;
 mod driver;
+mod fit;
 pub mod grace;
 mod interface;
 pub mod maps;

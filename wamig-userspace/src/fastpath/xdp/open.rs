@@ -4,6 +4,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aya::{Ebpf, EbpfLoader, programs::Xdp as XdpProgram};
@@ -15,6 +16,7 @@ use super::attach::{Attachments, SharedPorts, XdpMode};
 use super::driver::driver;
 use super::maps::{NAMES, XdpMaps, pin_of};
 use super::punt::PuntReader;
+use crate::fastpath::needs::Constants;
 use crate::fastpath::writer::Writer;
 use crate::fastpath::{FastPath as _, FastPort, Punt, port_index};
 
@@ -46,35 +48,6 @@ impl PuntRates {
     /// In the order of [`wamig_common::punt::Class`].
     pub fn by_class(&self) -> [(u64, u64); 3] {
         [self.arp, self.other, self.slow]
-    }
-}
-
-/// What the verifier is told, so that it can leave out what the tables do not need. The
-/// default is the general program.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Constants {
-    /// Tables in use: those that have flows, and those that flows go to.
-    pub tables: u32,
-    /// Masks of the fullest table.
-    pub masks: u32,
-    /// Key words that some mask reads, a bit each.
-    pub words: u32,
-    /// Whether some flow writes to the action set.
-    pub action_set: bool,
-    /// Whether some flow changes headers.
-    pub edits: bool,
-}
-
-impl Default for Constants {
-    fn default() -> Self {
-        use wamig_common::{key::ALL_WORDS, limits};
-        Self {
-            tables: limits::MAX_TABLES as u32,
-            masks: limits::MAX_SUBTABLES as u32,
-            words: ALL_WORDS,
-            action_set: true,
-            edits: true,
-        }
     }
 }
 
@@ -161,7 +134,7 @@ pub fn open(config: &XdpConfig) -> Result<Opened, OpenError> {
 fn open_in(config: &XdpConfig, bytes: &'static [u8], maps_dir: &Path) -> io::Result<Opened> {
     let first = load(bytes, maps_dir, config.flows, None, Constants::default())?;
     let (dir, flows) = (maps_dir.to_owned(), config.flows);
-    let loader = Box::new(move |port: &FastPort| load(bytes, &dir, flows, Some(port), Constants::default()));
+    let loader = Arc::new(move |port: &FastPort, constants| load(bytes, &dir, flows, Some(port), constants));
     let attachments = Attachments::new(config.pin_path.clone(), maps_dir.to_owned(), config.mode, loader);
     let ports = attachments.shown();
     let mut first = first;
@@ -208,7 +181,9 @@ pub fn load(
         loader.map_pin_path(name, pin_of(maps_dir, name));
     }
     let mut object = loader.load(bytes).map_err(loading)?;
-    for name in ["wamig", "clock", "stage", "empty"] {
+    // The other programs belong to no port.
+    let names: &[&str] = if port.is_some() { &["wamig", "empty"] } else { &["wamig", "clock", "stage"] };
+    for name in names {
         let program = object.program_mut(name).ok_or_else(|| io::Error::other(format!("no program {name}")))?;
         let program: &mut XdpProgram = program.try_into().map_err(io::Error::other)?;
         program.load().map_err(loading)?;
