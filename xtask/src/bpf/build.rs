@@ -79,7 +79,8 @@ pub fn command(pins: &Pins, toolchain: &Toolchain) -> Result<Command> {
     let mut cargo = clean(user::command(toolchain.rustc.cargo()));
     cargo
         .current_dir(workspace::root())
-        .args(["build", "--locked", "--package", "wamig-ebpf", "--profile", PROFILE, "--target", TARGET])
+        .args(["build", "--locked", "--package", "wamig-ebpf", "--features", "bpf"])
+        .args(["--profile", PROFILE, "--target", TARGET])
         .arg("--target-dir")
         .arg(workspace::bpf_build_dir())
         .env("RUSTC", &toolchain.rustc.path)
