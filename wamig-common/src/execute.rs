@@ -89,6 +89,12 @@ fn packet_in(plan: &mut Plan, reason: PuntReason, max_len: u32, cx: Context) -> 
     step::NEXT
 }
 
+/// A table miss that goes up: the whole frame, sent by no flow. Returns a [`step`].
+#[inline(always)]
+pub fn miss(plan: &mut Plan, cx: Context) -> u32 {
+    packet_in(plan, PuntReason::Miss, u32::MAX, cx)
+}
+
 #[inline(always)]
 fn mark(plan: &mut Plan) {
     plan.flags |= EDITED | STALE_KEY;

@@ -3,10 +3,10 @@
 //! Two ways of output: [`walk`] keeps one plan, as XDP does, and says "slow path" where one
 //! plan is not enough; [`walk_all`] makes every output at once, as the slow path does.
 
-use crate::action::{END, GROUP, METER, Op};
+use crate::action::{CONTROLLER, END, GROUP, METER, Op};
 use crate::classify::classify;
 use crate::entry::{FlowRecord, Records, SLOW, Slot, Table, Tables};
-use crate::execute::{Context, execute, step};
+use crate::execute::{self, Context, execute, step};
 use crate::extract::{Layout, extract};
 use crate::frame::{Buffer, Edited};
 use crate::key::{FlowKey, IP_TOS, METADATA};
@@ -113,6 +113,7 @@ struct Walker<'a, 's, 'o, S> {
     frame: &'a [u8],
     version: u64,
     in_port: u32,
+    rules: PortRules,
     key: FlowKey,
     layout: Layout,
     window: Buffer,
@@ -174,6 +175,25 @@ impl<S: Store> Machine for Walker<'_, '_, '_, S> {
             self.path.n += 1;
         }
         found.flow()
+    }
+
+    fn miss(&mut self, cx: Context) -> u32 {
+        if !self.rules.has(PortRules::MISSES_GO_UP) {
+            return step::NEXT;
+        }
+        let op = Op { kind: CONTROLLER, value: u64::from(u32::MAX), ..Op::default() };
+        let frame = parts(&self.plan, &self.window, self.frame);
+        let result = match self.sink.as_mut() {
+            Some(sink) => {
+                sink(Emission { op, context: cx, header: frame.0, rest: frame.1 });
+                step::NEXT
+            }
+            None => execute::miss(&mut self.plan, cx),
+        };
+        if let Some(observer) = self.observer.as_mut() {
+            observer.ran(&op, result, &self.plan, frame);
+        }
+        result
     }
 
     fn record(&mut self, flow: u32) -> Option<FlowRecord> {
@@ -298,6 +318,7 @@ fn start<S: Store>(
         frame,
         version: store.version(),
         in_port,
+        rules: store.rules(port_index),
         key: FlowKey::default(),
         layout: Layout::default(),
         window: Buffer::of(frame),
@@ -309,7 +330,7 @@ fn start<S: Store>(
     };
     let readable = extract(frame, in_port, &mut walker.key, &mut walker.layout).is_some();
     let (key, layout) = (walker.key, walker.layout);
-    let verdict = match store.rules(port_index).refuses(&key) {
+    let verdict = match walker.rules.refuses(&key) {
         _ if !readable => Verdict::Drop(DropReason::Truncated),
         Some(reason) => Verdict::Drop(reason),
         None => translate(&mut walker),
@@ -324,7 +345,8 @@ pub fn walk<S: Store>(store: &S, in_port: u32, port_index: u32, frame: &[u8]) ->
 }
 
 /// Walks a frame as the slow path does: every output and packet-in goes to `sink` as it is
-/// met. An emission of kind [`crate::action::DEC_TTL`] is the packet-in of a TTL that ran out.
+/// met. An emission of kind [`crate::action::DEC_TTL`] is the packet-in of a TTL that ran out,
+/// one of no flow and kind [`CONTROLLER`] that of a table miss.
 pub fn walk_all<S: Store>(store: &S, in_port: u32, port_index: u32, frame: &[u8], sink: &mut Sink<'_>) -> Outcome {
     start(store, in_port, port_index, frame, Some(sink), None)
 }

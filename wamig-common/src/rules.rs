@@ -25,6 +25,8 @@ impl PortRules {
     pub const NO_PACKET_IN: u32 = 8;
     /// IP fragments that come in are dropped.
     pub const NO_FRAGMENTS: u32 = 16;
+    /// A table miss is a packet-in (OpenFlow 1.0 §3.4), not a drop.
+    pub const MISSES_GO_UP: u32 = 32;
 
     /// Whether a rule holds.
     #[inline(always)]
@@ -65,6 +67,7 @@ mod tests {
         assert_eq!(by(PortRules::NO_RECEIVE, keys), [no; 3]);
         assert_eq!(by(PortRules::NO_RECEIVE_STP, keys), [None, no, None]);
         assert_eq!(by(PortRules::NO_FRAGMENTS, keys), [None, None, frag]);
-        assert_eq!(by(PortRules::NO_FORWARD | PortRules::NO_PACKET_IN, keys), [None; 3]);
+        let others = PortRules::NO_FORWARD | PortRules::NO_PACKET_IN | PortRules::MISSES_GO_UP;
+        assert_eq!(by(others, keys), [None; 3]);
     }
 }

@@ -16,6 +16,8 @@ pub trait Machine {
     fn tables(&self) -> u32;
     /// The best flow of a table for the present key, counted; [`NONE`] = miss.
     fn classify(&mut self, table: u8) -> u32;
+    /// No flow of a table matched: makes a packet-in of it if misses go up; returns a [`step`].
+    fn miss(&mut self, cx: Context) -> u32;
     /// A flow's instructions.
     fn record(&mut self, flow: u32) -> Option<FlowRecord>;
     /// Puts the frame through a meter; returns a [`step`].
@@ -48,7 +50,9 @@ pub fn translate<M: Machine>(m: &mut M) -> Verdict {
         let flow = m.classify(table);
         if flow == NONE {
             m.plan().flags |= MISSED;
-            return end(m);
+            let cx = Context { flow: NONE, metadata: m.metadata(), miss: true };
+            let result = m.miss(cx);
+            return if result > step::END { stopped(m, result) } else { end(m) };
         }
         let Some(record) = m.record(flow) else { return Verdict::Drop(DropReason::Inconsistent) };
         let cx = Context { flow, metadata: m.metadata(), miss: record.flags & MISS != 0 };

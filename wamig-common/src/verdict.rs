@@ -73,6 +73,8 @@ reasons! {
         InvalidTtl = "invalid-ttl",
         /// The fast path cannot do what the flows say: the frame as received, for the slow path.
         Slow = "slow-path",
+        /// No flow matched, and a controller of OpenFlow 1.0 wants to know.
+        Miss = "miss",
     }
 }
 

@@ -62,8 +62,8 @@ pub extern "C" fn g_punt(ctx: *mut xdp_md, what: u32, slow: u32) -> u32 {
         _ => PacketIn { max_len: u32::MAX, metadata: scratch.key.words[METADATA.word], ..PacketIn::default() },
     };
     let reason = if what == SLOW { PuntReason::Slow.index() } else { packet_in.reason & 0xff };
-    let silent =
-        reason == PuntReason::NoMatch.index() && maps::rules(constants::port_index()).has(PortRules::NO_PACKET_IN);
+    let miss = reason == PuntReason::NoMatch.index() || reason == PuntReason::Miss.index();
+    let silent = miss && maps::rules(constants::port_index()).has(PortRules::NO_PACKET_IN);
     if silent {
         stats::loss(PuntLoss::PortSilent);
         return LIMITED;

@@ -63,7 +63,8 @@ impl Head for PlainHead {
 pub fn run(ctx: &XdpContext, scratch: &mut Scratch) -> Option<u32> {
     let (data, end) = (ctx.data(), ctx.data_end());
     let refusing = PortRules::NO_RECEIVE | PortRules::NO_RECEIVE_STP;
-    if data + HEAD > end || maps::rules(constants::port_index()).has(refusing) {
+    let rules = maps::rules(constants::port_index());
+    if data + HEAD > end || rules.has(refusing) {
         return None;
     }
     let total = (end - data) as u32;
@@ -71,6 +72,9 @@ pub fn run(ctx: &XdpContext, scratch: &mut Scratch) -> Option<u32> {
     scratch.key.words[METADATA.word] = 0;
     let (record, steps) = walk_tables(scratch)?;
     let Some(record) = record else {
+        if rules.has(PortRules::MISSES_GO_UP) {
+            return None;
+        }
         scratch.plan.reset(constants::port_index(), total);
         scratch.plan.flags = MISSED;
         count(scratch, steps, total);

@@ -14,12 +14,13 @@ use aya_ebpf::programs::XdpContext;
 use wamig_common::action::{END, LIST_EDITS, slot};
 use wamig_common::classify::{classify, is_settled, probe};
 use wamig_common::entry::{FlowRecord, NONE, Records as _, Slot, Table};
-use wamig_common::execute::{Context, execute, step};
+use wamig_common::execute::{self, Context, execute, step};
 use wamig_common::extract::{Layout, ext_header, extract};
 use wamig_common::frame::Edited;
 use wamig_common::key::{KEY_WORDS, METADATA};
 use wamig_common::limits::{MAX_OPS, PLAIN_LOOP_MASKS, SET_SLOTS, WINDOW_HEADROOM};
 use wamig_common::plan::{LOADED, Plan, STALE_KEY};
+use wamig_common::rules::PortRules;
 use wamig_common::translate::{Machine, refreshed, translate};
 use wamig_common::verdict::{DropReason, SlowReason, Verdict};
 
@@ -80,6 +81,15 @@ impl Machine for Xdp<'_> {
             stats::flow(flow, self.scratch.plan.total, unsafe { bpf_jiffies64() });
         }
         flow
+    }
+
+    #[inline(always)]
+    fn miss(&mut self, cx: Context) -> u32 {
+        if maps::rules(constants::port_index()).has(PortRules::MISSES_GO_UP) {
+            execute::miss(&mut self.scratch.plan, cx)
+        } else {
+            step::NEXT
+        }
     }
 
     #[inline(always)]

@@ -51,8 +51,12 @@ impl Rig {
     /// What becomes of a frame under these settings: the verdict, and what is counted.
     fn under(&mut self, ports: &[(u32, PortConfig)], drop_fragments: bool, frame: &[u8]) -> (u32, Counters) {
         let ports: BTreeMap<_, _> = ports.iter().map(|(n, config)| (PortNo(*n), *config)).collect();
+        self.with(&PortSettings { ports, drop_fragments, ..PortSettings::default() }, frame)
+    }
+
+    fn with(&mut self, settings: &PortSettings, frame: &[u8]) -> (u32, Counters) {
         let fast = &mut self.bench.opened.fastpath;
-        fast.set_port_settings(&PortSettings { ports, drop_fragments }).unwrap();
+        fast.set_port_settings(settings).unwrap();
         let before = counters::read(fast);
         let (action, _, _) = run::run(&self.program, "wamig", frame, 1);
         (action, counters::since(&before, &counters::read(fast)))
@@ -134,4 +138,29 @@ fn a_port_can_be_kept_from_telling_of_misses() {
     let kept: Counters = [("controller-only", 1), ("port-no-packet-in", 1)].into();
     assert_eq!(rig.under(&[(1, silent)], false, &frame(false)), (DROP, kept));
     assert_eq!(rig.under(&[], false, &frame(false)), (DROP, told));
+}
+
+#[test]
+fn misses_go_up_where_they_are_told_to_and_the_port_is_not_silent() {
+    if !may_run() {
+        return;
+    }
+    let mut rig = Rig::new(vec![]);
+    rig.bench.opened.fastpath.commit(&Batch { changes: vec![Change::Remove(FlowId(1))] }).unwrap();
+    let up = |silent| PortSettings {
+        ports: [(PortNo(1), PortConfig { no_packet_in: silent, ..NONE })].into(),
+        misses_go_up: true,
+        ..PortSettings::default()
+    };
+    // The straight way takes whole frames, the general walk fragments.
+    for frame in [frame(false), frame(true)] {
+        let missed = |rig: &mut Rig| rig.bench.opened.fastpath.table_counters(0).missed;
+        let before = missed(&mut rig);
+        let told: Counters = [("controller-only", 1), ("miss", 1)].into();
+        assert_eq!(rig.with(&up(false), &frame), (DROP, told));
+        let kept: Counters = [("controller-only", 1), ("port-no-packet-in", 1)].into();
+        assert_eq!(rig.with(&up(true), &frame), (DROP, kept));
+        assert_eq!(rig.with(&PortSettings::default(), &frame), (DROP, one("table-miss")));
+        assert_eq!(missed(&mut rig) - before, 3, "each is counted as a miss, once");
+    }
 }

@@ -61,6 +61,8 @@ impl Rig {
         self.bench.opened.fastpath.collect(true);
         self.bench.opened.fastpath.commit(&batch).unwrap();
         self.memory.commit(&batch).unwrap();
+        self.bench.opened.fastpath.set_port_settings(&v.settings()).unwrap();
+        self.memory.set_port_settings(&v.settings()).unwrap();
     }
 
     /// Everything that is wrong with what is made of the vector.

@@ -8,7 +8,7 @@ mod paths;
 mod table;
 
 use wamig_userspace::fastpath::memory::{Memory, MemoryMaps};
-use wamig_userspace::fastpath::{Batch, Change};
+use wamig_userspace::fastpath::{Batch, Change, FastPath as _};
 
 #[test]
 fn every_vector_by_the_memory_fast_path_and_by_the_slow_path() {
@@ -18,6 +18,7 @@ fn every_vector_by_the_memory_fast_path_and_by_the_slow_path() {
         let mut memory = Memory::new(MemoryMaps::default());
         let changes = v.flows.iter().cloned().map(Change::Insert).collect();
         memory.commit(&Batch { changes }).unwrap();
+        memory.set_port_settings(&v.settings()).unwrap();
         let (outcome, fast) = paths::fast(&mut memory, v.in_port, &v.frame);
         let slow = paths::slow(&memory, v.in_port, &v.frame);
         if outcome.verdict != v.verdict {

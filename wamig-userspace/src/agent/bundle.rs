@@ -189,9 +189,6 @@ impl Agent {
         for event in &events {
             self.tell(event);
         }
-        if !events.is_empty() || control.ty == BundleControlType::CommitRequest {
-            self.set_miss(switch, now);
-        }
         if let Some(session) = self.sessions.get(&conn) {
             match done {
                 Ok(ty) => session.reply(xid, &Message::BundleControl(BundleControl { ty, ..control })),

@@ -75,7 +75,7 @@ impl Agent {
                 tracing::info!("OpenFlow: {} is connected, {:?}", opened.remote, opened.version);
                 self.failures.remove(&opened.endpoint);
                 self.sessions.insert(opened.conn, Session::new(opened, now));
-                self.set_miss(switch, now);
+                self.set_miss(switch);
             }
             ChannelEvent::Batch(conn, batch) => self.on_batch(conn, batch),
             // Only a reason to look again.
@@ -85,7 +85,7 @@ impl Agent {
                     tracing::info!("OpenFlow: {} is gone: {why}", session.remote);
                     self.failures.insert(session.endpoint, (now, why));
                 }
-                self.set_miss(switch, now);
+                self.set_miss(switch);
             }
             ChannelEvent::Failed { endpoint, why } => {
                 if self.failures.get(&endpoint).is_none_or(|(_, before)| *before != why) {

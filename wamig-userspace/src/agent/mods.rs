@@ -3,21 +3,15 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use wamig_openflow::message::SwitchConfig;
-use wamig_openflow::{
-    Action, Cookie, ErrorKind, FlowMod, FlowModCommand, Instructions, Match, Message, OfpError, PortNo, TableId,
-    Version, Xid,
-};
+use wamig_openflow::{ErrorKind, Message, OfpError, TableId, Version, Xid};
 
 use super::Agent;
+use super::session::Session;
 use crate::channel::ConnId;
 use crate::fastpath::FastPath;
 use crate::switch::Switch;
 use crate::switch::effect::Event;
 use crate::switch::modification::Modification;
-
-/// The flow that stands for OpenFlow 1.0's table miss.
-pub(super) const MISS: Cookie = Cookie(0x6d69_7373_0001_0000);
 
 /// Changes of one session that wait for their commit.
 #[derive(Debug, Default)]
@@ -70,11 +64,6 @@ pub(super) fn buffer(id: Option<u32>) -> Result<(), OfpError> {
     })
 }
 
-fn miss_flow(config: SwitchConfig) -> FlowMod {
-    let up = Action::Output { port: PortNo::CONTROLLER, max_len: config.miss_send_len };
-    FlowMod::add(TableId(0), 0, Match::any(), Instructions::apply(vec![up]), MISS)
-}
-
 impl Agent {
     /// Commits a run, answers what was refused, and tells what came of it.
     pub(super) fn commit<F: FastPath>(
@@ -99,26 +88,14 @@ impl Agent {
         for event in &applied.events {
             self.tell(event);
         }
-        self.set_miss(switch, now);
         applied.events
     }
 
-    /// While there are controllers and all of them speak 1.0, a table miss is a packet-in
-    /// (OpenFlow 1.0 §3.4): a flow of the lowest priority that 1.0 does not show, and that any
-    /// flow of the controllers in its place replaces.
-    pub(super) fn set_miss<F: FastPath>(&mut self, switch: &mut Switch<F>, now: Instant) {
-        let only_v10 = !self.sessions.is_empty() && self.sessions.values().all(|s| s.version == Version::V10);
-        let present = switch.tables().find(TableId(0), 0, &Match::any());
-        let flow = miss_flow(switch.config());
-        let wanted = match present {
-            None if only_v10 => flow,
-            Some(p) if p.cookie == MISS && only_v10 && *p.instructions != flow.instructions => flow,
-            Some(p) if p.cookie == MISS && !only_v10 => {
-                FlowMod { command: FlowModCommand::DeleteStrict, cookie_mask: u64::MAX, ..flow }
-            }
-            _ => return,
-        };
-        if let Err(error) = switch.apply(vec![wanted], now) {
+    /// While a controller of OpenFlow 1.0 wants packet-ins of table misses, they are made
+    /// (OpenFlow 1.0 §3.4); see [`super::notice`] for who gets them.
+    pub(super) fn set_miss<F: FastPath>(&self, switch: &mut Switch<F>) {
+        let wanted = self.sessions.values().any(Session::wants_misses);
+        if let Err(error) = switch.set_miss_packet_in(wanted) {
             tracing::warn!(%error, "table misses are not told to the controllers as OpenFlow 1.0 wants it");
         }
     }

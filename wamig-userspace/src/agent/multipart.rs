@@ -6,9 +6,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use wamig_openflow::message::{FlowStatsRequest, MultipartReply, MultipartRequest};
-use wamig_openflow::{ErrorKind, FlowStats, Instructions, Match, Message, OfpError, TableId, Version, Xid};
+use wamig_openflow::{ErrorKind, FlowStats, Instructions, Message, OfpError, TableId, Version, Xid};
 
-use super::mods::MISS;
 use super::session::Session;
 use crate::channel::outbox::Class;
 use crate::fastpath::FastPath;
@@ -87,9 +86,8 @@ pub(super) fn answer<F: FastPath>(
 fn as_v10(reply: MultipartReply) -> MultipartReply {
     match reply {
         MultipartReply::Flow(flows) => {
-            let hidden = |f: &FlowStats| f.cookie == MISS && f.priority == 0 && f.matching == Match::any();
             let plain = |f: FlowStats| FlowStats { instructions: Instructions::apply(f.instructions.apply), ..f };
-            MultipartReply::Flow(flows.into_iter().filter(|f| !hidden(f)).map(plain).collect())
+            MultipartReply::Flow(flows.into_iter().map(plain).collect())
         }
         MultipartReply::Table(mut tables) => {
             tables.retain(|t| t.table == TableId(0));

@@ -2,7 +2,7 @@
 //! §6.3.5): each by its own mask for its own role.
 
 use wamig_openflow::message::{AsyncConfig, ControllerRole};
-use wamig_openflow::{Message, Version, Xid};
+use wamig_openflow::{Message, PacketInReason, Version, Xid};
 
 use super::Agent;
 use super::session::Session;
@@ -18,15 +18,25 @@ impl Session {
     fn wants(&self, event: &Event) -> bool {
         let slave = usize::from(self.role == ControllerRole::Slave);
         let (masks, reason) = match event {
-            Event::PacketIn(m) => (self.wants.packet_in, m.reason.number()),
+            Event::PacketIn(m) | Event::Miss(m) => (self.wants.packet_in, m.reason.number()),
             Event::FlowRemoved(m) => (self.wants.flow_removed, m.reason.number()),
             Event::PortStatus(m) => (self.wants.port_status, m.reason.number()),
         };
         let hidden = match (self.version, event) {
             (Version::V10, Event::FlowRemoved(m)) => m.stats.table.0 != 0,
+            // From 1.3 on a miss goes up by a miss flow or not at all.
+            (version, Event::Miss(_)) => version != Version::V10,
             _ => false,
         };
         !hidden && masks[slave] >> reason & 1 != 0
+    }
+
+    /// Whether it is told of table misses that no flow sends up: so it is in 1.0, unless the
+    /// controller is a slave.
+    pub(super) fn wants_misses(&self) -> bool {
+        let slave = usize::from(self.role == ControllerRole::Slave);
+        let reason = PacketInReason::NoMatch.number();
+        self.version == Version::V10 && self.wants.packet_in[slave] >> reason & 1 != 0
     }
 }
 
@@ -37,7 +47,7 @@ impl Agent {
             return;
         }
         let (class, message) = match event {
-            Event::PacketIn(m) => (Class::PacketIn, Message::PacketIn(m.clone())),
+            Event::PacketIn(m) | Event::Miss(m) => (Class::PacketIn, Message::PacketIn(m.clone())),
             Event::FlowRemoved(m) => (Class::Notice, Message::FlowRemoved(m.clone())),
             Event::PortStatus(m) => (Class::Notice, Message::PortStatus(m.clone())),
         };

@@ -99,11 +99,7 @@ impl Agent {
                 })))
             }
             Message::GetConfigRequest => Ok(Some(Message::GetConfigReply(switch.config()))),
-            Message::SetConfig(config) => {
-                let done = switch.set_config(config);
-                self.set_miss(switch, now);
-                done.map(|()| None)
-            }
+            Message::SetConfig(config) => switch.set_config(config).map(|()| None),
             Message::BarrierRequest => Ok(Some(Message::BarrierReply)),
             Message::PacketOut(out) => {
                 buffer(out.buffer_id).and_then(|()| switch.packet_out(&out, now)).map(|effects| {
@@ -125,10 +121,15 @@ impl Agent {
             Message::QueueGetConfigRequest(port) => {
                 switch.queues(port).map(|queues| Some(Message::QueueGetConfigReply(queues)))
             }
-            Message::RoleRequest(asked) => self.set_role(conn, asked).map(|role| Some(Message::RoleReply(role))),
+            Message::RoleRequest(asked) => {
+                let given = self.set_role(conn, asked);
+                self.set_miss(switch);
+                given.map(|role| Some(Message::RoleReply(role)))
+            }
             Message::GetAsyncRequest => Ok(Some(Message::GetAsyncReply(session.wants))),
             Message::SetAsync(wants) => {
                 session.wants = wants;
+                self.set_miss(switch);
                 Ok(None)
             }
             Message::BundleControl(control) => {

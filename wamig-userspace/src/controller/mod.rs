@@ -127,7 +127,7 @@ impl Controller {
                 let plan = self.learning.port_status(&status);
                 self.learn(plan)
             }
-            Event::FlowRemoved(_) | Event::Down(_) => Vec::new(),
+            Event::FlowRemoved(_) | Event::Miss(_) | Event::Down(_) => Vec::new(),
         }
     }
 

@@ -346,6 +346,7 @@ impl<F: FastPath> Control<F> {
 fn said(event: &Event) -> Option<effect::Event> {
     Some(match event.clone() {
         Event::PacketIn(m) => effect::Event::PacketIn(m),
+        Event::Miss(m) => effect::Event::Miss(m),
         Event::FlowRemoved(m) => effect::Event::FlowRemoved(m),
         Event::PortStatus(m) => effect::Event::PortStatus(m),
         Event::Down(_) => return None,

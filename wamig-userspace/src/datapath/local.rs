@@ -25,6 +25,7 @@ impl From<effect::Event> for Event {
     fn from(event: effect::Event) -> Self {
         match event {
             effect::Event::PacketIn(m) => Self::PacketIn(m),
+            effect::Event::Miss(m) => Self::Miss(m),
             effect::Event::FlowRemoved(m) => Self::FlowRemoved(m),
             effect::Event::PortStatus(m) => Self::PortStatus(m),
         }

@@ -26,6 +26,8 @@ pub struct Features {
 pub enum Event {
     /// A frame.
     PacketIn(PacketIn),
+    /// A frame that no flow took, for controllers of OpenFlow 1.0 only.
+    Miss(PacketIn),
     /// A flow is gone.
     FlowRemoved(FlowRemoved),
     /// A port changed.

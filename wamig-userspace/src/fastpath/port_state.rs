@@ -16,6 +16,8 @@ pub struct PortSettings {
     pub ports: BTreeMap<PortNo, PortConfig>,
     /// IP fragments are dropped (`OFPC_FRAG_DROP`).
     pub drop_fragments: bool,
+    /// Table misses are packet-ins (OpenFlow 1.0).
+    pub misses_go_up: bool,
 }
 
 impl PortSettings {
@@ -28,7 +30,8 @@ impl PortSettings {
                 | rule(config.no_recv_stp, PortRules::NO_RECEIVE_STP)
                 | rule(config.no_fwd || config.down, PortRules::NO_FORWARD)
                 | rule(config.no_packet_in, PortRules::NO_PACKET_IN)
-                | rule(self.drop_fragments, PortRules::NO_FRAGMENTS),
+                | rule(self.drop_fragments, PortRules::NO_FRAGMENTS)
+                | rule(self.misses_go_up, PortRules::MISSES_GO_UP),
         )
     }
 }
@@ -60,7 +63,7 @@ mod tests {
     #[test]
     fn flags_become_rules() {
         let of = |config: PortConfig| {
-            PortSettings { ports: [(PortNo(1), config)].into(), drop_fragments: false }.rules(PortNo(1)).0
+            PortSettings { ports: [(PortNo(1), config)].into(), ..PortSettings::default() }.rules(PortNo(1)).0
         };
         let none = PortConfig::default();
         assert_eq!(of(none), 0);
@@ -72,5 +75,7 @@ mod tests {
         assert_eq!(of(PortConfig { no_flood: true, no_stp: true, ..none }), 0);
         let settings = PortSettings { drop_fragments: true, ..PortSettings::default() };
         assert_eq!(settings.rules(PortNo(7)).0, PortRules::NO_FRAGMENTS);
+        let settings = PortSettings { misses_go_up: true, ..PortSettings::default() };
+        assert_eq!(settings.rules(PortNo(0)).0, PortRules::MISSES_GO_UP, "packet-outs by no port as well");
     }
 }

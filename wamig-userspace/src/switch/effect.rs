@@ -8,6 +8,8 @@ use wamig_openflow::{FlowRemoved, PacketIn, PortNo, PortStatus};
 pub enum Event {
     /// A frame.
     PacketIn(PacketIn),
+    /// A frame that no flow took, for controllers of OpenFlow 1.0 only.
+    Miss(PacketIn),
     /// A flow is gone.
     FlowRemoved(FlowRemoved),
     /// A port changed.

@@ -39,8 +39,9 @@ use std::time::{Duration, Instant};
 
 use wamig_common::entry::MAX_FLOW_ID;
 use wamig_common::limits::{DEFAULT_FLOWS, MAX_TABLES};
+use wamig_common::verdict::PuntReason;
 use wamig_openflow::message::{QueueConfig, SwitchConfig, SwitchDesc};
-use wamig_openflow::{ErrorKind, FlowStats, OfpError, PacketIn, PacketInReason, PacketOut, PortDesc, PortNo};
+use wamig_openflow::{ErrorKind, FlowStats, OfpError, PacketInReason, PacketOut, PortDesc, PortNo};
 
 use self::effect::{Effect, Event};
 use self::flow_table::{FlowTables, Selector};
@@ -111,6 +112,7 @@ pub struct Switch<F> {
     slow_counters: SlowCounters,
     description: SwitchDesc,
     config: SwitchConfig,
+    misses_go_up: bool,
 }
 
 impl<F: FastPath> Switch<F> {
@@ -127,6 +129,7 @@ impl<F: FastPath> Switch<F> {
             slow_counters: SlowCounters::default(),
             description: multipart::description(),
             config: port_config::DEFAULT,
+            misses_go_up: false,
         }
     }
 
@@ -207,12 +210,13 @@ impl<F: FastPath> Switch<F> {
         let frame = ToController {
             flow: punt.flow,
             reason,
+            missed: punt.reason == PuntReason::Miss,
             in_port: punt.in_port,
             metadata: punt.metadata,
             frame_len: punt.frame_len as usize,
             frame: punt.frame,
         };
-        vec![Effect::Event(Event::PacketIn(self.packet_in(frame)))]
+        vec![Effect::Event(self.packet_in(frame))]
     }
 
     /// Carries out a packet-out. Frames that it sends through the tables are not counted by
@@ -374,11 +378,13 @@ impl<F: FastPath> Switch<F> {
 
     /// The message; of a frame that no action asked for it carries what the switch's
     /// configuration says.
-    fn packet_in(&self, mut frame: ToController) -> PacketIn {
-        if frame.reason == PacketInReason::InvalidTtl {
+    fn packet_in(&self, mut frame: ToController) -> Event {
+        let missed = frame.missed;
+        if missed || frame.reason == PacketInReason::InvalidTtl {
             frame.frame.truncate(usize::from(self.config.miss_send_len));
         }
-        frame.into_message(&self.tables)
+        let message = frame.into_message(&self.tables);
+        if missed { Event::Miss(message) } else { Event::PacketIn(message) }
     }
 
     fn slow_path(&mut self, punt: &Punt, now: Instant) -> Vec<Effect> {
@@ -407,7 +413,7 @@ impl<F: FastPath> Switch<F> {
                 {
                     self.slow_counters.silent += 1;
                 }
-                Output::Controller(frame) => effects.push(Effect::Event(Event::PacketIn(self.packet_in(frame)))),
+                Output::Controller(frame) => effects.push(Effect::Event(self.packet_in(frame))),
                 // A walk through the tables has no further pipeline output.
                 Output::Pipeline(frame) => {
                     let mut side = Side { tables: &mut self.tables, now: Some(now) };

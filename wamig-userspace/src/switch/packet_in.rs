@@ -17,6 +17,8 @@ pub struct ToController {
     pub flow: Option<FlowId>,
     /// Why.
     pub reason: PacketInReason,
+    /// No flow sent it: the table has no miss flow, and misses go up (OpenFlow 1.0).
+    pub missed: bool,
     /// Where the frame came in.
     pub in_port: PortNo,
     /// Pipeline metadata at the action.
@@ -47,7 +49,7 @@ impl ToController {
 /// The protocol's reason; `None` for a frame that is on its way to the slow path.
 pub fn reason(punt: PuntReason) -> Option<PacketInReason> {
     match punt {
-        PuntReason::NoMatch => Some(PacketInReason::NoMatch),
+        PuntReason::NoMatch | PuntReason::Miss => Some(PacketInReason::NoMatch),
         PuntReason::Action => Some(PacketInReason::Action),
         PuntReason::InvalidTtl => Some(PacketInReason::InvalidTtl),
         PuntReason::Slow => None,
@@ -65,6 +67,7 @@ mod tests {
         ToController {
             flow: Some(FlowId(id)),
             reason: PacketInReason::Action,
+            missed: false,
             in_port: PortNo(3),
             metadata: 5,
             frame_len: 70_000,

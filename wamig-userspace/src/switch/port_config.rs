@@ -148,11 +148,25 @@ impl<F: FastPath> Switch<F> {
         })
     }
 
+    /// Whether a table miss without a miss flow is a packet-in, as OpenFlow 1.0 wants it, from
+    /// the next frame on.
+    ///
+    /// # Errors
+    /// The operating system's; nothing has changed then.
+    pub fn set_miss_packet_in(&mut self, on: bool) -> std::io::Result<()> {
+        if self.misses_go_up == on {
+            return Ok(());
+        }
+        self.misses_go_up = on;
+        self.write_port_settings().inspect_err(|_| self.misses_go_up = !on)
+    }
+
     /// Tells both paths how frames are treated at the ports.
     pub(super) fn write_port_settings(&mut self) -> std::io::Result<()> {
         let settings = PortSettings {
             ports: self.ports.iter().map(|p| (p.port, p.config)).collect(),
             drop_fragments: self.config.fragments == Fragments::Drop,
+            misses_go_up: self.misses_go_up,
         };
         self.fast.set_port_settings(&settings)?;
         self.slow.set_port_settings(&settings)

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use wamig_common::action::{CONTROLLER, DEC_TTL, GROUP, METER, OUTPUT, OUTPUT_IN_PORT, OUTPUT_SET, Op, slot};
+use wamig_common::entry::NONE;
 use wamig_common::execute::Context;
 use wamig_common::limits::LOCAL_INDEX;
 use wamig_common::native::{Emission, PASS, run_list, walk_all};
@@ -123,6 +124,7 @@ impl Run<'_, '_> {
                 self.out.push(Output::Controller(ToController {
                     flow: flow_of(e.context.flow),
                     reason,
+                    missed: e.context.miss && e.context.flow == NONE,
                     in_port: self.in_port,
                     metadata: e.context.metadata,
                     frame_len: frame.len(),

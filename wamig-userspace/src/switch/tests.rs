@@ -122,7 +122,7 @@ fn split(effects: Vec<Effect>) -> Result {
     for effect in effects {
         match effect {
             Effect::Inject { port, frame } => frames.push((port, frame.to_vec())),
-            Effect::Event(Event::PacketIn(m)) => packet_ins.push(m),
+            Effect::Event(Event::PacketIn(m) | Event::Miss(m)) => packet_ins.push(m),
             Effect::Event(other) => panic!("{other:?}"),
         }
     }

@@ -153,6 +153,7 @@ pub fn slow(memory: &Memory, in_port: PortNo, frame: &[u8]) -> Seen {
             Output::Controller(up) => seen.ups.push(Up {
                 flow: up.flow,
                 reason: match up.reason {
+                    _ if up.missed => PuntReason::Miss.as_str(),
                     PacketInReason::NoMatch => PuntReason::NoMatch.as_str(),
                     PacketInReason::Action => PuntReason::Action.as_str(),
                     PacketInReason::InvalidTtl => PuntReason::InvalidTtl.as_str(),

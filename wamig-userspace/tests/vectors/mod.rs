@@ -8,6 +8,7 @@ mod address;
 mod controller;
 mod field;
 mod forward;
+mod miss;
 mod odd;
 mod pipeline;
 mod tag;
@@ -15,7 +16,7 @@ mod tag;
 use wamig_common::verdict::{DropReason, PuntReason, SlowReason, Verdict};
 use wamig_openflow::{Action, Field, Instructions, Match, PortNo, TableId};
 use wamig_userspace::fastpath::compile::compile;
-use wamig_userspace::fastpath::{CompiledFlow, FlowId};
+use wamig_userspace::fastpath::{CompiledFlow, FlowId, PortSettings};
 
 use crate::frames::Frame;
 use crate::paths::{PORTS, Seen, Up};
@@ -24,6 +25,8 @@ use crate::paths::{PORTS, Seen, Up};
 pub struct Vector {
     /// What it is about.
     pub name: String,
+    /// Table misses are packet-ins, as in OpenFlow 1.0.
+    pub misses_go_up: bool,
     /// The flows; their ids count from 1.
     pub flows: Vec<CompiledFlow>,
     /// Where the frame comes in.
@@ -40,6 +43,7 @@ pub struct Vector {
 fn when(name: impl Into<String>) -> Vector {
     Vector {
         name: name.into(),
+        misses_go_up: false,
         flows: Vec::new(),
         in_port: PortNo(1),
         frame: Vec::new(),
@@ -49,12 +53,23 @@ fn when(name: impl Into<String>) -> Vector {
 }
 
 impl Vector {
+    /// How frames are treated at the ports.
+    pub fn settings(&self) -> PortSettings {
+        PortSettings { misses_go_up: self.misses_go_up, ..PortSettings::default() }
+    }
+
     /// A flow.
     fn flow(mut self, table: u8, priority: u16, matching: Match, instructions: Instructions) -> Self {
         let id = FlowId(self.flows.len() as u64 + 1);
         matching.validate().unwrap_or_else(|e| panic!("{}: {e}", self.name));
         let flow = compile(id, TableId(table), priority, &matching, &instructions);
         self.flows.push(flow.unwrap_or_else(|e| panic!("{}: {e}", self.name)));
+        self
+    }
+
+    /// Table misses are packet-ins.
+    fn misses_go_up(mut self) -> Self {
+        self.misses_go_up = true;
         self
     }
 
@@ -109,6 +124,19 @@ impl Vector {
         self
     }
 
+    /// The packet-in of a table miss: the whole frame as it stood then.
+    fn tells_miss(mut self, metadata: u64, frame: &Frame) -> Self {
+        let frame = frame.bytes();
+        self.seen.ups.push(Up {
+            flow: None,
+            reason: PuntReason::Miss.as_str(),
+            metadata,
+            frame_len: frame.len(),
+            frame,
+        });
+        self
+    }
+
     /// The fast path drops the frame, for this reason.
     fn drops(mut self, reason: DropReason) -> Self {
         self.verdict = Verdict::Drop(reason);
@@ -130,6 +158,7 @@ pub fn all() -> Vec<Vector> {
         field::vectors(),
         address::vectors(),
         controller::vectors(),
+        miss::vectors(),
         pipeline::vectors(),
         odd::vectors(),
     ];

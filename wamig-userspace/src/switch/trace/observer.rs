@@ -81,6 +81,7 @@ impl<'a> Watch<'a> {
                     each.join(",")
                 }
             },
+            CONTROLLER if op.value > u64::from(u16::MAX) => "CONTROLLER".to_owned(),
             CONTROLLER => format!("CONTROLLER:{}", op.value),
             SET => "set_field".to_owned(),
             MOVE => "move".to_owned(),
