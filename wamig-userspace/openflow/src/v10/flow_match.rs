@@ -6,12 +6,13 @@
 //! ```
 //! One set of network and transport fields serves IPv4 and ARP, TCP, UDP and ICMP: which of
 //! ours they are depends on `dl_type` and `nw_proto`. Fields whose protocol is not fixed are
-//! passed over, as the specification says.
+//! passed over, as the specification says. It does not know IPv6; of that the fields beside
+//! the addresses are matched, as Open vSwitch does.
 
 use crate::buf::{EncodeError, Reader, Writer};
 use crate::error::OfpError;
 use crate::field::Field;
-use crate::flow_match::{ETH_TYPE_ARP, ETH_TYPE_IPV4, Match, VID_PRESENT};
+use crate::flow_match::{ETH_TYPE_ARP, ETH_TYPE_IPV4, ETH_TYPE_IPV6, Match, VID_PRESENT};
 use crate::types::PortNo;
 use crate::v10::port_no;
 
@@ -34,20 +35,31 @@ const ALL: u32 = (1 << 22) - 1;
 /// `OFP_VLAN_NONE`: untagged.
 const VLAN_NONE: u16 = 0xffff;
 
-/// The fields of ours that the network fields are: source, destination, protocol.
-fn network(eth_type: Option<u128>) -> Option<[Field; 3]> {
-    match eth_type.map(|v| v as u16) {
-        Some(ETH_TYPE_IPV4) => Some([Field::Ipv4Src, Field::Ipv4Dst, Field::IpProto]),
-        Some(ETH_TYPE_ARP) => Some([Field::ArpSpa, Field::ArpTpa, Field::ArpOp]),
-        _ => None,
-    }
+/// The fields of ours that the network fields are.
+#[derive(Clone, Copy)]
+struct Network {
+    /// `nw_src`, `nw_dst`; IPv6 addresses have no room.
+    addresses: [Option<Field>; 2],
+    /// `nw_proto`.
+    proto: Field,
+}
+
+fn network(eth_type: Option<u128>) -> Option<Network> {
+    let (addresses, proto) = match eth_type.map(|v| v as u16) {
+        Some(ETH_TYPE_IPV4) => ([Some(Field::Ipv4Src), Some(Field::Ipv4Dst)], Field::IpProto),
+        Some(ETH_TYPE_IPV6) => ([None; 2], Field::IpProto),
+        Some(ETH_TYPE_ARP) => ([Some(Field::ArpSpa), Some(Field::ArpTpa)], Field::ArpOp),
+        _ => return None,
+    };
+    Some(Network { addresses, proto })
 }
 
 fn transport(eth_type: Option<u128>, proto: Option<u128>) -> Option<[Field; 2]> {
     match (eth_type.map(|v| v as u16), proto?) {
-        (Some(ETH_TYPE_IPV4), 6) => Some([Field::TcpSrc, Field::TcpDst]),
-        (Some(ETH_TYPE_IPV4), 17) => Some([Field::UdpSrc, Field::UdpDst]),
+        (Some(ETH_TYPE_IPV4 | ETH_TYPE_IPV6), 6) => Some([Field::TcpSrc, Field::TcpDst]),
+        (Some(ETH_TYPE_IPV4 | ETH_TYPE_IPV6), 17) => Some([Field::UdpSrc, Field::UdpDst]),
         (Some(ETH_TYPE_IPV4), 1) => Some([Field::Icmpv4Type, Field::Icmpv4Code]),
+        (Some(ETH_TYPE_IPV6), 58) => Some([Field::Icmpv6Type, Field::Icmpv6Code]),
         _ => None,
     }
 }
@@ -82,11 +94,13 @@ pub(super) fn decode(r: &mut Reader<'_>) -> Result<Match, OfpError> {
         m = exact(m, DL_VLAN_PCP, Field::VlanPcp, u128::from(pcp & 7));
     }
     let eth = given(DL_TYPE).then_some(dl_type);
-    let Some([src, dst, proto_field]) = network(eth) else { return Ok(m) };
-    let mask = |shift: u32| u128::from(u32::MAX.checked_shl(wildcards >> shift & 0x3f).unwrap_or(0));
-    m = m.with_masked(src, nw_src, mask(NW_SRC_SHIFT)).with_masked(dst, nw_dst, mask(NW_DST_SHIFT));
-    m = exact(m, NW_PROTO, proto_field, proto);
-    if proto_field == Field::IpProto {
+    let Some(net) = network(eth) else { return Ok(m) };
+    for (field, value, shift) in [(net.addresses[0], nw_src, NW_SRC_SHIFT), (net.addresses[1], nw_dst, NW_DST_SHIFT)] {
+        let mask = u32::MAX.checked_shl(wildcards >> shift & 0x3f).unwrap_or(0);
+        m = field.into_iter().fold(m, |m, field| m.with_masked(field, value, mask.into()));
+    }
+    m = exact(m, NW_PROTO, net.proto, proto);
+    if net.proto == Field::IpProto {
         m = exact(m, NW_TOS, Field::IpDscp, u128::from(tos >> 2));
     }
     if let Some([src, dst]) = transport(eth, given(NW_PROTO).then_some(proto)) {
@@ -103,6 +117,7 @@ pub(super) fn encode(w: &mut Writer<'_>, matching: &Match) -> Result<(), EncodeE
     let value = |field| matching.get(field).map(|m| m.value);
     let eth = value(Field::EthType);
     let net = network(eth);
+    let address = |n: usize| net.and_then(|net| net.addresses[n]);
     let tp = transport(eth, value(Field::IpProto));
     let present = u128::from(VID_PRESENT);
     let mut wildcards = ALL & !(0x3f << NW_SRC_SHIFT | 0x3f << NW_DST_SHIFT) | 32 << NW_SRC_SHIFT | 32 << NW_DST_SHIFT;
@@ -142,12 +157,12 @@ pub(super) fn encode(w: &mut Writer<'_>, matching: &Match) -> Result<(), EncodeE
                 tos = (m.value as u8) << 2;
                 wildcards &= !NW_TOS;
             }
-            f if same(net.map(|n| n[2])) && m.value <= 0xff && f.bits() <= 16 => {
+            f if same(net.map(|n| n.proto)) && m.value <= 0xff && f.bits() <= 16 => {
                 proto = m.value;
                 wildcards &= !NW_PROTO;
             }
-            f if same(net.map(|n| n[0])) || same(net.map(|n| n[1])) => {
-                let source = same(net.map(|n| n[0]));
+            f if same(address(0)) || same(address(1)) => {
+                let source = same(address(0));
                 let free = (m.mask as u32).trailing_zeros();
                 if (m.mask as u32).checked_shr(free).is_none_or(|ones| ones.trailing_ones() + free != 32) {
                     return Err(super::lacks(&format!("a mask of {} that is no prefix", f.name())));

@@ -37,7 +37,8 @@ fn some_match() -> impl Strategy<Value = Match> {
     let l2 = (option::of(port()), option::of(mac()), option::of(mac()), option::of(0u128..0x1000), 0u8..4);
     let vlan = option::of(0u128..8);
     let l3 = (any::<u32>(), any::<u32>(), 0u8..=32, 0u8..=32, option::of(any::<u8>()), option::of(0u128..64));
-    let eth = prop_oneof![Just(None), Just(Some(0x0800u128)), Just(Some(0x0806)), Just(Some(0x88cc))];
+    let eth =
+        prop_oneof![Just(None), Just(Some(0x0800u128)), Just(Some(0x0806)), Just(Some(0x86dd)), Just(Some(0x88cc))];
     let tp = (option::of(any::<u128>()), option::of(any::<u128>()));
     (l2, vlan, eth, l3, 0u8..4, tp).prop_map(|((in_port, src, dst, vid, tag), pcp, eth, l3, proto, tp)| {
         let mut m = in_port.map_or(Match::any(), |p| Match::any().in_port(p));
@@ -54,12 +55,16 @@ fn some_match() -> impl Strategy<Value = Match> {
         m = m.with(Field::EthType, eth);
         let (a, b) = (l3.0.into(), l3.1.into());
         match eth {
-            0x0800 => {
-                m = m.ip_prefix(Field::Ipv4Src, a, l3.2).ip_prefix(Field::Ipv4Dst, b, l3.3);
+            0x0800 | 0x86dd => {
+                let old = eth == 0x0800;
+                if old {
+                    m = m.ip_prefix(Field::Ipv4Src, a, l3.2).ip_prefix(Field::Ipv4Dst, b, l3.3);
+                }
                 m = l3.5.into_iter().fold(m, |m, dscp| m.with(Field::IpDscp, dscp));
                 let (n, fields) = match proto {
                     0 => (6, [Field::TcpSrc, Field::TcpDst]),
                     1 => (17, [Field::UdpSrc, Field::UdpDst]),
+                    2 if !old => (58, [Field::Icmpv6Type, Field::Icmpv6Code]),
                     2 => (1, [Field::Icmpv4Type, Field::Icmpv4Code]),
                     _ => return l3.4.into_iter().fold(m, |m, p| m.with(Field::IpProto, p.into())),
                 };
