@@ -28,6 +28,9 @@ pub const PUSH_VLAN: u8 = 7;
 pub const POP_VLAN: u8 = 8;
 /// Decrement TTL or hop limit.
 pub const DEC_TTL: u8 = 9;
+/// Push a tag of the EtherType in the lowest 16 bits of `value` if there is none, id and
+/// priority 0; then write `value` under `mask` as [`SET`] does.
+pub const SET_TAG: u8 = 10;
 
 /// Hand a copy of the frame to a group: `value` = its OpenFlow number. Slow path only.
 pub const GROUP: u8 = 32;
@@ -52,6 +55,8 @@ pub const NEED_ARP: u16 = 4;
 pub const NEED_L4: u16 = 8;
 /// Flag: only for a tagged frame.
 pub const NEED_TAG: u16 = 16;
+/// Flag: only for TCP, UDP and SCTP.
+pub const NEED_PORTS: u16 = 32;
 /// Flag: the bits are covered by the IPv4 header checksum.
 pub const SUM_IPV4: u16 = 0x100;
 /// Flag: the bits are in the pseudo-header of TCP, UDP and ICMPv6.
@@ -127,7 +132,7 @@ impl Default for ActionList {
 impl Op {
     /// Whether the action changes the frame (rather than sending it).
     pub const fn is_edit(&self) -> bool {
-        matches!(self.kind, SET | MOVE | PUSH_VLAN | POP_VLAN | DEC_TTL)
+        matches!(self.kind, SET | MOVE | PUSH_VLAN | POP_VLAN | DEC_TTL | SET_TAG)
     }
 
     /// Whether the action sends the frame somewhere.

@@ -55,7 +55,18 @@ pub fn execute<W: Window>(plan: &mut Plan, window: &mut W, layout: &Layout, op: 
     match op.kind {
         action::SET | action::MOVE => write(plan, window, layout, op),
         action::DEC_TTL => dec_ttl(plan, window, layout, cx),
-        action::PUSH_VLAN => push_vlan(plan, window, op),
+        action::PUSH_VLAN | action::SET_TAG => {
+            if (op.kind == action::PUSH_VLAN || !is_tagged(plan, window)) && !push_vlan(plan, window, op) {
+                return step::DROP | DropReason::NoHeadroom.index();
+            }
+            if op.kind == action::SET_TAG {
+                let at = place(plan, layout, op.base, op.off);
+                let old = window.load(at);
+                window.store(at, old & !op.mask | op.value & op.mask);
+                mark(plan);
+            }
+            step::NEXT
+        }
         action::POP_VLAN => {
             pop_vlan(plan, window);
             step::NEXT
@@ -117,6 +128,7 @@ fn is_met(layout: &Layout, flags: u16, tagged: bool) -> bool {
         && (flags & action::NEED_IPV6 == 0 || layout.l3 == L3_IPV6)
         && (flags & action::NEED_ARP == 0 || layout.l3 == L3_ARP)
         && (flags & action::NEED_L4 == 0 || layout.l4_off != 0)
+        && (flags & action::NEED_PORTS == 0 || matches!(layout.l4_proto, proto::TCP | proto::UDP | proto::SCTP))
         && (flags & action::NEED_TAG == 0 || tagged)
 }
 
@@ -226,10 +238,11 @@ fn dec_ttl<W: Window>(plan: &mut Plan, window: &mut W, layout: &Layout, cx: Cont
     step::NEXT
 }
 
+/// False: the window has no room for one more tag.
 #[inline(always)]
-fn push_vlan<W: Window>(plan: &mut Plan, window: &mut W, op: &Op) -> u32 {
+fn push_vlan<W: Window>(plan: &mut Plan, window: &mut W, op: &Op) -> bool {
     if plan.start < 4 {
-        return step::DROP | DropReason::NoHeadroom.index();
+        return false;
     }
     let from = plan.start;
     let to = from - 4;
@@ -241,7 +254,7 @@ fn push_vlan<W: Window>(plan: &mut Plan, window: &mut W, op: &Op) -> u32 {
     plan.start = to;
     plan.held += 4;
     mark(plan);
-    step::NEXT
+    true
 }
 
 #[inline(always)]

@@ -3,11 +3,11 @@
 //! Two ways of output: [`walk`] keeps one plan, as XDP does, and says "slow path" where one
 //! plan is not enough; [`walk_all`] makes every output at once, as the slow path does.
 
-use crate::action::{CONTROLLER, END, GROUP, METER, Op};
+use crate::action::{CONTROLLER, END, GROUP, METER, Op, SUM_L4};
 use crate::classify::classify;
 use crate::entry::{FlowRecord, Records, SLOW, Slot, Table, Tables};
 use crate::execute::{self, Context, execute, step};
-use crate::extract::{Layout, extract};
+use crate::extract::{Layout, extract, proto};
 use crate::frame::{Buffer, Edited};
 use crate::key::{FlowKey, IP_TOS, METADATA};
 use crate::limits::{MAX_OPS, MAX_SUBTABLES, MAX_TABLES, SET_SLOTS, SLOW_WINDOW_LEN, WINDOW_HEADROOM};
@@ -108,6 +108,13 @@ pub trait Observer {
     fn runs_set(&mut self);
 }
 
+/// The action as the slow path runs it: SCTP's checksum covers the whole packet, so that
+/// whoever receives the frame computes it.
+fn by_the_slow_path(op: &Op, l4_proto: u8) -> Op {
+    let sums = if l4_proto == proto::SCTP { SUM_L4 } else { 0 };
+    Op { flags: op.flags & !sums, ..*op }
+}
+
 struct Walker<'a, 's, 'o, S> {
     store: &'a S,
     frame: &'a [u8],
@@ -144,6 +151,7 @@ impl<S: Store> Walker<'_, '_, '_, S> {
             // A group leaves an output beside it in the action set without effect (§5.10).
             return if in_set && op.kind == GROUP { step::END } else { step::NEXT };
         }
+        let op = if self.sink.is_some() { &by_the_slow_path(op, self.layout.l4_proto) } else { op };
         let result = execute(&mut self.plan, &mut self.window, &self.layout, op, cx);
         if let Some(sink) = self.sink.as_mut()
             && result == step::STOP
@@ -386,7 +394,7 @@ pub fn run_list(
             sink(Emission { op: *op, context: cx, header, rest });
             continue;
         }
-        let result = execute(&mut plan, &mut window, &layout, op, cx);
+        let result = execute(&mut plan, &mut window, &layout, &by_the_slow_path(op, layout.l4_proto), cx);
         if result & step::DROP != 0 {
             return Err(DropReason::from_index(result & 0xff).unwrap_or(DropReason::Inconsistent));
         }

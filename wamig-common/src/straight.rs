@@ -12,8 +12,8 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::action::{
-    BASE_L2, BASE_L3, BASE_L4, NEED_ARP, NEED_IPV4, NEED_IPV6, NEED_L4, NEED_TAG, OUTPUT, OUTPUT_IN_PORT, OUTPUT_SET,
-    Op, SET, SUM_IPV4, SUM_L4, SUM_PSEUDO,
+    BASE_L2, BASE_L3, BASE_L4, NEED_ARP, NEED_IPV4, NEED_IPV6, NEED_L4, NEED_PORTS, NEED_TAG, OUTPUT, OUTPUT_IN_PORT,
+    OUTPUT_SET, Op, SET, SUM_IPV4, SUM_L4, SUM_PSEUDO,
 };
 use crate::checksum::{delta, update, update_udp};
 use crate::extract::{ETH_IPV4, proto};
@@ -181,7 +181,7 @@ impl Edit {
                     addresses =
                         [addresses[0] & !place(op.mask) | place(op.value & op.mask), addresses[1] | place(op.mask)];
                 }
-                (BASE_L4, off @ (0 | 2)) if op.flags == PORT && (off == 0 || op.mask as u16 == 0) => {
+                (BASE_L4, off @ (0 | 2)) if op.flags & !NEED_PORTS == PORT && (off == 0 || op.mask as u16 == 0) => {
                     let place = |bits: u64| bits >> (u32::from(off) * 8);
                     ports = [ports[0] & !place(op.mask) | place(op.value & op.mask), ports[1] | place(op.mask)];
                 }

@@ -10,6 +10,7 @@
 //! that reserved port.
 
 use wamig_common::action::{self, Op};
+use wamig_common::extract::ETH_8021Q;
 use wamig_common::key::{self, FlowKey, FlowMask, KeyField};
 use wamig_common::limits::{LOCAL_INDEX, MAX_OPS};
 use wamig_common::verdict::SlowReason;
@@ -313,6 +314,10 @@ fn edits(edit: &Action, l3: Option<L3>, ops: &mut Vec<Op>) -> Result<(), OfpErro
             ops.push(Op { kind: action::PUSH_VLAN, slot, value: u64::from(*tag), ..Op::default() });
         }
         Action::PopVlan => ops.push(Op { kind: action::POP_VLAN, slot: action::slot::POP_VLAN, ..Op::default() }),
+        Action::SetVlanVid(vid) => ops.push(set_tag(Field::VlanVid, u64::from(*vid))),
+        Action::SetVlanPcp(pcp) => ops.push(set_tag(Field::VlanPcp, u64::from(*pcp))),
+        Action::SetTpSrc(port) => ops.push(set_port(Field::TcpSrc, *port)),
+        Action::SetTpDst(port) => ops.push(set_port(Field::TcpDst, *port)),
         Action::DecNwTtl => ops.push(Op { kind: action::DEC_TTL, slot: action::slot::DEC_TTL, ..Op::default() }),
         Action::Group(group) => {
             let slot = action::slot::GROUP;
@@ -320,10 +325,6 @@ fn edits(edit: &Action, l3: Option<L3>, ops: &mut Vec<Op>) -> Result<(), OfpErro
         }
         Action::SetQueue(_)
         | Action::Enqueue { .. }
-        | Action::SetVlanVid(_)
-        | Action::SetVlanPcp(_)
-        | Action::SetTpSrc(_)
-        | Action::SetTpDst(_)
         | Action::PushMpls(_)
         | Action::PopMpls(_)
         | Action::SetMplsTtl(_)
@@ -366,6 +367,18 @@ fn write(p: &Place, slot: u8, value: u64, mask: u64) -> Op {
         mask: mask << p.shift,
         ..Op::default()
     }
+}
+
+/// Writes a field of the tag, of which there is one afterwards.
+fn set_tag(field: Field, value: u64) -> Op {
+    let set = write(&place::tag(field), place::slot(field), value, u64::MAX);
+    Op { kind: action::SET_TAG, flags: 0, value: set.value | u64::from(ETH_8021Q), ..set }
+}
+
+/// Writes a port, whichever protocol it is of.
+fn set_port(tcp: Field, port: u16) -> Op {
+    let set = write(&place::port(tcp), place::slot(tcp), u64::from(port), u64::MAX);
+    Op { flags: set.flags | action::NEED_PORTS, ..set }
 }
 
 /// Why the fast path cannot carry the flow out for any frame: found by going through its

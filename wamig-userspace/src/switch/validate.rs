@@ -160,8 +160,9 @@ impl Known {
 
     fn step(&mut self, action: &Action) -> Result<(), OfpError> {
         match action {
-            // Whether a group is there is for the transaction, which sees them.
-            Action::Output { .. } | Action::Group(_) => Ok(()),
+            // Whether a group is there is for the transaction, which sees them. Ports are written
+            // where there are any: not behind more than two tags.
+            Action::Output { .. } | Action::Group(_) | Action::SetTpSrc(_) | Action::SetTpDst(_) => Ok(()),
             Action::SetField { field, value, mask } => {
                 check_set(*field, *value, *mask)?;
                 self.needs(action, *field)
@@ -195,11 +196,14 @@ impl Known {
                 ErrorKind::BadActionBadExperimenter,
                 format!("{action}: this switch does not know it"),
             )),
-            Action::SetVlanVid(_)
-            | Action::SetVlanPcp(_)
-            | Action::SetTpSrc(_)
-            | Action::SetTpDst(_)
-            | Action::PushMpls(_)
+            Action::SetVlanVid(_) | Action::SetVlanPcp(_) => {
+                check_tag_bits(action)?;
+                if self.pushed == 0 {
+                    self.tagged = Some(true);
+                }
+                Ok(())
+            }
+            Action::PushMpls(_)
             | Action::PopMpls(_)
             | Action::SetMplsTtl(_)
             | Action::DecMplsTtl
@@ -276,6 +280,17 @@ fn check_move(src: Field, dst: Field) -> Result<(), OfpError> {
         ));
     }
     Ok(())
+}
+
+fn check_tag_bits(action: &Action) -> Result<(), OfpError> {
+    let fits = match action {
+        Action::SetVlanVid(vid) => *vid <= 0xfff,
+        Action::SetVlanPcp(pcp) => *pcp <= 7,
+        _ => true,
+    };
+    let bad =
+        || OfpError::new(ErrorKind::BadActionBadArgument, format!("{action}: ids are 0 to 4095, priorities 0 to 7"));
+    fits.then_some(()).ok_or_else(bad)
 }
 
 fn check_tag(tag: u16) -> Result<(), OfpError> {

@@ -42,12 +42,13 @@ pub fn expected(memory: &Memory, outcome: &Outcome, frame: &[u8]) -> Expected {
         frame_len: frame.len(),
         frame: frame.to_vec(),
     };
-    let (action, ups) = match outcome.verdict {
+    let (action, mut ups) = match outcome.verdict {
         Verdict::Slow(_) => (DROP, vec![as_received]),
         Verdict::Done if plan.out_kind == u32::from(OUTPUT_IN_PORT) => (TX, paths::packet_ins(memory, outcome, frame)),
         Verdict::Done => (REDIRECT, paths::packet_ins(memory, outcome, frame)),
         Verdict::Drop(_) => (DROP, paths::packet_ins(memory, outcome, frame)),
     };
+    ups.sort();
     // The frame is written back if someone is to see it so.
     let shown = match outcome.verdict {
         Verdict::Slow(_) => false,

@@ -82,6 +82,22 @@ pub fn push_vlan(frame: &mut Vec<u8>, kind: u16) {
     frame.splice(12..12, tag);
 }
 
+/// Writes a field of the outermost tag; a frame without one gets one (1.0 §3.3, table 5).
+pub fn set_tag(frame: &mut Vec<u8>, field: Field, new: u128) {
+    if !is_tagged(frame) {
+        push_vlan(frame, 0x8100);
+    }
+    set(frame, field, new, field.full_mask());
+}
+
+/// Writes the first of these fields that the frame has.
+pub fn set_one_of(frame: &mut [u8], fields: [Field; 3], new: u16) {
+    let headers = read(frame);
+    if let Some(field) = fields.into_iter().find(|f| value(*f, &headers, 0, 0).is_some()) {
+        set(frame, field, u128::from(new), 0xffff);
+    }
+}
+
 /// Removes the outermost tag, if there is one.
 pub fn pop_vlan(frame: &mut Vec<u8>) {
     if is_tagged(frame) {

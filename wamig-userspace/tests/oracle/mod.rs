@@ -16,6 +16,9 @@ use wamig_userspace::fastpath::FlowId;
 
 use crate::paths::{PORTS, Seen, Up};
 
+const SOURCE_PORTS: [Field; 3] = [Field::TcpSrc, Field::UdpSrc, Field::SctpSrc];
+const DESTINATION_PORTS: [Field; 3] = [Field::TcpDst, Field::UdpDst, Field::SctpDst];
+
 /// A flow.
 #[derive(Clone, Debug)]
 pub struct Rule {
@@ -120,6 +123,10 @@ impl<'a> Walk<'a> {
             Action::Move { src, dst } => edit::copy(&mut self.frame, *src, *dst),
             Action::PushVlan(kind) => edit::push_vlan(&mut self.frame, *kind),
             Action::PopVlan => edit::pop_vlan(&mut self.frame),
+            Action::SetVlanVid(vid) => edit::set_tag(&mut self.frame, Field::VlanVid, u128::from(*vid)),
+            Action::SetVlanPcp(pcp) => edit::set_tag(&mut self.frame, Field::VlanPcp, u128::from(*pcp)),
+            Action::SetTpSrc(port) => edit::set_one_of(&mut self.frame, SOURCE_PORTS, *port),
+            Action::SetTpDst(port) => edit::set_one_of(&mut self.frame, DESTINATION_PORTS, *port),
             Action::SetNwTtl(ttl) => edit::set_ttl(&mut self.frame, *ttl),
             Action::DecNwTtl => {
                 if !edit::dec_ttl(&mut self.frame) {
@@ -161,6 +168,10 @@ fn place(action: &Action) -> (u8, Option<Field>) {
         Action::PopVlan => (2, None),
         Action::PushVlan(_) => (5, None),
         Action::DecNwTtl => (7, None),
+        Action::SetVlanVid(_) => (8, Some(Field::VlanVid)),
+        Action::SetVlanPcp(_) => (8, Some(Field::VlanPcp)),
+        Action::SetTpSrc(_) => (8, Some(Field::TcpSrc)),
+        Action::SetTpDst(_) => (8, Some(Field::TcpDst)),
         Action::SetField { field, .. } | Action::Move { dst: field, .. } => (8, Some(*field)),
         Action::SetNwTtl(_) => (9, None),
         Action::Output { .. } => (11, None),

@@ -86,7 +86,7 @@ fn some_mask(dice: &mut Dice, field: Field) -> u128 {
 
 /// An action that the switch might accept.
 fn some_action(dice: &mut Dice, candidates: &[Field]) -> Action {
-    match dice.below(20) {
+    match dice.below(22) {
         0..3 => Action::output(dice.pick(&paths::PORTS)),
         3 => Action::output(dice.pick(&[PortNo::IN_PORT, PortNo::FLOOD, PortNo::ALL])),
         4 => Action::Output { port: PortNo::CONTROLLER, max_len: dice.pick(&[0, 14, 64, 0xffff]) },
@@ -94,6 +94,8 @@ fn some_action(dice: &mut Dice, candidates: &[Field]) -> Action {
         6 | 7 => Action::PopVlan,
         8 => Action::DecNwTtl,
         9 => Action::SetNwTtl(dice.pick(&[1, 2, 255])),
+        20 => dice.pick(&[Action::SetVlanVid(0), Action::SetVlanVid(100), Action::SetVlanPcp(5)]),
+        21 => dice.pick(&[Action::SetTpSrc(7), Action::SetTpDst(0xffff), Action::SetTpDst(0)]),
         10..13 => Action::Move { src: dice.pick(candidates), dst: dice.pick(candidates) },
         _ => {
             let field = dice.pick(candidates);
@@ -113,6 +115,11 @@ fn some_list(dice: &mut Dice, rule: &Rule, candidates: &[Field], write: bool) ->
         let action = some_action(dice, candidates);
         let pushed = list.iter().any(|a| matches!(a, Action::PushVlan(_)));
         if matches!(action, Action::PushVlan(_)) && (pushed || !untagged) {
+            continue;
+        }
+        // Ports behind more than two tags are not looked for, though a pop may lay them bare.
+        let ip = rule.matching.get(Field::EthType).is_some_and(|m| matches!(m.value, 0x0800 | 0x86dd));
+        if matches!(action, Action::SetTpSrc(_) | Action::SetTpDst(_)) && !ip {
             continue;
         }
         list.push(action);

@@ -83,7 +83,7 @@ fn arp_changes() -> Vec<Change> {
 }
 
 /// The frames, by what is special about them.
-fn kinds() -> Vec<(&'static str, Frame)> {
+pub fn kinds() -> Vec<(&'static str, Frame)> {
     let tagged = |f: Frame| Frame { tags: vec![(CTAG, 5)], ..f };
     let ping = |f: Frame, proto| Frame { proto, sport: 128, dport: 0, ..f };
     vec![

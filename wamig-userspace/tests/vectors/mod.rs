@@ -12,6 +12,7 @@ mod miss;
 mod odd;
 mod pipeline;
 mod tag;
+mod v10;
 
 use wamig_common::verdict::{DropReason, PuntReason, SlowReason, Verdict};
 use wamig_openflow::{Action, Field, Instructions, Match, PortNo, TableId};
@@ -161,6 +162,7 @@ pub fn all() -> Vec<Vector> {
         miss::vectors(),
         pipeline::vectors(),
         odd::vectors(),
+        v10::vectors(),
     ];
     let mut all: Vec<Vector> = parts.into_iter().flatten().collect();
     for vector in &mut all {

@@ -83,14 +83,11 @@ pub fn places(field: Field, l3: Option<L3>) -> Option<Vec<Place>> {
         | Field::Ipv6Exthdr => return None,
         Field::EthDst => at(BASE_L2, 0, 16, 48, 0),
         Field::EthSrc => at(BASE_L2, 6, 16, 48, 0),
-        // Behind the tag's type; the present bit has no place in the frame.
-        Field::VlanVid => at(BASE_L2, 12, 32, 12, NEED_TAG),
-        Field::VlanPcp => at(BASE_L2, 12, 45, 3, NEED_TAG),
+        Field::VlanVid | Field::VlanPcp => tag(field),
         Field::IpDscp | Field::IpEcn => tos(field, l3?),
         Field::Ipv4Src => at(BASE_L3, 12, 32, 32, ADDR4),
         Field::Ipv4Dst => at(BASE_L3, 16, 32, 32, ADDR4),
-        Field::TcpSrc | Field::UdpSrc => at(BASE_L4, 0, 48, 16, L4),
-        Field::TcpDst | Field::UdpDst => at(BASE_L4, 2, 48, 16, L4),
+        Field::TcpSrc | Field::UdpSrc | Field::TcpDst | Field::UdpDst => port(field),
         // CRC32c covers the whole packet: the slow path computes it anew.
         Field::SctpSrc => at(BASE_L4, 0, 48, 16, NEED_L4),
         Field::SctpDst => at(BASE_L4, 2, 48, 16, NEED_L4),
@@ -106,6 +103,18 @@ pub fn places(field: Field, l3: Option<L3>) -> Option<Vec<Place>> {
         Field::Ipv6Dst => return Some(halves(24, ADDR6)),
     };
     Some(vec![one])
+}
+
+/// Where [`Field::VlanVid`] or [`Field::VlanPcp`] is, in the outermost tag.
+pub fn tag(field: Field) -> Place {
+    // Behind the tag's type; the present bit has no place in the frame.
+    if field == Field::VlanVid { at(BASE_L2, 12, 32, 12, NEED_TAG) } else { at(BASE_L2, 12, 45, 3, NEED_TAG) }
+}
+
+/// Where a source or destination port of TCP or UDP is.
+pub fn port(field: Field) -> Place {
+    let source = matches!(field, Field::TcpSrc | Field::UdpSrc);
+    at(BASE_L4, if source { 0 } else { 2 }, 48, 16, NEED_L4 | SUM_L4)
 }
 
 fn halves(off: u8, flags: u16) -> Vec<Place> {

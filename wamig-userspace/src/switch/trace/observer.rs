@@ -1,7 +1,7 @@
 //! Watches a walk and writes down what it sees, in OpenFlow's terms.
 
 use wamig_common::action::{
-    CONTROLLER, DEC_TTL, MOVE, OUTPUT, OUTPUT_IN_PORT, OUTPUT_SET, Op, POP_VLAN, PUSH_VLAN, SET,
+    CONTROLLER, DEC_TTL, MOVE, OUTPUT, OUTPUT_IN_PORT, OUTPUT_SET, Op, POP_VLAN, PUSH_VLAN, SET, SET_TAG,
 };
 use wamig_common::classify::{is_settled, probe};
 use wamig_common::entry::{NONE, Slot, Tables as _};
@@ -86,6 +86,7 @@ impl<'a> Watch<'a> {
             SET => "set_field".to_owned(),
             MOVE => "move".to_owned(),
             PUSH_VLAN => format!("push_vlan:{:#06x}", op.value),
+            SET_TAG => "set_vlan".to_owned(),
             POP_VLAN => "pop_vlan".to_owned(),
             DEC_TTL => "dec_ttl".to_owned(),
             other => format!("operation {other}"),
