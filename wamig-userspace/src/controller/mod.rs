@@ -217,6 +217,7 @@ impl Controller {
                 event: event::ALERT,
                 detail: format!("the switch refuses flows of the learning switch, which floods meanwhile: {why}"),
                 alert: true,
+                change: None,
             })],
             Err(_) => Vec::new(),
         }

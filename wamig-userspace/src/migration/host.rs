@@ -14,7 +14,7 @@ use super::io::BatchId;
 use super::pool::{Conflict, Pool};
 use super::record::Binding;
 use super::sign::Sign;
-use super::status::{AddressStatus, reason};
+use super::status::{AddressStatus, State, reason};
 use crate::peer::message::{Epoch, Evidence, Message, Renewal};
 
 /// Guests that are seen but not served, at most: whoever invents addresses fills no memory.
@@ -196,7 +196,7 @@ impl Host {
             }
             Message::Query { address, epoch } => match self.guest_of(cx, *address, peer) {
                 Some(guest) => guest.on_query(cx, *epoch),
-                None => cx.out.send(peer, Message::QueryAck { address: *address, epoch: *epoch, alive: false }),
+                None => cx.out.send(peer, Message::Release { address: *address, epoch: *epoch }),
             },
             Message::Revoke { address, epoch, fence, drain } => {
                 let drain = Duration::from_secs(u64::from(*drain));
@@ -349,6 +349,10 @@ impl Host {
 
     pub(super) fn resync(&mut self, batch: BatchId) {
         self.guests.values_mut().for_each(|g| g.resync(batch));
+    }
+
+    pub(super) fn state_of(&self, address: Ipv4Addr) -> Option<State> {
+        self.guests.get(&address).map(Guest::state)
     }
 
     pub(super) fn status(&self) -> impl Iterator<Item = AddressStatus> + '_ {

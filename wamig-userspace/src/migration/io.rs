@@ -7,7 +7,8 @@ use bytes::Bytes;
 use wamig_openflow::{FlowMod, PacketOut, PortNo};
 
 use super::record::Record;
-use crate::peer::message::Message;
+use super::status::Role;
+use crate::peer::message::{Epoch, Message};
 
 /// Names a batch of flow-mods until its barrier is answered.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -73,6 +74,23 @@ pub struct Note {
     pub detail: String,
     /// Needs an operator's eye.
     pub alert: bool,
+    /// The change of state that it tells of, for the audit.
+    pub change: Option<Change>,
+}
+
+/// An address goes from one state to another.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Change {
+    /// Which side this site is.
+    pub role: Role,
+    /// The state before.
+    pub from: &'static str,
+    /// The state after; `NONE` = forgotten.
+    pub to: &'static str,
+    /// The placement's epoch, or the highest one known.
+    pub epoch: Epoch,
+    /// Why.
+    pub why: String,
 }
 
 /// The timeline's event names: part of the interface of `wamig status -o json`.

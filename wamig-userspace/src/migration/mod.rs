@@ -164,6 +164,11 @@ impl Migration {
         self.home.values().map(HomeServer::status).chain(self.host.status()).collect()
     }
 
+    /// One address's state, of the side that this site is; `None` = nothing is known of it.
+    pub fn state_of(&self, address: Ipv4Addr) -> Option<status::State> {
+        self.home.get(&address).map(HomeServer::state).or_else(|| self.host.state_of(address))
+    }
+
     /// The transfer addresses.
     pub fn pool_status(&self) -> PoolStatus {
         self.pool.status()

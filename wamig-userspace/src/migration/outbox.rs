@@ -6,7 +6,7 @@ use wamig_openflow::action::Action;
 use wamig_openflow::{FlowMod, PacketOut, PortNo};
 
 use super::arp::Arp;
-use super::io::{BatchId, Effect, Note, event};
+use super::io::{BatchId, Change, Effect, Note, event};
 use super::record::Record;
 use crate::peer::message::Message;
 
@@ -51,11 +51,18 @@ impl Outbox {
 
     pub(super) fn note(&mut self, address: Ipv4Addr, event: &'static str, detail: impl Into<String>) {
         let detail = detail.into();
-        self.effects.push(Effect::Note(Note { address: Some(address), event, detail, alert: false }));
+        self.effects.push(Effect::Note(Note { address: Some(address), event, detail, alert: false, change: None }));
+    }
+
+    /// Notes a change of state; the note's detail says from, to and why.
+    pub(super) fn change(&mut self, address: Ipv4Addr, change: Change) {
+        let detail = format!("{} -> {}: {}", change.from, change.to, change.why);
+        let note = Note { address: Some(address), event: event::STATE, detail, alert: false, change: Some(change) };
+        self.effects.push(Effect::Note(note));
     }
 
     pub(super) fn alert(&mut self, address: Option<Ipv4Addr>, detail: impl Into<String>) {
         let detail = detail.into();
-        self.effects.push(Effect::Note(Note { address, event: event::ALERT, detail, alert: true }));
+        self.effects.push(Effect::Note(Note { address, event: event::ALERT, detail, alert: true, change: None }));
     }
 }

@@ -24,7 +24,7 @@ use super::config::Timers;
 use super::context::Context;
 use super::cookie::{self, Role};
 use super::flows;
-use super::io::{BatchId, event};
+use super::io::{BatchId, Change, event};
 use super::record::Binding;
 use super::status::{self, AddressStatus, Reason, State, reason};
 use crate::peer::message::{Epoch, Evidence, Message};
@@ -215,8 +215,13 @@ impl Guest {
         let to = if self.is_gone() { "NONE" } else { self.state().as_str() };
         if from.as_str() != to || because.map(|r| r.text) != self.reason.as_ref().map(|r| r.text) {
             self.since = cx.now;
-            cx.out.note(self.address, event::STATE, format!("{} -> {to}: {why}", from.as_str()));
+            self.tell(cx, from, to, why);
         }
+    }
+
+    fn tell(&self, cx: &mut Context<'_>, from: State, to: &'static str, why: &str) {
+        let (role, from, epoch) = (status::Role::Host, from.as_str(), self.epoch);
+        cx.out.change(self.address, Change { role, from, to, epoch, why: why.to_owned() });
     }
 
     // ---- what the guest says ------------------------------------------------------------
@@ -295,10 +300,23 @@ impl Guest {
 
     // ---- queries, leases and sessions ---------------------------------------------------
 
-    /// The home asks whether the guest answers here.
+    /// The home asks whether the guest answers here. Only a guest that is served can: of any
+    /// other the home is told that the placement is over, however loud the guest is.
     pub(super) fn on_query(&mut self, cx: &mut Context<'_>, epoch: Epoch) {
-        if self.check.is_none() {
-            self.check = Some(Check { epoch, left: cx.config.timers.alive_probes, next: cx.now });
+        let Some(peer) = &self.peer else { return };
+        match &self.phase {
+            Phase::Ready { .. } | Phase::Hosting { .. } => {
+                if self.check.is_none() {
+                    self.check = Some(Check { epoch, left: cx.config.timers.alive_probes, next: cx.now });
+                }
+            }
+            // The claim that is under way may be granted that very placement again.
+            Phase::Claiming { .. } => {
+                cx.out.send(peer, Message::QueryAck { address: self.address, epoch, alive: false });
+            }
+            Phase::Seen { .. } | Phase::Draining { .. } | Phase::Fenced { .. } | Phase::Gone => {
+                cx.out.send(peer, Message::Release { address: self.address, epoch });
+            }
         }
     }
 
@@ -319,7 +337,8 @@ impl Guest {
             if std::mem::take(stale) {
                 self.since = cx.now;
                 self.reason = None;
-                cx.out.note(self.address, event::STATE, format!("STALE -> HOSTING: {} renewed it", binding.peer));
+                let why = format!("{} renewed it", binding.peer);
+                self.tell(cx, State::Stale, State::Hosting.as_str(), &why);
             }
             if self.disturbed.is_some_and(|at| cx.now >= at + CALM) {
                 self.disturbed = None;

@@ -205,7 +205,7 @@ impl HomeServer {
         let stale = !cx.peers.is_up(&grant.peer);
         let why = format!("traffic goes to {} by {}", grant.peer, grant.transfer);
         let lease_until = cx.now + cx.config.timers.lease;
-        self.enter(cx, Phase::Away { placement: grant, lease_until, stale }, &why);
+        self.enter(cx, Phase::Away { placement: grant, lease_until, stale, ask: None }, &why);
     }
 
     /// A grant that has not become a placement is taken back.
@@ -225,7 +225,7 @@ impl HomeServer {
             Some(placement) => {
                 let stale = !cx.peers.is_up(&placement.peer);
                 let lease_until = cx.now + cx.config.timers.lease;
-                self.enter(cx, Phase::Away { placement, lease_until, stale }, why);
+                self.enter(cx, Phase::Away { placement, lease_until, stale, ask: None }, why);
             }
         }
     }

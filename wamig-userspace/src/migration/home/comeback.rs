@@ -155,6 +155,8 @@ impl HomeServer {
                 self.enter(cx, Phase::Home, "back at home");
             }
             Why::Released(epoch) => {
+                // A host that renews it all the same is told that this is over.
+                self.epoch = self.epoch.next();
                 self.persist(cx, None);
                 cx.out.send(&placement.peer, Message::ReleaseAck { address, epoch });
                 cx.out.alert(

@@ -25,7 +25,7 @@ use super::config::Server;
 use super::context::Context;
 use super::cookie::{self, Role};
 use super::flows;
-use super::io::{BatchId, event};
+use super::io::{BatchId, Change};
 use super::record::{Placement, Record};
 use super::revoke::Revokes;
 use super::status::{self, AddressStatus, Reason, State, reason};
@@ -79,6 +79,8 @@ enum Phase {
         placement: Placement,
         lease_until: Instant,
         stale: bool,
+        /// While stale: when to ask the host next whether it holds the placement.
+        ask: Option<Instant>,
     },
     Returning {
         placement: Placement,
@@ -122,7 +124,7 @@ impl HomeServer {
     pub(super) fn resume(&mut self, now: Instant, lease: Duration, epoch: Epoch, placement: Option<Placement>) {
         self.epoch = epoch;
         if let Some(placement) = placement {
-            self.phase = Phase::Away { placement, lease_until: now + lease, stale: false };
+            self.phase = Phase::Away { placement, lease_until: now + lease, stale: false, ask: None };
         }
     }
 
@@ -150,7 +152,7 @@ impl HomeServer {
         }
     }
 
-    fn state(&self) -> State {
+    pub(super) fn state(&self) -> State {
         match &self.phase {
             Phase::Home | Phase::Probing { .. } => State::Home,
             Phase::Claimed { .. } => State::Claimed,
@@ -166,7 +168,23 @@ impl HomeServer {
         let to = self.state();
         if from != to {
             self.since = cx.now;
-            cx.out.note(self.address(), event::STATE, format!("{} -> {}: {why}", from.as_str(), to.as_str()));
+            self.tell(cx, from, to, why);
+        }
+    }
+
+    fn tell(&self, cx: &mut Context<'_>, from: State, to: State, why: &str) {
+        let epoch = self.placed().map_or(self.epoch, |p| p.epoch);
+        let (role, from, to) = (status::Role::Home, from.as_str(), to.as_str());
+        cx.out.change(self.address(), Change { role, from, to, epoch, why: why.to_owned() });
+    }
+
+    /// The placement that it is at, going to or coming from.
+    fn placed(&self) -> Option<&Placement> {
+        match &self.phase {
+            Phase::Home | Phase::Probing { .. } => None,
+            Phase::Claimed { grant: p, .. }
+            | Phase::Away { placement: p, .. }
+            | Phase::Returning { placement: p, .. } => Some(p),
         }
     }
 
@@ -181,11 +199,12 @@ impl HomeServer {
     pub(super) fn on_renewal(&mut self, cx: &mut Context<'_>, peer: &str, renewal: Renewal) -> bool {
         let fits = |p: &Placement| p.peer == peer && p.epoch == renewal.epoch;
         match &mut self.phase {
-            Phase::Away { placement, lease_until, stale } if fits(placement) => {
+            Phase::Away { placement, lease_until, stale, ask } if fits(placement) => {
                 *lease_until = cx.now + cx.config.timers.lease;
+                *ask = None;
                 if std::mem::take(stale) {
                     self.since = cx.now;
-                    cx.out.note(self.server.address, event::STATE, format!("STALE -> AWAY: {peer} renewed it"));
+                    self.tell(cx, State::Stale, State::Away, &format!("{peer} renewed it"));
                 }
                 return true;
             }
@@ -210,6 +229,9 @@ impl HomeServer {
     pub(super) fn on_peer_up(&mut self, cx: &mut Context<'_>, peer: &str) {
         self.known.remove(peer);
         self.revokes.on_peer_up(cx, self.server.address, peer);
+        if matches!(&self.phase, Phase::Away { placement, stale: true, .. } if placement.peer == peer) {
+            self.ask(cx);
+        }
     }
 
     pub(super) fn on_peer_down(&mut self, cx: &mut Context<'_>, peer: &str) {
@@ -232,7 +254,19 @@ impl HomeServer {
         let Phase::Away { placement, lease_until, .. } = &self.phase else { return };
         let (placement, lease_until) = (placement.clone(), *lease_until);
         cx.out.alert(Some(self.server.address), format!("stale: {why}"));
-        self.enter(cx, Phase::Away { placement, lease_until, stale: true }, why);
+        self.enter(cx, Phase::Away { placement, lease_until, stale: true, ask: None }, why);
+        self.ask(cx);
+    }
+
+    /// A stale placement that its host has let go of ends by the host's Release: it is asked
+    /// as soon as it can be, and at every renewal's time.
+    fn ask(&mut self, cx: &mut Context<'_>) {
+        let Phase::Away { placement, stale: true, ask, .. } = &mut self.phase else { return };
+        *ask = cx.peers.is_up(&placement.peer).then(|| cx.now + cx.config.timers.renew);
+        if ask.is_some() {
+            let query = Message::Query { address: self.server.address, epoch: placement.epoch };
+            cx.out.send(&placement.peer, query);
+        }
     }
 
     // ---- time and the switch ------------------------------------------------------------
@@ -242,7 +276,8 @@ impl HomeServer {
             Phase::Home => None,
             Phase::Probing { next, .. } => Some(*next),
             Phase::Claimed { deadline, switching, .. } => switching.is_none().then_some(*deadline),
-            Phase::Away { lease_until, stale, .. } => (!stale).then_some(*lease_until),
+            Phase::Away { stale: true, ask, .. } => *ask,
+            Phase::Away { lease_until, .. } => Some(*lease_until),
             Phase::Returning { step, .. } => match step {
                 Step::Query { resend, deadline } => Some(*resend.min(deadline)),
                 Step::Removing { .. } => None,
@@ -262,7 +297,8 @@ impl HomeServer {
                 let why = format!("{} did not get ready in time", grant.peer);
                 self.abort(cx, false, &why);
             }
-            Phase::Away { placement, lease_until, stale: false } if *lease_until <= now => {
+            Phase::Away { stale: true, ask: Some(at), .. } if *at <= now => self.ask(cx),
+            Phase::Away { placement, lease_until, stale: false, .. } if *lease_until <= now => {
                 let why = format!("{} has not renewed it for a lease's time; its flows stay", placement.peer);
                 self.go_stale(cx, &why);
             }
@@ -319,11 +355,9 @@ impl HomeServer {
     }
 
     pub(super) fn status(&self) -> AddressStatus {
-        let (peer, transfer, epoch) = match &self.phase {
-            Phase::Home | Phase::Probing { .. } => (None, None, self.epoch),
-            Phase::Claimed { grant: p, .. }
-            | Phase::Away { placement: p, .. }
-            | Phase::Returning { placement: p, .. } => (Some(p.peer.clone()), Some(p.transfer), p.epoch),
+        let (peer, transfer, epoch) = match self.placed() {
+            None => (None, None, self.epoch),
+            Some(p) => (Some(p.peer.clone()), Some(p.transfer), p.epoch),
         };
         let why = (self.state() == State::Stale).then(|| Reason {
             text: reason::PEER_SILENT,

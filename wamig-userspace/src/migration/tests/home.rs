@@ -548,3 +548,32 @@ fn a_router_with_a_new_mac_gets_the_traffic_there() {
     let mods = programs(&changed)[0].1;
     assert!(mods[5].instructions.to_string().contains("02:00:00:00:01:09->eth_dst"));
 }
+
+#[test]
+fn a_stale_placement_that_its_host_let_go_of_ends() {
+    let mut b = bench();
+    let e = b.away();
+    b.feed(Input::PeerDown("dc2".into(), "no route".into()));
+    assert_eq!(b.state(), State::Stale);
+    assert!(messages(&b.pass(ms(60_000))).is_empty(), "nobody can be asked");
+    let query = Message::Query { address: S, epoch: e };
+    assert_eq!(messages(&b.feed(Input::PeerUp("dc2".into()))), [("dc2", &query)]);
+    assert_eq!(messages(&b.pass(ms(20_000))), [("dc2", &query), ("dc2", &query)], "at every renewal's time");
+    b.peer("dc2", Message::QueryAck { address: S, epoch: e, alive: false });
+    assert_eq!(b.state(), State::Stale, "only a release ends it");
+    let released = b.peer("dc2", Message::Release { address: S, epoch: e });
+    let done = b.done(batch(&released));
+    assert_eq!(messages(&done), [("dc2", &Message::ReleaseAck { address: S, epoch: e })]);
+    assert_eq!((b.state(), b.status().epoch), (State::Home, epoch(e.counter + 1)));
+}
+
+#[test]
+fn a_host_that_renews_is_asked_no_more() {
+    let mut b = bench();
+    let e = b.away();
+    b.feed(Input::PeerDown("dc2".into(), "no route".into()));
+    b.feed(Input::PeerUp("dc2".into()));
+    b.peer("dc2", Message::Renew(vec![Renewal { address: S, epoch: e, alive: true }]));
+    assert_eq!(b.state(), State::Away);
+    assert!(messages(&b.pass(ms(15_000))).is_empty());
+}

@@ -89,7 +89,26 @@ fn a_query_is_answered_by_asking_the_guest() {
 fn a_query_for_who_is_not_here_is_answered_at_once() {
     let mut b = bench();
     let asked = b.peer("dc1", Message::Query { address: S, epoch: epoch(4) });
-    assert_eq!(*message(&asked), Message::QueryAck { address: S, epoch: epoch(4), alive: false });
+    assert_eq!(*message(&asked), Message::Release { address: S, epoch: epoch(4) });
+}
+
+#[test]
+fn a_query_for_a_guest_that_is_only_seen_says_that_the_placement_is_over() {
+    let mut b = bench();
+    b.seen();
+    b.peer("dc1", Message::ClaimNack { address: S, reason: NackReason::Unauthorised });
+    assert_eq!(b.state(), State::Seen);
+    let asked = b.peer("dc1", Message::Query { address: S, epoch: epoch(4) });
+    assert_eq!(messages(&asked), [("dc1", &Message::Release { address: S, epoch: epoch(4) })]);
+}
+
+#[test]
+fn a_query_while_it_is_being_claimed_leaves_the_claim_to_decide() {
+    let mut b = bench();
+    b.seen();
+    assert_eq!(b.state(), State::Claiming);
+    let asked = b.peer("dc1", Message::Query { address: S, epoch: epoch(4) });
+    assert_eq!(messages(&asked), [("dc1", &Message::QueryAck { address: S, epoch: epoch(4), alive: false })]);
 }
 
 #[test]

@@ -1,39 +1,44 @@
-//! Schedules by chance: servers that start and stop anywhere, daemons that are killed,
-//! sessions that break, messages that are lost, doubled, delayed and overtake each other.
-//! What must always hold is checked by [`World`] after every input; when the faults stop,
-//! both sites must come to agree on what is there.
+//! Schedules by chance: servers that start and stop anywhere, daemons that are killed at any
+//! point of what they do, sessions that break, messages that are lost, doubled, delayed and
+//! overtake each other. What must always hold is checked by [`World`] after every input; when
+//! the faults stop, all sites must come to agree on what is there.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use super::bench::ms;
-use super::world::{Faults, HOME, HOST, Reached, World};
+use super::world::{Faults, HOME, HOST, Reached, THIRD, World};
 use crate::migration::status::State;
 
-const SCHEDULES: u64 = 10_000;
+/// Of two sites, and as many of three.
+const SCHEDULES: u64 = 50_000;
 
 fn trouble(world: &mut World) {
-    let at = if world.dice.chance(50) { HOME } else { HOST };
-    match world.dice.below(12) {
+    let count = world.sites.len();
+    let at = world.dice.below(count as u64) as usize;
+    let host = HOST + world.dice.below(count as u64 - 1) as usize;
+    match world.dice.below(13) {
         0..3 => world.start_machine(at),
         3..6 => world.stop_machine(at),
-        6 => world.disconnect(),
-        7 | 8 => world.connect(),
+        6 => world.disconnect_from(at),
+        7 => world.connect(),
+        8 => world.connect_to(host),
         9 => world.kill_daemon(at),
+        10 => {
+            let effects = world.dice.below(12);
+            world.crash_daemon(at, effects);
+        }
         _ => {
-            for at in [HOME, HOST] {
-                if world.sites[at].migration.is_none() {
-                    world.start_daemon(at);
-                }
-            }
+            world.start_daemons();
             world.connect();
         }
     }
 }
 
 /// Runs one schedule; gives where it ended.
-fn run(seed: u64) -> String {
-    let mut world = World::normal(seed);
+fn run(mut world: World, seed: u64) -> String {
     let loss = world.dice.below(40);
     let slow = if world.dice.chance(20) { 8000 } else { 800 };
     let refused = if world.dice.chance(20) { 30 } else { 0 };
@@ -45,66 +50,127 @@ fn run(seed: u64) -> String {
     }
     // The faults stop; what was left running stays as it is.
     world.faults = Faults::default();
-    for at in [HOME, HOST] {
-        if world.sites[at].migration.is_none() {
-            world.start_daemon(at);
-        }
-    }
+    world.start_daemons();
     world.connect();
     world.pass(Duration::from_secs(100));
     settled(&world, seed);
-    let name = |at| world.state(at).map_or("NONE".into(), |s| format!("{s:?}"));
-    format!("{} {} {:?}", name(HOME), name(HOST), world.query())
+    let names: Vec<_> = (0..world.sites.len()).map(|at| world.state(at).map_or("NONE", State::as_str)).collect();
+    format!("{} {:?}", names.join(" "), world.query())
 }
 
-/// What both sites must have come to, given where the server runs.
+/// What all sites must have come to, given where the server runs.
 fn settled(world: &World, seed: u64) {
-    let running = [world.sites[HOME].machine.running, world.sites[HOST].machine.running];
-    let states = (world.state(HOME), world.state(HOST));
-    let home = (Some(State::Home), None);
-    let away = (Some(State::Away), Some(State::Hosting));
-    let left = (Some(State::Stale), None);
-    let waits = (Some(State::Home), Some(State::Seen));
-    let fenced = (Some(State::Home), Some(State::Fenced));
-    let expected: &[_] = match running {
-        // Where it was last, if anywhere; nobody says anything to change that, not even when
-        // the host was killed after it had let go and before it could tell.
-        [false, false] => {
-            &[(home, Reached::Nobody), (waits, Reached::Nobody), (away, Reached::Nobody), (left, Reached::Nobody)]
-        }
-        [true, false] => &[(home, Reached::Home), (waits, Reached::Home)],
+    let home = world.state(HOME).unwrap();
+    let hosts: Vec<usize> = (HOST..world.sites.len()).collect();
+    let runs = |at: usize| world.sites[at].machine.running;
+    let is = |at: usize, state| world.state(at) == Some(state);
+    let copies: Vec<usize> = hosts.iter().copied().filter(|h| runs(*h)).collect();
+    let quiet = |at: usize| matches!(world.state(at), None | Some(State::Seen));
+    let placed = |at: usize| home == State::Away && is(at, State::Hosting);
+    let reached = world.query();
+    let at = |host: usize| if host == HOST { Reached::Copy } else { Reached::Third };
+    let right = match (runs(HOME), &copies[..]) {
         // A copy that met its original stays fenced for as long as it talks.
-        [false, true] => &[(away, Reached::Copy), (fenced, Reached::Nobody)],
-        [true, true] => &[(fenced, Reached::Home)],
+        (true, _) => {
+            let hosts_right = hosts.iter().all(|h| if runs(*h) { is(*h, State::Fenced) } else { quiet(*h) });
+            home == State::Home && reached == Reached::Home && hosts_right
+        }
+        // Where it was last, if anywhere; nobody says anything to change that.
+        (false, []) => {
+            let placed = hosts.iter().filter(|h| placed(**h)).count();
+            let gone = hosts.iter().filter(|h| quiet(**h)).count();
+            let nowhere = home == State::Home && placed == 0;
+            reached == Reached::Nobody && placed + gone == hosts.len() && (nowhere || placed == 1)
+        }
+        (false, [copy]) => {
+            let others = hosts.iter().all(|h| h == copy || quiet(*h) || placed(*h));
+            let served = placed(*copy) && reached == at(*copy) && hosts.iter().all(|h| h == copy || quiet(*h));
+            served || others && is(*copy, State::Fenced) && reached == Reached::Nobody
+        }
+        // Two copies and no original take it from each other, as long as both talk.
+        (false, _) => matches!(home, State::Away | State::Claimed | State::Returning | State::Home),
     };
+    let talk = hosts.iter().filter(|h| world.copy_talks_at(**h)).count();
+    let apart = if runs(HOME) { talk == 0 } else { copies.len() > 1 || talk <= 1 };
+    let states: Vec<_> = (0..world.sites.len()).map(|at| (runs(at), world.state(at), world.reason(at))).collect();
     let tail: Vec<_> = world
         .notes
         .iter()
         .rev()
-        .take(40)
+        .take(60)
         .rev()
         .map(|(t, s, n)| format!("{t:?} {s} {} {}", n.event, n.detail))
         .collect();
-    let context = format!(
-        "seed {seed}, running {running:?}, {states:?}, {:?}\n{}\n{}",
-        world.reason(HOST),
-        tail.join("\n"),
-        world.sites.iter().flat_map(|s| s.switch.dump()).collect::<Vec<_>>().join("\n")
-    );
-    assert!(expected.contains(&(states, world.query())), "{context}");
-    if running == [true, true] {
-        assert!(!world.copy_talks(), "{context}");
+    let context = || {
+        let flows = world.sites.iter().flat_map(|s| s.switch.dump()).collect::<Vec<_>>().join("\n");
+        format!("seed {seed}, {states:?}, {reached:?}, {talk} talk\n{}\n{flows}", tail.join("\n"))
+    };
+    assert!(right && apart, "{}", context());
+}
+
+/// Runs the schedules on every processor; gives how often each end came.
+fn ends(world: impl Fn(u64) -> World + Sync) -> BTreeMap<String, u64> {
+    let next = AtomicU64::new(0);
+    let work = || {
+        let mut ends = BTreeMap::<String, u64>::new();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= SCHEDULES {
+                return ends;
+            }
+            *ends.entry(run(world(seed), seed)).or_default() += 1;
+        }
+    };
+    let mut all = BTreeMap::new();
+    thread::scope(|scope| {
+        let count = thread::available_parallelism().map_or(1, usize::from);
+        let workers: Vec<_> = (0..count).map(|_| scope.spawn(work)).collect();
+        for worker in workers {
+            for (end, n) in worker.join().expect("a schedule failed") {
+                *all.entry(end).or_default() += n;
+            }
+        }
+    });
+    all
+}
+
+#[test]
+fn two_sites_agree_when_the_faults_stop() {
+    let ends = ends(World::normal);
+    assert_eq!(ends.values().sum::<u64>(), SCHEDULES);
+    // Chance has led everywhere that it should.
+    for end in ["AWAY HOSTING Copy", "HOME NONE Home", "HOME FENCED Home", "HOME NONE Nobody"] {
+        assert!(ends.get(end).is_some_and(|n| *n > SCHEDULES / 50), "{end}: {ends:?}");
     }
 }
 
 #[test]
-fn the_sites_agree_when_the_faults_stop() {
-    let mut ends = BTreeMap::<String, u64>::new();
-    for seed in 0..SCHEDULES {
-        *ends.entry(run(seed)).or_default() += 1;
+fn three_sites_agree_when_the_faults_stop() {
+    let ends = ends(World::of_three);
+    assert_eq!(ends.values().sum::<u64>(), SCHEDULES);
+    for end in ["AWAY HOSTING NONE Copy", "AWAY NONE HOSTING Third", "HOME NONE NONE Home", "HOME FENCED FENCED Home"] {
+        assert!(ends.get(end).is_some_and(|n| *n > SCHEDULES / 200), "{end}: {ends:?}");
     }
-    // Chance has led everywhere that it should.
-    for end in ["Away Hosting Copy", "Home NONE Home", "Home Fenced Home", "Home NONE Nobody"] {
-        assert!(ends.get(end).is_some_and(|n| *n > SCHEDULES / 50), "{end}: {ends:?}");
+}
+
+#[test]
+fn it_goes_from_one_host_to_another_without_going_home() {
+    let mut world = World::of_three(1);
+    world.stop_machine(HOME);
+    world.start_machine(HOST);
+    world.pass(Duration::from_secs(5));
+    assert_eq!(world.query(), Reached::Copy);
+    world.stop_machine(HOST);
+    let start = world.clock();
+    world.start_machine(THIRD);
+    while world.sites[THIRD].machine.gateway.is_none() {
+        assert!(world.clock().abs_diff(start) < Duration::from_secs(1), "too slow");
+        assert_ne!(world.state(HOME), Some(State::Home), "never at home on the way");
+        world.pass(ms(1));
     }
+    assert_eq!(world.query(), Reached::Third, "its first packet already finds the way");
+    world.pass(Duration::from_secs(5));
+    let states = [HOME, HOST, THIRD].map(|at| world.state(at));
+    assert_eq!(states, [Some(State::Away), None, Some(State::Hosting)]);
+    assert!(!world.copy_talks_at(HOST) && world.copy_talks_at(THIRD));
 }

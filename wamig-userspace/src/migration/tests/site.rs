@@ -1,4 +1,4 @@
-//! Two sites as in the paper's experiment: dc1 is the home, dc2 the host.
+//! Two sites as in the paper's experiment: dc1 is the home, dc2 the host; dc3 is another host.
 
 use std::net::Ipv4Addr;
 
@@ -36,6 +36,13 @@ pub(in crate::migration) const T2: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 201);
 /// dc2's last transfer address.
 pub(in crate::migration) const T3: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 202);
 
+/// dc3's router.
+pub(in crate::migration) const G3: Ipv4Addr = Ipv4Addr::new(100, 64, 3, 1);
+/// Its MAC address.
+pub(in crate::migration) const G3_MAC: MacAddr = MacAddr([2, 0, 0, 0, 3, 1]);
+/// wamig's MAC address at dc3.
+pub(in crate::migration) const W3: MacAddr = MacAddr([2, 0x57, 0x4d, 0, 0, 3]);
+
 /// dc1.
 pub(in crate::migration) fn home() -> SiteConfig {
     SiteConfig {
@@ -60,5 +67,17 @@ pub(in crate::migration) fn host() -> SiteConfig {
             ..Hosting::default()
         },
         timers: Timers::default(),
+    }
+}
+
+/// dc3: as dc2, with addresses of its own.
+pub(in crate::migration) fn third() -> SiteConfig {
+    let host = host();
+    let pool = AddressRange::new(Ipv4Addr::new(100, 64, 3, 200), Ipv4Addr::new(100, 64, 3, 202));
+    SiteConfig {
+        site: "dc3".into(),
+        lan: Lan { prefix: Prefix::new(G3, 24), gateway: G3, mac: W3, ..host.lan },
+        hosting: Hosting { pool: pool.into_iter().collect(), ..host.hosting },
+        ..host
     }
 }

@@ -1,4 +1,4 @@
-//! Two sites, their routers, the server and its copy, joined by a network that can be made
+//! Two or three sites, their routers, the server and its copies, joined by a network that can be made
 //! to lose, double, delay and reorder messages. Everything happens in simulated time.
 
 use std::collections::BTreeMap;
@@ -8,22 +8,26 @@ use std::time::{Duration, Instant};
 use wamig_openflow::{Field, FlowMod, MacAddr, PacketOut, PortNo};
 
 use super::bench::ms;
-use super::site::{self, G1, G1_MAC, G2, G2_MAC, LAN, S, S_MAC, SRV, UP};
+use super::site::{self, G1, G1_MAC, G2_MAC, G3_MAC, LAN, S, S_MAC, SRV, UP};
 use super::switch::{Frame, Switch};
 use crate::migration::Migration;
 use crate::migration::arp::{Arp, Op};
 use crate::migration::config::SiteConfig;
 use crate::migration::io::{BatchId, Effect, Input, Note};
 use crate::migration::record::Record;
-use crate::migration::status::State;
+use crate::migration::status::{Role, State};
 use crate::peer::message::{Epoch, Message};
 
-/// dc1 in arrays of two.
+/// dc1 in arrays of sites.
 pub(super) const HOME: usize = 0;
-/// dc2 in arrays of two.
+/// dc2 in arrays of sites.
 pub(super) const HOST: usize = 1;
-/// Both sites' names.
-const NAMES: [&str; 2] = ["dc1", "dc2"];
+/// dc3 in arrays of sites, where there is one.
+pub(super) const THIRD: usize = 2;
+/// The sites' names.
+const NAMES: [&str; 3] = ["dc1", "dc2", "dc3"];
+/// The sites' routers.
+const ROUTERS: [MacAddr; 3] = [G1_MAC, G2_MAC, G3_MAC];
 /// The server's kernel asks again for its gateway after so long.
 const ARP_RETRY: Duration = Duration::from_secs(1);
 /// The server's kernel checks its gateway after so long.
@@ -68,6 +72,7 @@ pub(super) struct Faults {
 #[derive(Debug)]
 enum Event {
     Message {
+        from: usize,
         to: usize,
         session: u64,
         message: Message,
@@ -107,15 +112,24 @@ pub(super) struct Site {
     /// Batches are done in their order.
     busy: Instant,
     highest: Epoch,
+    /// The daemon is killed after so many more effects.
+    crash: Option<u64>,
+    /// What the last daemon's placements were when it was killed.
+    left: Vec<Kept>,
 }
+
+/// What a restart must not lose: the address, the side, the transfer address and the epoch.
+type Kept = (Ipv4Addr, Role, Option<Ipv4Addr>, Epoch);
 
 /// Where a packet for the server ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Reached {
     /// At the server at home.
     Home,
-    /// At its copy at the host's.
+    /// At its copy at dc2.
     Copy,
+    /// At its copy at dc3.
+    Third,
     /// Nowhere.
     Nobody,
 }
@@ -124,19 +138,19 @@ pub(super) enum Reached {
 pub(super) struct World {
     pub(super) now: Instant,
     start: Instant,
-    pub(super) sites: [Site; 2],
+    pub(super) sites: Vec<Site>,
     events: BTreeMap<(Instant, u64), Event>,
     serial: u64,
     pub(super) dice: Dice,
     pub(super) faults: Faults,
     /// One-way delay between the sites.
     pub(super) delay: Duration,
-    /// The sessions' number while they are up.
-    session: Option<u64>,
+    /// The number of the home's session to each host while it is up.
+    session: [Option<u64>; 3],
     sessions: u64,
     /// What was noted, with when and where.
     pub(super) notes: Vec<(Duration, usize, Note)>,
-    /// Since when home is HOME while the host serves an older epoch.
+    /// Since when two sites deliver.
     split: Option<Instant>,
 }
 
@@ -145,9 +159,14 @@ impl World {
         Self::with([site::home(), site::host()], seed)
     }
 
-    pub(super) fn with(configs: [SiteConfig; 2], seed: u64) -> Self {
+    /// dc3 hosts as well.
+    pub(super) fn of_three(seed: u64) -> Self {
+        Self::with([site::home(), site::host(), site::third()], seed).begun()
+    }
+
+    pub(super) fn with<const N: usize>(configs: [SiteConfig; N], seed: u64) -> Self {
         let now = Instant::now();
-        let sites = configs.map(|config| Site {
+        let site = |config| Site {
             config,
             migration: None,
             switch: Switch::default(),
@@ -156,7 +175,10 @@ impl World {
             boot: 0,
             busy: now,
             highest: Epoch::default(),
-        });
+            crash: None,
+            left: Vec::new(),
+        };
+        let sites = configs.into_iter().map(site).collect();
         Self {
             now,
             start: now,
@@ -166,7 +188,7 @@ impl World {
             dice: Dice::new(seed),
             faults: Faults::default(),
             delay: ms(10),
-            session: None,
+            session: [None; 3],
             sessions: 0,
             notes: Vec::new(),
             split: None,
@@ -175,13 +197,15 @@ impl World {
 
     /// Both daemons run, the session is up, the pool is ready, the server is at home.
     pub(super) fn normal(seed: u64) -> Self {
-        let mut world = Self::new(seed);
-        world.start_daemon(HOME);
-        world.start_daemon(HOST);
-        world.connect();
-        world.start_machine(HOME);
-        world.pass(Duration::from_secs(10));
-        world
+        Self::new(seed).begun()
+    }
+
+    fn begun(mut self) -> Self {
+        self.start_daemons();
+        self.connect();
+        self.start_machine(HOME);
+        self.pass(Duration::from_secs(10));
+        self
     }
 
     // ---- what can be done to it ---------------------------------------------------------
@@ -190,31 +214,66 @@ impl World {
         let site = &mut self.sites[at];
         let records: Vec<_> = site.records.values().map(|bytes| Record::decode(bytes).unwrap()).collect();
         let (migration, effects) = Migration::new(site.config.clone(), records, self.now);
+        let kept = kept(&migration);
+        for left in std::mem::take(&mut site.left) {
+            assert!(kept.contains(&left), "{left:?} is lost by a restart: {kept:?}");
+        }
         site.migration = Some(migration);
         site.boot += 1;
         self.carry_out(at, effects);
         self.feed(at, Input::DatapathUp);
     }
 
+    /// Every daemon that does not run.
+    pub(super) fn start_daemons(&mut self) {
+        for at in 0..self.sites.len() {
+            self.sites[at].crash = None;
+            if self.sites[at].migration.is_none() {
+                self.start_daemon(at);
+            }
+        }
+    }
+
     /// The switch goes on with what it has; what it was being told may be lost.
     pub(super) fn kill_daemon(&mut self, at: usize) {
-        self.disconnect();
-        self.sites[at].migration = None;
+        self.disconnect_from(at);
+        if let Some(migration) = self.sites[at].migration.take() {
+            self.sites[at].left = kept(&migration);
+        }
+    }
+
+    /// Kills the daemon once it has carried out `effects` more effects, wherever in what it
+    /// has to do that is.
+    pub(super) fn crash_daemon(&mut self, at: usize, effects: u64) {
+        self.sites[at].crash = Some(effects);
     }
 
     pub(super) fn connect(&mut self) {
-        if self.session.is_none() && self.sites.iter().all(|s| s.migration.is_some()) {
+        (HOST..self.sites.len()).for_each(|host| self.connect_to(host));
+    }
+
+    /// The session between the home and a host, if both daemons run.
+    pub(super) fn connect_to(&mut self, host: usize) {
+        let run = [HOME, host].iter().all(|s| self.sites[*s].migration.is_some());
+        if self.session[host].is_none() && run {
             self.sessions += 1;
-            self.session = Some(self.sessions);
-            self.feed(HOME, Input::PeerUp(NAMES[HOST].into()));
-            self.feed(HOST, Input::PeerUp(NAMES[HOME].into()));
+            self.session[host] = Some(self.sessions);
+            self.feed(HOME, Input::PeerUp(NAMES[host].into()));
+            self.feed(host, Input::PeerUp(NAMES[HOME].into()));
         }
     }
 
     pub(super) fn disconnect(&mut self) {
-        if self.session.take().is_some() {
-            self.feed(HOME, Input::PeerDown(NAMES[HOST].into(), "no route".into()));
-            self.feed(HOST, Input::PeerDown(NAMES[HOME].into(), "no route".into()));
+        self.disconnect_from(HOME);
+    }
+
+    /// Ends every session of a site; all there are, if it is the home.
+    pub(super) fn disconnect_from(&mut self, at: usize) {
+        for host in (HOST..self.sites.len()).filter(|h| at == HOME || at == *h) {
+            if self.session[host].take().is_some() {
+                self.feed(HOME, Input::PeerDown(NAMES[host].into(), "no route".into()));
+                self.feed(host, Input::PeerDown(NAMES[HOME].into(), "no route".into()));
+            }
         }
     }
 
@@ -236,8 +295,7 @@ impl World {
     // ---- what can be seen of it ---------------------------------------------------------
 
     pub(super) fn state(&self, at: usize) -> Option<State> {
-        let status = self.sites[at].migration.as_ref()?.status();
-        status.iter().find(|s| s.address == S).map(|s| s.state)
+        self.sites[at].migration.as_ref()?.state_of(S)
     }
 
     pub(super) fn reason(&self, at: usize) -> Option<&'static str> {
@@ -254,19 +312,34 @@ impl World {
         }
         let Some((UP, packet)) = at_home.sent.first() else { return Reached::Nobody };
         assert_eq!((packet.mac(Field::EthDst), at_home.sent.len()), (G1_MAC, 1));
-        let routed = Frame::udp((G2_MAC, site::W2), (client, packet.ip(Field::Ipv4Dst)), (40000, 53));
-        let at_host = self.sites[HOST].switch.receive(UP, &routed);
-        match at_host.sent.first() {
-            Some((SRV, packet)) if packet.ip(Field::Ipv4Dst) == S && self.sites[HOST].machine.running => Reached::Copy,
+        let transfer = packet.ip(Field::Ipv4Dst);
+        let Some(host) = self.sites.iter().position(|s| s.config.lan.prefix.contains(transfer)) else {
+            return Reached::Nobody;
+        };
+        let site = &self.sites[host];
+        let routed = Frame::udp((ROUTERS[host], site.config.lan.mac), (client, transfer), (40000, 53));
+        match site.switch.receive(UP, &routed).sent.first() {
+            Some((SRV, packet)) if packet.ip(Field::Ipv4Dst) == S && site.machine.running => {
+                if host == HOST {
+                    Reached::Copy
+                } else {
+                    Reached::Third
+                }
+            }
             _ => Reached::Nobody,
         }
     }
 
-    /// Whether the copy's packets leave the host's site.
+    /// Whether the copy's packets leave dc2.
     pub(super) fn copy_talks(&self) -> bool {
+        self.copy_talks_at(HOST)
+    }
+
+    /// Whether the copy's packets leave a host's site.
+    pub(super) fn copy_talks_at(&self, at: usize) -> bool {
         let answer = Frame::udp((S_MAC, G1_MAC), (S, Ipv4Addr::new(203, 0, 113, 9)), (53, 40000));
-        let sent = self.sites[HOST].switch.receive(SRV, &answer).sent;
-        self.sites[HOST].machine.running && sent.iter().any(|(p, _)| *p == UP)
+        let sent = self.sites[at].switch.receive(SRV, &answer).sent;
+        self.sites[at].machine.running && sent.iter().any(|(p, _)| *p == UP)
     }
 
     /// The events noted at a site since a time, in order.
@@ -312,9 +385,9 @@ impl World {
     fn next_event(&mut self) {
         let Some((_, event)) = self.events.pop_first() else { return };
         match event {
-            Event::Message { to, session, message } => {
-                if self.session == Some(session) {
-                    self.feed(to, Input::Peer(NAMES[1 - to].into(), message));
+            Event::Message { from, to, session, message } => {
+                if self.session[from.max(to)] == Some(session) {
+                    self.feed(to, Input::Peer(NAMES[from].into(), message));
                 }
             }
             Event::Programmed { site, boot, batch, mods } => {
@@ -347,6 +420,15 @@ impl World {
 
     fn carry_out(&mut self, at: usize, effects: Vec<Effect>) {
         for effect in effects {
+            if let Some(left) = &mut self.sites[at].crash {
+                if *left == 0 {
+                    self.sites[at].crash = None;
+                    self.sites[at].migration = None;
+                    self.disconnect_from(at);
+                    return;
+                }
+                *left -= 1;
+            }
             match effect {
                 Effect::Persist(record) => {
                     if let Record::Home { epoch, .. } = &record {
@@ -364,24 +446,25 @@ impl World {
                 }
                 Effect::PacketOut(out) => self.packet_out(at, &out),
                 Effect::Send(peer, message) => {
-                    assert_eq!(peer, NAMES[1 - at]);
-                    self.send(at, message);
+                    let to = NAMES.iter().position(|n| *n == peer).unwrap();
+                    assert!(at != to && (at == HOME || to == HOME), "{} tells {peer}", NAMES[at]);
+                    self.send(at, to, message);
                 }
                 Effect::Note(note) => self.notes.push((self.clock(), at, note)),
             }
         }
     }
 
-    fn send(&mut self, from: usize, message: Message) {
+    fn send(&mut self, from: usize, to: usize, message: Message) {
         if let Message::ClaimAck { epoch, .. } | Message::Revoke { epoch, .. } = &message {
             assert!(*epoch <= self.sites[from].highest, "told before it was durable: {message:?}");
         }
-        let Some(session) = self.session else { return };
+        let Some(session) = self.session[from.max(to)] else { return };
         let copies = if self.dice.chance(self.faults.doubled) { 2 } else { 1 };
         for _ in 0..copies {
             if !self.dice.chance(self.faults.loss) {
                 let jitter = if self.faults.jitter > 0 { self.dice.below(self.faults.jitter) } else { 0 };
-                let event = Event::Message { to: 1 - from, session, message: message.clone() };
+                let event = Event::Message { from, to, session, message: message.clone() };
                 self.schedule(self.now + self.delay + ms(jitter), event);
             }
         }
@@ -424,7 +507,7 @@ impl World {
     fn arrives(&mut self, at: usize, port: PortNo, arp: &Arp) {
         match port {
             UP => {
-                let (address, mac) = if at == HOME { (G1, G1_MAC) } else { (G2, G2_MAC) };
+                let (address, mac) = (self.sites[at].config.lan.gateway, ROUTERS[at]);
                 if arp.op == Op::Request && arp.tpa == address && arp.spa != address {
                     self.emit(at, UP, &Arp::reply(mac, address, arp.sha, arp.spa));
                 }
@@ -452,17 +535,27 @@ impl World {
 
     // ---- what must always hold ----------------------------------------------------------
 
-    /// While both sites can talk, the host never serves a server that its home has at home
-    /// for longer than a lease.
+    /// Two sites never deliver the address for longer than a lease: the home while it has it at
+    /// home, a host while its lease is renewed.
     fn check(&mut self) {
-        let is = |at: usize, state| self.state(at) == Some(state);
-        let split = is(HOME, State::Home) && is(HOST, State::Hosting);
+        let delivers = |at: &usize| {
+            let state = self.state(*at);
+            state == Some(if *at == HOME { State::Home } else { State::Hosting })
+        };
+        let split = (0..self.sites.len()).filter(delivers).count() > 1;
         self.split = if split { self.split.or(Some(self.now)) } else { None };
         if let Some(since) = self.split {
             let lease = self.sites[HOST].config.timers.lease;
-            assert!(self.now - since <= lease, "both deliver for longer than a lease, at {:?}", self.clock());
+            assert!(self.now - since <= lease, "two deliver for longer than a lease, at {:?}", self.clock());
         }
         let conflicts: u32 = self.sites.iter().map(|s| s.machine.conflicts).sum();
         assert_eq!(conflicts, 0, "a server met its own address");
     }
+}
+
+/// The placements of a daemon that has told of them.
+fn kept(migration: &Migration) -> Vec<Kept> {
+    let placed = [State::Away, State::Stale, State::Ready, State::Hosting];
+    let status = migration.status().into_iter().filter(|s| placed.contains(&s.state));
+    status.map(|s| (s.address, s.role, s.transfer, s.epoch)).collect()
 }
