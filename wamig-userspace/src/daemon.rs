@@ -20,6 +20,7 @@
 //! Every channel is bounded. `Local` is polled by the loop, it is no task of its own. When a
 //! task ends that should not, the daemon ends; its data path goes on forwarding.
 
+pub mod audit;
 pub mod control;
 pub mod links;
 pub mod peer_table;
@@ -34,7 +35,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -42,7 +43,7 @@ use wamig_common::limits::DEFAULT_FLOWS;
 use wamig_openflow::message::SwitchDesc;
 use wamig_openflow::{DatapathId, PortDesc, PortNo};
 
-use crate::admin::{server, socket};
+use crate::admin::{metrics, server, socket};
 use crate::agent::Agent;
 use crate::channel::tls::Tls;
 use crate::channel::{Channels, Settings, hello};
@@ -58,6 +59,7 @@ use crate::peer::{Identity, Peers, RefusalCounters};
 use crate::store::Store;
 use crate::switch::port::Ports;
 use crate::switch::{Limits, Switch, multipart};
+use audit::Audit;
 use control::{Control, Ended, Inputs, RECORDS, unix_us};
 use peer_table::PeerTable;
 use start_error::StartError;
@@ -109,6 +111,8 @@ pub struct Held {
     listener: UnixListener,
     _socket: SocketFile,
     store: Store,
+    audit: Audit,
+    metrics: Option<TcpListener>,
     records: Vec<Record>,
     peers: Option<Peers>,
     channels: Channels,
@@ -157,6 +161,15 @@ impl Held {
         let listener = socket::bind(&config.control_socket).await?;
         let socket = SocketFile(config.control_socket.clone());
         let store = Store::open(&config.state_dir)?;
+        let audit = Audit::open(&config.state_dir)
+            .map_err(|source| StartError::Audit { path: config.state_dir.join(audit::FILE_NAME), source })?;
+        let metrics = match config.metrics {
+            None => None,
+            Some(address) => {
+                let bound = TcpListener::bind(address).await;
+                Some(bound.map_err(|source| StartError::Metrics { address, source })?)
+            }
+        };
         let mut records = Vec::new();
         for (key, bytes) in store.load_all(RECORDS)? {
             let record = Record::decode(&bytes);
@@ -171,7 +184,7 @@ impl Held {
             }
         };
         let channels = channels(config).await?;
-        Ok(Self { listener, _socket: socket, store, records, peers, channels })
+        Ok(Self { listener, _socket: socket, store, audit, metrics, records, peers, channels })
     }
 }
 
@@ -254,6 +267,10 @@ pub async fn serve<F: FastPath>(
 ) -> Result<(), RunError> {
     let now = Instant::now();
     let (ask, queries) = mpsc::channel(QUEUE);
+    if let Some(listener) = held.metrics {
+        let metrics = metrics::serve(listener, ask.clone());
+        tasks.spawn(async move { format!("/metrics does not work any more: {:?}", metrics.await) });
+    }
     let admin = server::serve(held.listener, ask);
     tasks.spawn(async move { format!("the control socket does not work any more: {:?}", admin.await) });
 
@@ -298,6 +315,8 @@ pub async fn serve<F: FastPath>(
         agent: Agent::new(path.dpid),
         endpoints,
         store: held.store,
+        audit: held.audit,
+        audit_fails: false,
         outbound,
         refusals,
         peers: PeerTable::new(config.peers.iter().map(|p| p.name.clone()), unix_us() / 1000),

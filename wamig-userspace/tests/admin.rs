@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
 use wamig_openflow::{PortDesc, PortNo};
 use wamig_userspace::admin::client::{self, ClientError};
+use wamig_userspace::admin::explain::Explanation;
 use wamig_userspace::admin::flow::FlowLine;
 use wamig_userspace::admin::status::{Address, Datapath, Event, Peer, Pool, Port, Status};
-use wamig_userspace::admin::{Query, server, socket};
+use wamig_userspace::admin::{Query, metrics, server, socket};
 use wamig_userspace::fastpath::memory::{Memory, MemoryMaps};
 use wamig_userspace::switch::port::Ports;
 use wamig_userspace::switch::trace::Trace;
@@ -106,6 +107,11 @@ async fn daemon(dir: &Path) -> PathBuf {
                     };
                     answer.send(flows).unwrap();
                 }
+                Query::Explain(address, answer) => {
+                    let now = status().addresses.into_iter().find(|a| a.address == address.to_string());
+                    let explanation = Explanation { site: "dc1".to_owned(), now, waits_for: None, history: Vec::new() };
+                    answer.send(Ok(explanation)).unwrap();
+                }
                 Query::Trace(request, answer) => {
                     let ports = Ports::new([PortDesc { port: PortNo(1), ..PortDesc::default() }]);
                     let switch = Switch::new(Memory::new(MemoryMaps::default()), ports, Limits::default());
@@ -142,6 +148,56 @@ async fn status_arrives_with_the_keys_of_the_interface() {
     );
     let back: Status = serde_json::from_str(&json).unwrap();
     assert_eq!(back, status());
+}
+
+#[tokio::test]
+async fn an_address_is_explained() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = daemon(dir.path()).await;
+    let told: Explanation = serde_json::from_str(&get(&path, "/v1/explain?address=192.0.2.53").await.unwrap()).unwrap();
+    assert_eq!(told.now, Some(status().addresses[0].clone()));
+    let refused = get(&path, "/v1/explain?address=dc1").await.unwrap_err().to_string();
+    assert!(refused.contains("needed: address=IPv4 address"), "{refused}");
+}
+
+#[tokio::test]
+async fn prometheus_reads_the_status() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (queries, mut asked) = mpsc::channel(4);
+    tokio::spawn(metrics::serve(listener, queries));
+    tokio::spawn(async move {
+        while let Some(Query::Status(answer)) = asked.recv().await {
+            answer.send(status()).unwrap();
+        }
+    });
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("text/plain; version=0.0.4"), "{answer}");
+    let body = answer.split_once("\r\n\r\n").unwrap().1;
+    for line in [
+        "wamig_build_info{version=\"0.1.0\",site=\"dc1\"} 1",
+        "# TYPE wamig_dropped_frames_total counter",
+        "wamig_peer_up{peer=\"dc2\"} 1",
+        "wamig_address_state{address=\"192.0.2.53\",role=\"home\",state=\"AWAY\",peer=\"dc2\"} 1",
+        "wamig_transfer_addresses{state=\"ready\"} 3",
+        "wamig_refused_total{reason=\"unknown-certificate\"} 0",
+        "wamig_port_link_up{port=\"1\",name=\"up\"} 1",
+    ] {
+        assert!(body.lines().any(|l| l == line), "{line} is missing in\n{body}");
+    }
+    // Every sample belongs to the family that was begun last.
+    let mut family = "";
+    for line in body.lines() {
+        match line.strip_prefix("# TYPE ") {
+            Some(typed) => family = typed.split(' ').next().unwrap(),
+            None if line.starts_with('#') => {}
+            None => assert_eq!(line.split(['{', ' ']).next(), Some(family), "{line}"),
+        }
+    }
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use wamig_userspace::admin::client;
+use wamig_userspace::admin::explain::Explanation;
 use wamig_userspace::admin::status::{Address, Status};
 use wamig_userspace::config::Config;
 use wamig_userspace::daemon::{self, Held};
@@ -171,6 +172,28 @@ async fn a_server_moves_by_being_booted_elsewhere_and_back() {
     assert_eq!((after.pool.in_use, after.pool.quarantined), (0, 1), "the transfer address rests");
     in_order(&events(&dc1).await, &["active-sent", "seen-at-home", "revoke-sent"]);
     in_order(&events(&dc2).await, &["revoke-received", "transfer-released"]);
+
+    // The audit log tells the same story, and so does whoever reads it for people.
+    let changes = |config: &Config| {
+        let socket = config.control_socket.clone();
+        tokio::task::spawn_blocking(move || {
+            let told: Explanation = client::get_json(&socket, &format!("/v1/explain?address={S}")).unwrap();
+            told.history.iter().map(|e| format!("{} {} {}", e.verb, e.from, e.to)).collect::<Vec<_>>()
+        })
+    };
+    let at_home = ["HOME CLAIMED", "CLAIMED AWAY", "AWAY RETURNING", "RETURNING HOME"];
+    assert_eq!(changes(&dc1).await.unwrap(), at_home.map(|c| format!("automatic {c}")));
+    in_order(
+        &changes(&dc2).await.unwrap(),
+        &[
+            "automatic CLAIMING READY",
+            "automatic READY HOSTING",
+            "automatic HOSTING DRAINING",
+            "automatic DRAINING NONE",
+        ],
+    );
+    let log = std::fs::read_to_string(dc1.state_dir.join("audit.jsonl")).unwrap();
+    assert_eq!(log.lines().count(), 4, "one line for each change: {log}");
 
     drop(stops);
     while let Some(ended) = daemons.join_next().await {

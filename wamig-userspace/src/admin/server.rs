@@ -11,6 +11,7 @@ use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Query;
+use super::explain;
 use super::flow::FlowFilter;
 use super::trace::TraceRequest;
 
@@ -25,6 +26,7 @@ pub async fn serve(listener: UnixListener, queries: mpsc::Sender<Query>) -> std:
     let router = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/flows", get(flows))
+        .route("/v1/explain", get(explain_address))
         .route("/v1/trace", get(trace))
         .with_state(queries);
     axum::serve(listener, router).await
@@ -49,6 +51,18 @@ async fn flows(State(queries): State<mpsc::Sender<Query>>, RawQuery(query): RawQ
     }
 }
 
+async fn explain_address(State(queries): State<mpsc::Sender<Query>>, RawQuery(query): RawQuery) -> Response {
+    let address = match explain::from_query(query.as_deref().unwrap_or("")) {
+        Ok(address) => address,
+        Err(e) => return (StatusCode::BAD_REQUEST, e.to_string()).into_response(),
+    };
+    match ask(&queries, |answer| Query::Explain(address, answer)).await {
+        Ok(Ok(explanation)) => Json(explanation).into_response(),
+        Ok(Err(e)) => (StatusCode::SERVICE_UNAVAILABLE, e).into_response(),
+        Err(refusal) => refusal,
+    }
+}
+
 async fn trace(State(queries): State<mpsc::Sender<Query>>, RawQuery(query): RawQuery) -> Response {
     let request = match TraceRequest::from_query(query.as_deref().unwrap_or("")) {
         Ok(request) => request,
@@ -61,7 +75,10 @@ async fn trace(State(queries): State<mpsc::Sender<Query>>, RawQuery(query): RawQ
     }
 }
 
-async fn ask<T>(queries: &mpsc::Sender<Query>, query: impl FnOnce(oneshot::Sender<T>) -> Query) -> Result<T, Response> {
+pub(super) async fn ask<T>(
+    queries: &mpsc::Sender<Query>,
+    query: impl FnOnce(oneshot::Sender<T>) -> Query,
+) -> Result<T, Response> {
     let (answer, answered) = oneshot::channel();
     let exchange = async {
         queries.send(query(answer)).await.ok()?;

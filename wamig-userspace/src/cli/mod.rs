@@ -5,6 +5,7 @@
 
 mod check_config;
 mod detach;
+mod explain;
 mod flows;
 mod keygen;
 mod layout;
@@ -52,6 +53,7 @@ enum Verb {
     CheckConfig(check_config::Arguments),
     Keygen(keygen::Arguments),
     Status(status::Arguments),
+    Explain(explain::Arguments),
     Flows(flows::Arguments),
     Trace(trace::Arguments),
     Detach(detach::Arguments),
@@ -112,6 +114,7 @@ fn carry_out(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::CheckConfig(arguments) => check_config::run(arguments),
         Verb::Keygen(arguments) => keygen::run(arguments),
         Verb::Status(arguments) => status::run(arguments),
+        Verb::Explain(arguments) => explain::run(arguments),
         Verb::Flows(arguments) => flows::run(arguments),
         Verb::Trace(arguments) => trace::run(arguments),
         Verb::Detach(arguments) => detach::run(arguments),

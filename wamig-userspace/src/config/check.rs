@@ -2,6 +2,7 @@
 //! about other sites are in [`super::check_sites`].
 
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -64,6 +65,7 @@ impl Check<'_, '_> {
         let site = self.site_name(&file.site);
         let state_dir = self.absolute(file.state_dir.as_ref(), DEFAULT_STATE_DIR);
         let control_socket = self.socket(file.control_socket.as_ref());
+        let metrics = file.metrics.as_ref().map(|m| self.metrics(&m.listen));
         let switch = self.switch(&file.switch);
         // Ports are looked up among the well-formed ones, so that one bad name does not
         // make every mention of the others a mistake.
@@ -104,6 +106,10 @@ impl Check<'_, '_> {
             site: site?,
             state_dir: state_dir?,
             control_socket: control_socket?,
+            metrics: match metrics {
+                None => None,
+                Some(checked) => Some(checked?),
+            },
             switch: switch?,
             lan: lan?,
             openflow: openflow?,
@@ -118,6 +124,16 @@ impl Check<'_, '_> {
             timers: timers?,
             peer_timers: peer_timers?,
         })
+    }
+
+    /// `/metrics` asks nobody who he is.
+    fn metrics(&mut self, text: &Text) -> Option<SocketAddr> {
+        let address = self.listen(text)?;
+        if address.ip().is_loopback() {
+            return Some(address);
+        }
+        let what = format!("{} is not a loopback address", address.ip());
+        self.wrong(text.span(), what, "allowed: 127.0.0.1 or [::1] with a port, since /metrics knows no passwords")
     }
 
     /// Notes a mistake.

@@ -37,7 +37,7 @@ impl Check<'_, '_> {
         }
     }
 
-    fn listen(&mut self, text: &Text) -> Option<SocketAddr> {
+    pub(super) fn listen(&mut self, text: &Text) -> Option<SocketAddr> {
         let allowed = "allowed: address:port, as in \"192.0.2.1:7946\" or \"[2001:db8::1]:7946\"";
         let address: SocketAddr = self.read(text, "an address with a TCP port", allowed)?;
         if address.port() == 0 {

@@ -17,6 +17,7 @@ pub(super) struct File {
     pub(super) state_dir: Option<Text>,
     pub(super) control_socket: Option<Text>,
     pub(super) switch: Switch,
+    pub(super) metrics: Option<Metrics>,
     pub(super) lan: Option<Spanned<Lan>>,
     pub(super) openflow: Option<Openflow>,
     pub(super) peering: Option<Spanned<Peering>>,
@@ -48,6 +49,13 @@ pub(super) struct Switch {
     #[serde(default)]
     pub(super) in_band: bool,
     pub(super) control: Option<Text>,
+}
+
+/// `[metrics]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Metrics {
+    pub(super) listen: Text,
 }
 
 /// `[openflow]`

@@ -51,6 +51,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// The control socket.
     pub control_socket: PathBuf,
+    /// Where Prometheus fetches `/metrics`, a loopback address; `None` = nowhere.
+    pub metrics: Option<SocketAddr>,
     /// The switch.
     pub switch: Switch,
     /// The LAN that the switch is part of; `None` = external controllers own the tables.

@@ -310,3 +310,14 @@ fn a_client_finds_the_socket_without_the_key() {
     std::fs::write(&path, "control_socket = 1\n").unwrap();
     assert!(Config::control_socket_of(&path).unwrap_err().to_string().contains("a.toml:1:18: invalid type"));
 }
+
+#[test]
+fn metrics_are_for_this_machine_only() {
+    let site = Site::new();
+    let metrics = |listen: &str| site.with("[switch]", &format!("[metrics]\nlisten = \"{listen}\"\n\n[switch]"));
+    assert_eq!(metrics("127.0.0.1:9446"), "no mistake");
+    assert_eq!(metrics("[::1]:9446"), "no mistake");
+    let said = metrics("192.0.2.1:9446");
+    assert!(said.contains("192.0.2.1 is not a loopback address") && said.contains("127.0.0.1 or [::1]"), "{said}");
+    assert!(metrics("127.0.0.1:0").contains("port 0"), "{}", metrics("127.0.0.1:0"));
+}

@@ -3,6 +3,7 @@
 //! or the store.
 
 use std::collections::VecDeque;
+use std::net::Ipv4Addr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -11,11 +12,13 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant as TokioInstant, sleep, sleep_until};
 use wamig_openflow::PortNo;
 
+use super::audit::Audit;
 use super::peer_table::PeerTable;
 use super::report;
 use super::timeline::Timeline;
 use super::watch::Change;
 use crate::admin::Query;
+use crate::admin::explain::Entry;
 use crate::admin::flow::FlowLine;
 use crate::agent::Agent;
 use crate::channel::ChannelEvent;
@@ -26,7 +29,7 @@ use crate::datapath::{Datapath, DatapathError, Event};
 use crate::fastpath::xdp::attach::SharedPorts;
 use crate::fastpath::{FastPath, FastPort};
 use crate::migration::REFUSED;
-use crate::migration::io::{Input, event};
+use crate::migration::io::{Change as StateChange, Input, event};
 use crate::migration::record::Record;
 use crate::peer::message::Message;
 use crate::peer::{PeerEvent, RefusalCounters};
@@ -36,6 +39,8 @@ use crate::switch::port::PortChange;
 
 /// The store's table of [`Record`]s.
 pub const RECORDS: &str = "address";
+/// The audit's verb of what nobody ordered.
+const AUTOMATIC: &str = "automatic";
 /// Pause before a record that could not be written is written again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
@@ -90,6 +95,10 @@ pub struct Control<F> {
     pub endpoints: Vec<Endpoint>,
     /// What survives.
     pub store: Store,
+    /// What changed, for good.
+    pub audit: Audit,
+    /// It could not be written lately.
+    pub audit_fails: bool,
     /// To the peer sessions.
     pub outbound: mpsc::Sender<(String, Message)>,
     /// What the peer sessions refused.
@@ -292,11 +301,37 @@ impl<F: FastPath> Control<F> {
                     let _ = self.outbound.send((peer, message)).await;
                 }
                 Command::Note(note) => {
+                    if let (Some(address), Some(change)) = (note.address, &note.change) {
+                        self.record(address, change);
+                    }
                     self.timeline.add(unix_us(), note.address, note.event, note.detail, note.alert);
                 }
             }
         }
         None
+    }
+
+    /// Appends a change to the audit log. A log that cannot be written is told of once, and
+    /// again only after it could be.
+    fn record(&mut self, address: Ipv4Addr, change: &StateChange) {
+        let written = self.audit.append(&Entry {
+            at_unix_us: unix_us(),
+            verb: AUTOMATIC.to_owned(),
+            address: address.to_string(),
+            role: change.role.as_str().to_owned(),
+            from: change.from.to_owned(),
+            to: change.to.to_owned(),
+            epoch: change.epoch.to_string(),
+            reason: change.why.clone(),
+        });
+        let failed = std::mem::replace(&mut self.audit_fails, written.is_err());
+        if let Err(error) = written
+            && !failed
+        {
+            let path = self.audit.path().display();
+            let detail = format!("changes are not recorded in {path}: {error}; check the disk's free space and health");
+            self.timeline.add(unix_us(), Some(address), event::ALERT, detail, true);
+        }
     }
 
     /// Writes a record, for as long as it takes: what comes after it must not happen before.
@@ -329,6 +364,7 @@ impl<F: FastPath> Control<F> {
         match query {
             // Whoever asked may have gone away.
             Query::Status(answer) => drop(answer.send(report::status(self, now, unix_us()))),
+            Query::Explain(address, answer) => drop(answer.send(report::explain(self, now, unix_us(), address))),
             Query::Flows(filter, answer) => {
                 let flows = self.datapath.dump_flows(now).await;
                 let lines = flows.map(|f| f.iter().filter(|f| filter.takes(f)).map(FlowLine::from).collect());

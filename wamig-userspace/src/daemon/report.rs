@@ -1,6 +1,7 @@
 //! The answer to `GET /v1/status`, put together from everything that knows a part of it.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -8,6 +9,7 @@ use std::time::Instant;
 use super::control::Control;
 use wamig_openflow::Version;
 
+use crate::admin::explain::{self, Explanation};
 use crate::admin::status::{Address, ControllerLine, Datapath as Switch, Pool, Port, Status};
 use crate::controller::Controller;
 use crate::datapath::Datapath;
@@ -62,6 +64,34 @@ pub fn status<F: FastPath>(control: &mut Control<F>, now: Instant, unix_us: u64)
         punts,
         refused,
     }
+}
+
+/// So many of an address's latest changes are told.
+const CHANGES: usize = 20;
+
+/// The explanation of `address`.
+///
+/// # Errors
+/// Why the audit log cannot be read.
+pub fn explain<F: FastPath>(
+    control: &Control<F>,
+    now: Instant,
+    unix_us: u64,
+    address: Ipv4Addr,
+) -> Result<Explanation, String> {
+    let wall = |since: Instant| {
+        let age = now.saturating_duration_since(since).as_millis() as u64;
+        (unix_us / 1000).saturating_sub(age)
+    };
+    let migration = control.controller.as_ref().map(Controller::migration);
+    let status = migration.and_then(|m| m.status().into_iter().find(|s| s.address == address));
+    let found = status.map(|s| self::address(s, wall));
+    let waits_for = found.as_ref().and_then(|a| explain::waits_for(&a.state, a.peer.as_deref()));
+    let history = control
+        .audit
+        .latest(address, CHANGES)
+        .map_err(|e| format!("{} cannot be read: {e}; check the disk's health", control.audit.path().display()))?;
+    Ok(Explanation { site: control.site.clone(), now: found, waits_for, history })
 }
 
 /// Every endpoint with its sessions; one without a session still has a line.

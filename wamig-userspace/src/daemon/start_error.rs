@@ -14,6 +14,22 @@ use crate::store::StoreError;
 /// Each message ends with its remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The audit log.
+    #[error("cannot open {}: {source}; state_dir must be a directory that wamig may write", path.display())]
+    Audit {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The address for `/metrics`.
+    #[error("cannot listen on {address} (metrics.listen): {source}; choose another port, or stop what has it")]
+    Metrics {
+        /// As configured.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
     /// An endpoint for controllers.
     #[error("{0} (openflow.listen)")]
     OpenFlow(#[from] crate::channel::BindError),
