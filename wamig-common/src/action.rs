@@ -31,12 +31,32 @@ pub const DEC_TTL: u8 = 9;
 /// Push a tag of the EtherType in the lowest 16 bits of `value` if there is none, id and
 /// priority 0; then write `value` under `mask` as [`SET`] does.
 pub const SET_TAG: u8 = 10;
+/// Decrement the TTL of the outermost MPLS label stack entry.
+pub const DEC_MPLS_TTL: u8 = 11;
 
+/// The first kind that the slow path alone knows.
+pub const FIRST_SLOW: u8 = 32;
 /// Hand a copy of the frame to a group: `value` = its OpenFlow number. Slow path only.
 pub const GROUP: u8 = 32;
 /// Put the frame through a meter: `value` = its OpenFlow number. In no list: the slow path's
 /// walk asks by it what a flow's meter says.
 pub const METER: u8 = 33;
+/// Push an MPLS label stack entry: `value` = EtherType. Slow path only, as what follows.
+pub const PUSH_MPLS: u8 = 34;
+/// Pop the outermost MPLS label stack entry: `value` = EtherType of what is below.
+pub const POP_MPLS: u8 = 35;
+/// Push a PBB service instance tag: `value` = EtherType.
+pub const PUSH_PBB: u8 = 36;
+/// Pop the outermost PBB service instance tag.
+pub const POP_PBB: u8 = 37;
+/// Copy the TTL from the next header to the outermost one.
+pub const COPY_TTL_OUT: u8 = 38;
+/// Copy the TTL from the outermost header to the next one.
+pub const COPY_TTL_IN: u8 = 39;
+/// Write the protocol of an IPv4 packet, or the type of an IPv6 packet's upper-layer header: `value`.
+pub const SET_PROTO: u8 = 40;
+/// Write the bits of `mask` of the tunnel id from `value`.
+pub const SET_TUNNEL: u8 = 41;
 
 /// `base`: the frame's first byte.
 pub const BASE_L2: u8 = 0;
@@ -44,6 +64,10 @@ pub const BASE_L2: u8 = 0;
 pub const BASE_L3: u8 = 1;
 /// `base`: the L4 header.
 pub const BASE_L4: u8 = 2;
+/// `base`: the EtherType that names the L3 header.
+pub const BASE_TYPE: u8 = 3;
+/// `base`: the address in the link-layer address option of neighbour discovery.
+pub const BASE_ND_LL: u8 = 4;
 
 /// Flag: only for a frame with a sane IPv4 header.
 pub const NEED_IPV4: u16 = 1;
@@ -55,31 +79,57 @@ pub const NEED_ARP: u16 = 4;
 pub const NEED_L4: u16 = 8;
 /// Flag: only for a tagged frame.
 pub const NEED_TAG: u16 = 16;
+/// Flag: only for a frame with an MPLS label stack entry.
+pub const NEED_MPLS: u16 = 32;
+/// Flag: only for a frame with a PBB service instance tag.
+pub const NEED_PBB: u16 = 64;
+/// Flag: only for a neighbour solicitation or advertisement.
+pub const NEED_ND: u16 = 128;
 /// Flag: only for TCP, UDP and SCTP.
-pub const NEED_PORTS: u16 = 32;
+pub const NEED_PORTS: u16 = 0x1000;
 /// Flag: the bits are covered by the IPv4 header checksum.
 pub const SUM_IPV4: u16 = 0x100;
 /// Flag: the bits are in the pseudo-header of TCP, UDP and ICMPv6.
 pub const SUM_PSEUDO: u16 = 0x200;
 /// Flag: the bits are covered by the L4 checksum.
 pub const SUM_L4: u16 = 0x400;
+/// Flag: only for a message of neighbour discovery with the link-layer address option.
+pub const NEED_ND_LL: u16 = 0x800;
 
 /// Action-set slots, in the order of OpenFlow 1.3.5 §5.10.
 pub mod slot {
+    /// Copy the TTL inwards.
+    pub const COPY_TTL_IN: u8 = 1;
     /// Pop a tag.
-    pub const POP_VLAN: u8 = 1;
+    pub const POP_VLAN: u8 = 2;
+    /// Pop a PBB tag.
+    pub const POP_PBB: u8 = 3;
+    /// Pop an MPLS label stack entry.
+    pub const POP_MPLS: u8 = 4;
+    /// Push an MPLS label stack entry.
+    pub const PUSH_MPLS: u8 = 5;
+    /// Push a PBB tag.
+    pub const PUSH_PBB: u8 = 6;
     /// Push a tag.
-    pub const PUSH_VLAN: u8 = 4;
+    pub const PUSH_VLAN: u8 = 7;
+    /// Copy the TTL outwards.
+    pub const COPY_TTL_OUT: u8 = 8;
     /// Decrement TTL.
-    pub const DEC_TTL: u8 = 6;
+    pub const DEC_TTL: u8 = 9;
+    /// Decrement the MPLS TTL.
+    pub const DEC_MPLS_TTL: u8 = 10;
     /// First slot of the set-fields; each field has one of its own, IPv6 addresses two.
-    pub const FIRST_SET: u8 = 8;
+    pub const FIRST_SET: u8 = 11;
     /// Last slot of the set-fields.
-    pub const LAST_SET: u8 = 37;
+    pub const LAST_SET: u8 = 49;
+    /// Set the TTL.
+    pub const SET_TTL: u8 = 50;
+    /// Set the MPLS TTL.
+    pub const SET_MPLS_TTL: u8 = 51;
     /// Group; an output beside it is ignored.
-    pub const GROUP: u8 = 38;
+    pub const GROUP: u8 = 52;
     /// Output, last of all.
-    pub const OUTPUT: u8 = 39;
+    pub const OUTPUT: u8 = 53;
 }
 
 /// One action.
@@ -132,7 +182,18 @@ impl Default for ActionList {
 impl Op {
     /// Whether the action changes the frame (rather than sending it).
     pub const fn is_edit(&self) -> bool {
-        matches!(self.kind, SET | MOVE | PUSH_VLAN | POP_VLAN | DEC_TTL | SET_TAG)
+        let here = matches!(self.kind, SET | MOVE | PUSH_VLAN | POP_VLAN | DEC_TTL | SET_TAG | DEC_MPLS_TTL);
+        here || self.kind >= PUSH_MPLS
+    }
+
+    /// Whether the fast path leaves it to the slow path.
+    pub const fn is_slow(&self) -> bool {
+        self.kind >= FIRST_SLOW
+    }
+
+    /// Whether headers come, go or change their meaning, so that the frame has to be read anew.
+    pub const fn reshapes(&self) -> bool {
+        matches!(self.kind, PUSH_MPLS | POP_MPLS | PUSH_PBB | POP_PBB)
     }
 
     /// Whether the action sends the frame somewhere.

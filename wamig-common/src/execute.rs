@@ -1,8 +1,8 @@
 //! One action on the header window.
 
-use crate::action::{self, BASE_L3, BASE_L4, Op};
+use crate::action::{self, BASE_L3, BASE_L4, BASE_ND_LL, BASE_TYPE, Op};
 use crate::checksum::{delta, update, update_udp};
-use crate::extract::{L3_ARP, L3_IPV4, L3_IPV6, Layout, proto};
+use crate::extract::{L3_ARP, L3_IPV4, L3_IPV6, L3_MPLS, L3_PBB, Layout, proto};
 use crate::frame::Window;
 use crate::plan::{EDITED, PacketIn, Plan, STALE_KEY, TO_INGRESS, USED};
 use crate::verdict::{DropReason, PuntReason, SlowReason};
@@ -54,10 +54,10 @@ pub fn execute<W: Window>(plan: &mut Plan, window: &mut W, layout: &Layout, op: 
     }
     match op.kind {
         action::SET | action::MOVE => write(plan, window, layout, op),
-        action::DEC_TTL => dec_ttl(plan, window, layout, cx),
+        action::DEC_TTL | action::DEC_MPLS_TTL => dec_ttl(plan, window, layout, op, cx),
         action::PUSH_VLAN | action::SET_TAG => {
             if (op.kind == action::PUSH_VLAN || !is_tagged(plan, window)) && !push_vlan(plan, window, op) {
-                return step::DROP | DropReason::NoHeadroom.index();
+                return step::SLOW | SlowReason::Headroom.index();
             }
             if op.kind == action::SET_TAG {
                 let at = place(plan, layout, op.base, op.off);
@@ -118,6 +118,8 @@ fn place(plan: &Plan, layout: &Layout, base: u8, off: u8) -> u32 {
         + match base {
             BASE_L3 => plan.origin + u32::from(layout.l3_off),
             BASE_L4 => plan.origin + u32::from(layout.l4_off),
+            BASE_ND_LL => plan.origin + u32::from(layout.l4_off) + u32::from(layout.nd),
+            BASE_TYPE => plan.origin + u32::from(layout.l3_off) - 2,
             _ => plan.start,
         }
 }
@@ -130,12 +132,18 @@ fn is_met(layout: &Layout, flags: u16, tagged: bool) -> bool {
         && (flags & action::NEED_L4 == 0 || layout.l4_off != 0)
         && (flags & action::NEED_PORTS == 0 || matches!(layout.l4_proto, proto::TCP | proto::UDP | proto::SCTP))
         && (flags & action::NEED_TAG == 0 || tagged)
+        && (flags & action::NEED_MPLS == 0 || layout.l3 == L3_MPLS)
+        && (flags & action::NEED_PBB == 0 || layout.l3 == L3_PBB)
+        && (flags & action::NEED_ND == 0 || layout.nd != 0)
+        && (flags & action::NEED_ND_LL == 0 || layout.nd > 1)
 }
 
 /// True when the L4 header, or its checksum, may lie behind the window of a longer frame.
 #[inline(always)]
 fn l4_is_beyond(plan: &Plan, layout: &Layout) -> bool {
-    plan.is_cut() && plan.origin + u32::from(layout.l4_off) + 24 > plan.start + plan.held
+    // an option of neighbour discovery lies behind the 24 bytes that every other header has at most
+    let reach = if layout.nd > 16 { u32::from(layout.nd) + 8 } else { 24 };
+    plan.is_cut() && plan.origin + u32::from(layout.l4_off) + reach > plan.start + plan.held
 }
 
 /// Whether the frame begins with a tag, all of which is there.
@@ -180,7 +188,7 @@ fn write<W: Window>(plan: &mut Plan, window: &mut W, layout: &Layout, op: &Op) -
 
 /// Updates the checksums that `flags` name.
 #[inline(always)]
-fn mend<W: Window>(plan: &Plan, window: &mut W, layout: &Layout, flags: u16, delta: u64) {
+pub(crate) fn mend<W: Window>(plan: &Plan, window: &mut W, layout: &Layout, flags: u16, delta: u64) {
     if flags & action::SUM_IPV4 != 0 {
         let at = plan.origin + u32::from(layout.l3_off) + 10;
         let word = window.load(at);
@@ -216,12 +224,14 @@ fn store16<W: Window>(window: &mut W, at: u32, word: u64, value: u16) {
 }
 
 #[inline(always)]
-fn dec_ttl<W: Window>(plan: &mut Plan, window: &mut W, layout: &Layout, cx: Context) -> u32 {
+fn dec_ttl<W: Window>(plan: &mut Plan, window: &mut W, layout: &Layout, op: &Op, cx: Context) -> u32 {
     let l3 = plan.origin + u32::from(layout.l3_off);
-    // IPv4: TTL is the first byte from 8; IPv6: hop limit is the last of the first eight.
-    let (at, shift) = match layout.l3 {
-        L3_IPV4 => (l3 + 8, 56),
-        L3_IPV6 => (l3, 0),
+    // IPv4: TTL is the first byte from 8; IPv6: hop limit is the last of the first eight;
+    // MPLS: the fourth byte.
+    let (at, shift) = match (layout.l3, op.kind) {
+        (L3_IPV4, action::DEC_TTL) => (l3 + 8, 56),
+        (L3_IPV6, action::DEC_TTL) => (l3, 0),
+        (L3_MPLS, action::DEC_MPLS_TTL) => (l3, 32),
         _ => return step::NEXT,
     };
     let old = window.load(at);

@@ -7,7 +7,7 @@ use crate::action::*;
 use crate::extract::extract;
 use crate::frame::Buffer;
 use crate::key::FlowKey;
-use crate::limits::WINDOW_LEN;
+use crate::limits::{WINDOW_HEADROOM, WINDOW_LEN};
 
 const CX: Context = Context { flow: 1, metadata: 0, miss: false };
 
@@ -22,7 +22,7 @@ fn run(frame: &[u8], ops: &[Op]) -> (u32, Plan, Vec<u8>) {
     extract(frame, 1, &mut key, &mut layout).expect("readable");
     let mut plan = Plan::default();
     plan.reset(1, frame.len() as u32);
-    let mut window = Buffer::of(frame);
+    let mut window = Buffer::of(frame, WINDOW_HEADROOM);
     let mut last = step::NEXT;
     for op in ops {
         last = execute(&mut plan, &mut window, &layout, op, CX);

@@ -7,7 +7,7 @@ use network_types::eth::EtherType;
 use network_types::ip::IpProto;
 
 use crate::frame::Frame;
-use crate::key::{self, FRAG_ANY, FRAG_LATER, FlowKey, HAS_L3, HAS_L4, VLAN_PRESENT};
+use crate::key::{self, FRAG_ANY, FRAG_LATER, FlowKey, HAS_L3, HAS_L4, HAS_ND, HAS_ND_LL, VLAN_PRESENT};
 use crate::verdict::Anomaly;
 
 /// EtherType of IPv4.
@@ -20,6 +20,12 @@ pub const ETH_IPV6: u16 = u16::from_be(EtherType::Ipv6 as u16);
 pub const ETH_8021Q: u16 = u16::from_be(EtherType::Ieee8021q as u16);
 /// See [`ETH_8021Q`].
 pub const ETH_8021AD: u16 = u16::from_be(EtherType::Ieee8021ad as u16);
+/// MPLS, unicast and multicast (RFC 5332).
+pub const ETH_MPLS: u16 = 0x8847;
+/// See [`ETH_MPLS`].
+pub const ETH_MPLS_MULTICAST: u16 = 0x8848;
+/// Backbone service instance tag, I-TAG (IEEE 802.1ah).
+pub const ETH_PBB: u16 = 0x88e7;
 /// What `eth_type` says of an 802.3 frame without EtherType (OpenFlow 1.0's `OFP_DL_TYPE_NOT_ETH_TYPE`).
 pub const ETH_NONE: u16 = 0x05ff;
 
@@ -47,9 +53,43 @@ pub const L3_IPV4: u8 = 4;
 pub const L3_IPV6: u8 = 6;
 /// `Layout::l3`: ARP.
 pub const L3_ARP: u8 = 1;
+/// `Layout::l3`: an MPLS label stack.
+pub const L3_MPLS: u8 = 2;
+/// `Layout::l3`: a PBB service instance tag.
+pub const L3_PBB: u8 = 3;
+
+/// IPv6 extension headers as a match sees them: `ofp_ipv6exthdr_flags` (OpenFlow 1.3.5 §7.2.3.8).
+pub mod exthdr {
+    /// "No next header" was met.
+    pub const NO_NEXT: u16 = 1;
+    /// Encapsulating security payload.
+    pub const ESP: u16 = 2;
+    /// Authentication.
+    pub const AUTH: u16 = 4;
+    /// One or two headers of destination options.
+    pub const DEST: u16 = 8;
+    /// Fragment.
+    pub const FRAG: u16 = 16;
+    /// Routing.
+    pub const ROUTER: u16 = 32;
+    /// Hop-by-hop options.
+    pub const HOP: u16 = 64;
+    /// A header came more often than expected.
+    pub const UNREP: u16 = 128;
+    /// They came in another order than the preferred one (RFC 8200 §4.1).
+    pub const UNSEQ: u16 = 256;
+    /// All of these.
+    pub const ALL: u16 = 0x1ff;
+    /// While headers are walked: destination options came twice.
+    pub(super) const DEST_TWICE: u16 = 512;
+}
 
 /// IPv6 extension headers that are stepped over at most.
 const MAX_EXT_HEADERS: u32 = 6;
+/// Options of a message of neighbour discovery that are looked at.
+const MAX_ND_OPTIONS: u32 = 4;
+/// Where the options begin, in bytes from the ICMPv6 header (RFC 4861 §4.3, §4.4).
+const ND_OPTIONS: usize = 24;
 /// Bytes that an IPv6 extension header has at least (RFC 8200 §4, RFC 4302 §2.2).
 const MIN_EXT_HEADER: usize = 8;
 
@@ -70,6 +110,11 @@ pub struct Layout {
     pub routed: u8,
     /// Bit n: [`Anomaly`] of index n was met.
     pub anomalies: u8,
+    /// Neighbour discovery: 0 = it is none, 1 = without the option, else where the address in
+    /// the link-layer address option is, in bytes from the L4 header.
+    pub nd: u8,
+    /// Zero.
+    pub reserved: u8,
 }
 
 impl Layout {
@@ -129,6 +174,10 @@ pub fn extract<F: Frame + ?Sized>(frame: &F, in_port: u32, key: &mut FlowKey, la
             arp(frame, off, key, layout);
             None
         }
+        ETH_MPLS | ETH_MPLS_MULTICAST | ETH_PBB => {
+            label(frame, off, eth_type, key, layout);
+            None
+        }
         _ => return Some(()),
     };
     if layout.l3 == L3_NONE {
@@ -141,6 +190,11 @@ pub fn extract<F: Frame + ?Sized>(frame: &F, in_port: u32, key: &mut FlowKey, la
         if layout.l4_off != 0 {
             has |= HAS_L4;
         }
+        has |= match layout.nd {
+            0 => 0,
+            1 => HAS_ND,
+            _ => HAS_ND | HAS_ND_LL,
+        };
     }
     key.words[key::HAS.word] |= u64::from(has) << key::HAS.shift;
     Some(())
@@ -151,6 +205,15 @@ struct Transport {
     off: usize,
     end: usize,
     proto: u8,
+}
+
+/// The outermost MPLS label stack entry, or the PBB service instance tag: four bytes.
+#[inline(always)]
+fn label<F: Frame + ?Sized>(frame: &F, off: usize, eth_type: u16, key: &mut FlowKey, layout: &mut Layout) {
+    let Some(entry) = frame.u32(off) else { return };
+    let (l3, bits) = if eth_type == ETH_PBB { (L3_PBB, 0x00ff_ffff) } else { (L3_MPLS, 0xffff_ff00) };
+    layout.l3 = l3;
+    key.words[key::LABEL.word] = u64::from(entry & bits) << key::LABEL.shift;
 }
 
 #[inline(always)]
@@ -197,10 +260,12 @@ fn ipv6<F: Frame + ?Sized>(frame: &F, off: usize, key: &mut FlowKey, layout: &mu
     let mut frag = 0u8;
     let mut steps = 0;
     let mut cut = false;
+    let mut seen = 0u16;
     while steps < MAX_EXT_HEADERS && is_ext_header(next) && frag & FRAG_LATER == 0 {
         // No extension header is shorter, and none goes on behind the packet.
-        let step = if at + MIN_EXT_HEADER > end { 0 } else { frame.ext_header(next, at) };
-        let after = (step >> 8) as usize & 0xffff;
+        let step = if at + MIN_EXT_HEADER > end { 0 } else { frame.ext_header(next, seen, at) };
+        // Fewer bits than there are, so that the verifier of Linux 6.1 may add them to a frame.
+        let after = (step >> 8) as usize & 0x7fff;
         if step == 0 || after > end {
             cut = true;
             break;
@@ -209,6 +274,7 @@ fn ipv6<F: Frame + ?Sized>(frame: &F, off: usize, key: &mut FlowKey, layout: &mu
         at = after;
         frag |= (step >> 32) as u8 & 3;
         layout.routed |= (step >> 34) as u8 & 1;
+        seen = (step >> 35) as u16 & 0x3ff;
         steps += 1;
     }
     layout.l3 = L3_IPV6;
@@ -219,6 +285,7 @@ fn ipv6<F: Frame + ?Sized>(frame: &F, off: usize, key: &mut FlowKey, layout: &mu
     key.words[6] = dst_hi;
     key.words[7] = dst_lo;
     key.words[8] = (head >> 32 & 0x000f_ffff) << 32;
+    key.words[key::EXTHDR.word] = u64::from(met(next, seen) & exthdr::ALL) << key::EXTHDR.shift;
     if cut {
         layout.note(Anomaly::MalformedL4);
         return None;
@@ -239,10 +306,63 @@ const fn is_ext_header(next: u8) -> bool {
     matches!(next, 0 | 43 | 44 | 51 | 60 | 135)
 }
 
-/// One IPv6 extension header of type `next` at `off`: bits 7..0 the following header's type,
-/// 23..8 its offset, 33..32 `FRAG_*`, 34 a routing header with stops left; 0 = cut short.
+/// Where the IPv6 packet at `l3` says what its upper-layer header is: bytes from the
+/// frame's first. The headers are those that [`extract`] found whole.
+pub fn last_next_header<F: Frame + ?Sized>(frame: &F, l3: usize) -> usize {
+    let (mut at, mut next) = (l3 + 6, frame.u8(l3 + 6).unwrap_or_default());
+    let mut behind = l3 + 40;
+    for _ in 0..MAX_EXT_HEADERS {
+        if !is_ext_header(next) {
+            break;
+        }
+        let step = frame.ext_header(next, 0, behind);
+        if step == 0 {
+            break;
+        }
+        at = behind;
+        next = step as u8;
+        behind = (step >> 8) as usize & 0xffff;
+        if (step >> 32) as u8 & FRAG_LATER != 0 {
+            break;
+        }
+    }
+    at
+}
+
+/// The extension headers met so far when one of type `next` follows those in `seen`.
 #[inline(always)]
-pub fn ext_header<F: Frame + ?Sized>(frame: &F, next: u8, off: usize) -> u64 {
+const fn met(next: u8, seen: u16) -> u16 {
+    use exthdr::{AUTH, DEST, DEST_TWICE, ESP, FRAG, HOP, NO_NEXT, ROUTER, UNREP, UNSEQ};
+    // what it is, and what should come behind it
+    let (this, behind) = match next {
+        0 => (HOP, HOP | DEST | ROUTER | FRAG | AUTH | ESP),
+        43 => (ROUTER, FRAG | AUTH | ESP),
+        44 => (FRAG, AUTH | ESP),
+        51 => (AUTH, ESP),
+        50 => (ESP, 0),
+        59 => (NO_NEXT, 0),
+        60 => {
+            let again = if seen & DEST_TWICE != 0 {
+                UNREP
+            } else if seen & DEST != 0 {
+                DEST_TWICE
+            } else {
+                0
+            };
+            return seen | DEST | again;
+        }
+        _ => return seen,
+    };
+    let unrep = if seen & this != 0 { UNREP } else { 0 };
+    let unseq = if seen & behind != 0 { UNSEQ } else { 0 };
+    seen | this | unrep | unseq
+}
+
+/// One IPv6 extension header of type `next` at `off`, behind those in `seen`: bits 7..0 the
+/// following header's type, 23..8 its offset, 33..32 `FRAG_*`, 34 a routing header with stops
+/// left, 44..35 `seen` with this one; 0 = cut short.
+#[inline(always)]
+pub fn ext_header<F: Frame + ?Sized>(frame: &F, next: u8, seen: u16, off: usize) -> u64 {
     let Some(head) = frame.u32(off) else { return 0 };
     let following = u64::from(head >> 24);
     let len_field = (head >> 16 & 0xff) as usize;
@@ -255,7 +375,58 @@ pub fn ext_header<F: Frame + ?Sized>(frame: &F, next: u8, off: usize) -> u64 {
     };
     let routed = u64::from(next == 43 && head & 0xff != 0);
     // bit 62 keeps the result from being 0 for a last header of type 0 at offset 0
-    following | ((off + len) as u64 & 0xffff) << 8 | u64::from(frag) << 32 | routed << 34 | 1 << 62
+    let seen = u64::from(met(next, seen) & 0x3ff);
+    following | ((off + len) as u64 & 0xffff) << 8 | u64::from(frag) << 32 | routed << 34 | seen << 35 | 1 << 62
+}
+
+/// Parts of a message of neighbour discovery, for [`nd_part`].
+pub mod nd {
+    /// Solicitation: what there is.
+    pub const SOLICITATION: u32 = 1;
+    /// Advertisement: what there is.
+    pub const ADVERTISEMENT: u32 = 2;
+    /// Target, bits 127..64.
+    pub const TARGET_HI: u32 = 3;
+    /// Target, bits 63..0.
+    pub const TARGET_LO: u32 = 4;
+    /// Added to where it is: the link-layer address.
+    pub const ADDRESS: u32 = 0x100;
+}
+
+/// A part of a message of neighbour discovery whose ICMPv6 header is at `l4` and which ends at
+/// `end`. What there is: as in [`Layout::nd`].
+#[inline(always)]
+pub fn nd_part<F: Frame + ?Sized>(frame: &F, part: u32, l4: usize, end: usize) -> u64 {
+    match part {
+        nd::TARGET_HI => frame.u64(l4 + 8).unwrap_or_default(),
+        nd::TARGET_LO => frame.u64(l4 + 16).unwrap_or_default(),
+        nd::SOLICITATION | nd::ADVERTISEMENT => nd_found(frame, part as u8, l4, end),
+        // The option's type and length, then the address.
+        _ => frame.u64(l4 + (part & 0xff) as usize - 2).unwrap_or_default() & 0xffff_ffff_ffff,
+    }
+}
+
+#[inline(always)]
+fn nd_found<F: Frame + ?Sized>(frame: &F, wanted: u8, l4: usize, end: usize) -> u64 {
+    if l4 + ND_OPTIONS > end || frame.u64(l4 + 16).is_none() {
+        return 0;
+    }
+    let mut at = l4 + ND_OPTIONS;
+    let mut n = 0;
+    while n < MAX_ND_OPTIONS && at + 8 <= end {
+        let Some(head) = frame.u16(at) else { break };
+        let units = head as usize & 0xff;
+        if (head >> 8) as u8 == wanted {
+            let whole = units == 1 && at - l4 < 254 && frame.u64(at).is_some();
+            return if whole { (at - l4) as u64 + 2 } else { 1 };
+        }
+        if units == 0 {
+            break;
+        }
+        at += units * 8;
+        n += 1;
+    }
+    1
 }
 
 #[inline(always)]
@@ -304,6 +475,30 @@ fn transport<F: Frame + ?Sized>(frame: &F, l4: &Transport, key: &mut FlowKey, la
     };
     layout.l4_off = l4.off as u16;
     layout.l4_proto = l4.proto;
+    if l4.proto == proto::ICMPV6 {
+        neighbour(frame, l4, key, layout);
+    }
+}
+
+/// Target and link-layer address of a neighbour solicitation (135) or advertisement (136).
+#[inline(always)]
+fn neighbour<F: Frame + ?Sized>(frame: &F, l4: &Transport, key: &mut FlowKey, layout: &mut Layout) {
+    // type and code: the code is 0
+    let message = match key.words[key::TP_SRC.word] as u32 {
+        135 => nd::SOLICITATION,
+        136 => nd::ADVERTISEMENT,
+        _ => return,
+    };
+    let found = frame.nd_part(message, l4.off, l4.end);
+    if found == 0 {
+        return;
+    }
+    layout.nd = found as u8;
+    key.words[key::ND_TARGET_HI.word] = frame.nd_part(nd::TARGET_HI, l4.off, l4.end);
+    key.words[key::ND_TARGET_LO.word] = frame.nd_part(nd::TARGET_LO, l4.off, l4.end);
+    if found > 1 {
+        key.words[key::ND_LL.word] |= frame.nd_part(nd::ADDRESS | found as u32, l4.off, l4.end);
+    }
 }
 
 #[cfg(test)]

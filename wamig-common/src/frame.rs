@@ -1,6 +1,6 @@
 //! How the pipeline reads a frame, and how it edits the copy of its headers.
 
-use crate::limits::{MAX_HEADER_OFFSET, SLOW_WINDOW_LEN, WINDOW_HEADROOM};
+use crate::limits::{MAX_HEADER_OFFSET, SLOW_HEADROOM, SLOW_WINDOW_LEN};
 
 /// Bytes that may end anywhere. Offsets count from the destination MAC; numbers are read most
 /// significant byte first. `None` = not all of it is there, or it lies
@@ -25,8 +25,14 @@ pub trait Frame {
     /// One step over an IPv6 extension header: see [`crate::extract::ext_header`]. The XDP
     /// program overrides it by a function that is verified once; inlined, the loop over it
     /// has more than a million paths for the verifier of Linux 6.1.
-    fn ext_header(&self, next: u8, off: usize) -> u64 {
-        crate::extract::ext_header(self, next, off)
+    fn ext_header(&self, next: u8, seen: u16, off: usize) -> u64 {
+        crate::extract::ext_header(self, next, seen, off)
+    }
+
+    /// A part of a message of neighbour discovery: see [`crate::extract::nd_part`]. Overridden
+    /// for the same reason.
+    fn nd_part(&self, part: u32, l4: usize, end: usize) -> u64 {
+        crate::extract::nd_part(self, part, l4, end)
     }
 }
 
@@ -71,27 +77,36 @@ pub trait Window {
     fn store(&mut self, off: u32, value: u64);
 
     /// As [`Frame::ext_header`], for the frame as it stands in this window.
-    fn ext_header(edited: &Edited<'_, Self>, next: u8, off: usize) -> u64
+    fn ext_header(edited: &Edited<'_, Self>, next: u8, seen: u16, off: usize) -> u64
     where
         Self: Sized,
     {
-        crate::extract::ext_header(edited, next, off)
+        crate::extract::ext_header(edited, next, seen, off)
+    }
+
+    /// As [`Frame::nd_part`], for the frame as it stands in this window.
+    fn nd_part(edited: &Edited<'_, Self>, part: u32, l4: usize, end: usize) -> u64
+    where
+        Self: Sized,
+    {
+        crate::extract::nd_part(edited, part, l4, end)
     }
 }
 
 /// Bytes of a [`Buffer`]: headroom, window, and slack for eight bytes at its end.
-const BUFFER: usize = WINDOW_HEADROOM + SLOW_WINDOW_LEN + 8;
+const BUFFER: usize = SLOW_HEADROOM + SLOW_WINDOW_LEN + 8;
 
 /// The window in plain memory.
 #[derive(Clone, Debug)]
 pub struct Buffer(pub [u8; BUFFER]);
 
 impl Buffer {
-    /// The window of a frame: its first [`SLOW_WINDOW_LEN`] bytes behind [`WINDOW_HEADROOM`].
-    pub fn of(frame: &[u8]) -> Self {
+    /// The window of a frame: its first [`SLOW_WINDOW_LEN`] bytes behind `room` bytes, which
+    /// are at most [`SLOW_HEADROOM`].
+    pub fn of(frame: &[u8], room: usize) -> Self {
         let mut buf = [0; BUFFER];
         let n = frame.len().min(SLOW_WINDOW_LEN);
-        buf[WINDOW_HEADROOM..WINDOW_HEADROOM + n].copy_from_slice(&frame[..n]);
+        buf[room..room + n].copy_from_slice(&frame[..n]);
         Self(buf)
     }
 }
@@ -162,7 +177,11 @@ impl<W: Window> Frame for Edited<'_, W> {
     }
 
     #[inline(always)]
-    fn ext_header(&self, next: u8, off: usize) -> u64 {
-        W::ext_header(self, next, off)
+    fn ext_header(&self, next: u8, seen: u16, off: usize) -> u64 {
+        W::ext_header(self, next, seen, off)
+    }
+
+    fn nd_part(&self, part: u32, l4: usize, end: usize) -> u64 {
+        W::nd_part(self, part, l4, end)
     }
 }

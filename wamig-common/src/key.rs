@@ -22,8 +22,8 @@
 //! 12   tunnel_id
 //! ```
 //!
-//! `label` of MPLS and PBB, `nd_*`, `exthdr` and `tunnel_id` have their place here; the
-//! extractor fills them once a match field needs them.
+//! `label`, `nd_ll` and the words of addresses serve several fields: a match says by its
+//! EtherType, protocol and ICMPv6 type which one it means.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -39,6 +39,12 @@ pub const VLAN_PRESENT: u16 = 0x1000;
 pub const HAS_L3: u8 = 1;
 /// `has`: so could the L4 header (none in later fragments; OpenFlow 1.3.5 §7.3.2).
 pub const HAS_L4: u8 = 2;
+/// `has`: the ICMPv6 message is a neighbour solicitation or advertisement, whole to its target.
+pub const HAS_ND: u8 = 4;
+/// `has`: it has a link-layer address option (source of a solicitation, target of an advertisement).
+pub const HAS_ND_LL: u8 = 8;
+/// `has`: no frame has this bit, so that a match which contradicts itself meets none.
+pub const HAS_NEVER: u8 = 0x80;
 /// `frag`: the frame is a fragment.
 pub const FRAG_ANY: u8 = 1;
 /// `frag`: it is not the first one, so it has no L4 header.
@@ -86,7 +92,7 @@ pub const ETH_DST: KeyField = field(2, 0, 48);
 pub const IP_PROTO: KeyField = field(2, 48, 8);
 /// IPv4 type of service, IPv6 traffic class: DSCP 7..2, ECN 1..0.
 pub const IP_TOS: KeyField = field(2, 56, 8);
-/// [`HAS_L3`], [`HAS_L4`].
+/// [`HAS_L3`] to [`HAS_ND_LL`].
 pub const HAS: KeyField = field(3, 56, 8);
 /// ARP opcode, where IP packets have type of service and protocol.
 pub const ARP_OP: KeyField = field(2, 48, 16);
@@ -114,8 +120,19 @@ pub const IPV6_DST_LO: KeyField = field(7, 0, 64);
 pub const TP_SRC: KeyField = field(8, 0, 16);
 /// L4 destination port, or ICMP code.
 pub const TP_DST: KeyField = field(8, 16, 16);
-/// IPv6 flow label (20 bits), later MPLS label stack entry or PBB I-SID.
+/// IPv6 flow label (20 bits); outermost MPLS label stack entry without its TTL (label 31..12,
+/// traffic class 11..9, bottom of stack 8); or PBB I-SID (24 bits).
 pub const LABEL: KeyField = field(8, 32, 32);
+/// Target of a neighbour solicitation or advertisement, bits 127..64.
+pub const ND_TARGET_HI: KeyField = field(9, 0, 64);
+/// Its bits 63..0.
+pub const ND_TARGET_LO: KeyField = field(10, 0, 64);
+/// Link-layer address option of such a message.
+pub const ND_LL: KeyField = field(11, 0, 48);
+/// IPv6 extension headers (`ofp_ipv6exthdr_flags`): see [`crate::extract::exthdr`].
+pub const EXTHDR: KeyField = field(11, 48, 16);
+/// Tunnel id: 0 unless an action has set it.
+pub const TUNNEL_ID: KeyField = field(12, 0, 64);
 
 impl KeyField {
     /// All bits of the field set, at bit 0.

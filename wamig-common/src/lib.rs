@@ -37,6 +37,7 @@ pub mod meter;
 pub mod native;
 pub mod plan;
 pub mod punt;
+pub mod reshape;
 pub mod rules;
 pub mod stats;
 pub mod straight;

@@ -9,7 +9,7 @@ pub const SUBTABLE_IDS: usize = 512;
 /// Actions in one apply or write list.
 pub const MAX_OPS: usize = 16;
 /// Slots of the action set.
-pub const SET_SLOTS: usize = 40;
+pub const SET_SLOTS: usize = 54;
 /// Highest OpenFlow number of a physical port.
 pub const MAX_PORTS: u32 = 254;
 /// The number under which the fast path keeps the LOCAL port.
@@ -48,6 +48,8 @@ pub const MAX_HEADER_OFFSET: usize = 0x1ff;
 pub const WINDOW_LEN: usize = 192;
 /// The same for the slow path: whatever header can be read, with its checksum.
 pub const SLOW_WINDOW_LEN: usize = MAX_HEADER_OFFSET + 33;
+/// Room before the slow path's window for what actions push, in bytes.
+pub const SLOW_HEADROOM: usize = 320;
 /// Room before the window for pushed tags, in bytes.
 pub const WINDOW_HEADROOM: usize = 32;
 /// Size of the window's buffer in the XDP program: at most [`WINDOW_MASK`] + 1 bytes from an

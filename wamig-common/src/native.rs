@@ -3,16 +3,17 @@
 //! Two ways of output: [`walk`] keeps one plan, as XDP does, and says "slow path" where one
 //! plan is not enough; [`walk_all`] makes every output at once, as the slow path does.
 
-use crate::action::{CONTROLLER, END, GROUP, METER, Op, SUM_L4};
+use crate::action::{CONTROLLER, END, GROUP, METER, Op, SET_TUNNEL, SUM_L4};
 use crate::classify::classify;
 use crate::entry::{FlowRecord, Records, SLOW, Slot, Table, Tables};
 use crate::execute::{self, Context, execute, step};
 use crate::extract::{Layout, extract, proto};
 use crate::frame::{Buffer, Edited};
-use crate::key::{FlowKey, IP_TOS, METADATA};
-use crate::limits::{MAX_OPS, MAX_SUBTABLES, MAX_TABLES, SET_SLOTS, SLOW_WINDOW_LEN, WINDOW_HEADROOM};
+use crate::key::{FlowKey, IP_TOS, METADATA, TUNNEL_ID};
+use crate::limits::{MAX_OPS, MAX_SUBTABLES, MAX_TABLES, SET_SLOTS, SLOW_HEADROOM, SLOW_WINDOW_LEN};
 use crate::meter::remark;
 use crate::plan::{Plan, STALE_KEY};
+use crate::reshape::reshape;
 use crate::rules::PortRules;
 use crate::translate::{ActionSet, Machine, refreshed, translate};
 use crate::verdict::{DropReason, SlowReason, Verdict};
@@ -70,7 +71,7 @@ impl Outcome {
 fn parts<'a>(plan: &Plan, window: &'a Buffer, frame: &'a [u8]) -> (&'a [u8], &'a [u8]) {
     let start = plan.start as usize;
     let end = start + plan.held as usize;
-    (&window.0[start..end], &frame[end - WINDOW_HEADROOM..])
+    (&window.0[start..end], &frame[end - plan.room as usize..])
 }
 
 /// One output of [`walk_all`]: the frame as it stands at that action, in two parts.
@@ -115,16 +116,94 @@ fn by_the_slow_path(op: &Op, l4_proto: u8) -> Op {
     Op { flags: op.flags & !sums, ..*op }
 }
 
-struct Walker<'a, 's, 'o, S> {
-    store: &'a S,
+/// A frame under the hands of actions.
+struct Held<'a> {
     frame: &'a [u8],
-    version: u64,
     in_port: u32,
-    rules: PortRules,
     key: FlowKey,
     layout: Layout,
     window: Buffer,
     plan: Plan,
+    /// As the slow path holds it: nothing is left to anybody else.
+    slow: bool,
+}
+
+impl<'a> Held<'a> {
+    /// `None`: it is shorter than its Ethernet header or tags.
+    fn new(in_port: u32, port_index: u32, frame: &'a [u8], slow: bool) -> (Self, Option<()>) {
+        let mut plan = Plan::default();
+        plan.reset(port_index, frame.len() as u32);
+        if slow {
+            plan.held = frame.len().min(SLOW_WINDOW_LEN) as u32;
+            plan.room = SLOW_HEADROOM as u32;
+            (plan.start, plan.origin) = (plan.room, plan.room);
+        }
+        let window = Buffer::of(frame, plan.room as usize);
+        let mut held = Self { frame, in_port, key: FlowKey::default(), layout: Layout::default(), window, plan, slow };
+        let read = extract(frame, in_port, &mut held.key, &mut held.layout);
+        (held, read)
+    }
+
+    fn parts(&self) -> (&[u8], &[u8]) {
+        parts(&self.plan, &self.window, self.frame)
+    }
+
+    /// Runs an action that is no output: a [`step`].
+    fn edit(&mut self, op: &Op, cx: Context) -> u32 {
+        if !self.slow {
+            return execute(&mut self.plan, &mut self.window, &self.layout, op, cx);
+        }
+        if !op.is_slow() {
+            let op = &by_the_slow_path(op, self.layout.l4_proto);
+            let result = execute(&mut self.plan, &mut self.window, &self.layout, op, cx);
+            let full = result == step::SLOW | SlowReason::Headroom.index();
+            return if full { step::DROP | DropReason::NoHeadroom.index() } else { result };
+        }
+        if op.kind == SET_TUNNEL {
+            let old = self.key.get(TUNNEL_ID);
+            self.key.set(TUNNEL_ID, old & !op.mask | op.value);
+            return step::NEXT;
+        }
+        // It has to know the headers as they stand, and so has the action behind it.
+        let read = self.refresh();
+        if read != step::NEXT {
+            return read;
+        }
+        let result = reshape(&mut self.plan, &mut self.window, &self.layout, op);
+        if result == step::NEXT && op.reshapes() { self.refresh() } else { result }
+    }
+
+    /// Reads the key anew if the frame was edited since: a [`step`]. What is not in the frame
+    /// stays.
+    fn refresh(&mut self) -> u32 {
+        if !self.plan.has(STALE_KEY) {
+            return step::NEXT;
+        }
+        let edited = Edited {
+            window: &self.window,
+            start: self.plan.start,
+            held: self.plan.held,
+            total: self.plan.edited_total(),
+        };
+        let mut key = FlowKey::default();
+        let read = extract(&edited, self.in_port, &mut key, &mut self.layout);
+        for field in [METADATA, TUNNEL_ID] {
+            key.set(field, self.key.get(field));
+        }
+        self.key = key;
+        self.plan.origin = self.plan.start;
+        self.plan.flags &= !STALE_KEY;
+        let result = refreshed(read, &self.plan, &self.layout);
+        // The slow path's window holds every header that is read at all.
+        if self.slow && result & step::SLOW != 0 { step::NEXT } else { result }
+    }
+}
+
+struct Walker<'a, 's, 'o, S> {
+    store: &'a S,
+    version: u64,
+    held: Held<'a>,
+    rules: PortRules,
     set: ActionSet,
     path: Path,
     sink: Option<&'a mut Sink<'s>>,
@@ -137,7 +216,7 @@ impl<S: Store> Walker<'_, '_, '_, S> {
         if let Some(observer) = self.observer.as_mut()
             && op.kind != END
         {
-            observer.ran(op, result, &self.plan, parts(&self.plan, &self.window, self.frame));
+            observer.ran(op, result, &self.held.plan, self.held.parts());
         }
         result
     }
@@ -146,17 +225,16 @@ impl<S: Store> Walker<'_, '_, '_, S> {
         if let Some(sink) = self.sink.as_mut()
             && op.is_output()
         {
-            let (header, rest) = parts(&self.plan, &self.window, self.frame);
+            let (header, rest) = self.held.parts();
             sink(Emission { op: *op, context: cx, header, rest });
             // A group leaves an output beside it in the action set without effect (§5.10).
             return if in_set && op.kind == GROUP { step::END } else { step::NEXT };
         }
-        let op = if self.sink.is_some() { &by_the_slow_path(op, self.layout.l4_proto) } else { op };
-        let result = execute(&mut self.plan, &mut self.window, &self.layout, op, cx);
+        let result = self.held.edit(op, cx);
         if let Some(sink) = self.sink.as_mut()
             && result == step::STOP
         {
-            let (header, rest) = parts(&self.plan, &self.window, self.frame);
+            let (header, rest) = self.held.parts();
             // A TTL ran out: the plan holds the packet-in that it makes.
             let ttl = Op { kind: crate::action::DEC_TTL, value: u64::MAX, ..Op::default() };
             sink(Emission { op: ttl, context: cx, header, rest });
@@ -172,11 +250,11 @@ impl<S: Store> Machine for Walker<'_, '_, '_, S> {
 
     fn classify(&mut self, table: u8) -> u32 {
         let found = match self.store.table(table, self.version) {
-            Some(t) => classify(self.store, &self.key, t, MAX_SUBTABLES, self.version),
+            Some(t) => classify(self.store, &self.held.key, t, MAX_SUBTABLES, self.version),
             None => Slot::default(),
         };
         if let Some(observer) = self.observer.as_mut() {
-            observer.looked_up(table, &self.key, found);
+            observer.looked_up(table, &self.held.key, found);
         }
         if let Some(step) = self.path.steps.get_mut(self.path.n) {
             *step = (table, found.flow());
@@ -190,16 +268,16 @@ impl<S: Store> Machine for Walker<'_, '_, '_, S> {
             return step::NEXT;
         }
         let op = Op { kind: CONTROLLER, value: u64::from(u32::MAX), ..Op::default() };
-        let frame = parts(&self.plan, &self.window, self.frame);
         let result = match self.sink.as_mut() {
             Some(sink) => {
-                sink(Emission { op, context: cx, header: frame.0, rest: frame.1 });
+                let (header, rest) = self.held.parts();
+                sink(Emission { op, context: cx, header, rest });
                 step::NEXT
             }
-            None => execute::miss(&mut self.plan, cx),
+            None => execute::miss(&mut self.held.plan, cx),
         };
         if let Some(observer) = self.observer.as_mut() {
-            observer.ran(&op, result, &self.plan, frame);
+            observer.ran(&op, result, &self.held.plan, self.held.parts());
         }
         result
     }
@@ -215,12 +293,12 @@ impl<S: Store> Machine for Walker<'_, '_, '_, S> {
 
     fn meter(&mut self, meter: u32, cx: Context) -> u32 {
         let Some(sink) = self.sink.as_mut() else { return step::SLOW | SlowReason::Meter.index() };
-        let (header, rest) = parts(&self.plan, &self.window, self.frame);
+        let (header, rest) = self.held.parts();
         let op = Op { kind: METER, value: u64::from(meter), ..Op::default() };
         match sink(Emission { op, context: cx, header, rest }) {
             PASS => step::NEXT,
             METERED => step::DROP | DropReason::Metered.index(),
-            reply => match remark(self.layout.l3, self.key.get(IP_TOS) as u32, reply & 0xff) {
+            reply => match remark(self.held.layout.l3, self.held.key.get(IP_TOS) as u32, reply & 0xff) {
                 Some(op) => self.run(&op, cx, false),
                 None => step::NEXT,
             },
@@ -275,36 +353,19 @@ impl<S: Store> Machine for Walker<'_, '_, '_, S> {
     }
 
     fn metadata(&self) -> u64 {
-        self.key.get(METADATA)
+        self.held.key.get(METADATA)
     }
 
     fn set_metadata(&mut self, value: u64) {
-        self.key.set(METADATA, value);
+        self.held.key.set(METADATA, value);
     }
 
     fn refresh_key(&mut self) -> u32 {
-        if !self.plan.has(STALE_KEY) {
-            return step::NEXT;
-        }
-        let metadata = self.metadata();
-        let edited = Edited {
-            window: &self.window,
-            start: self.plan.start,
-            held: self.plan.held,
-            total: self.plan.edited_total(),
-        };
-        self.key = FlowKey::default();
-        let read = extract(&edited, self.in_port, &mut self.key, &mut self.layout);
-        self.set_metadata(metadata);
-        self.plan.origin = self.plan.start;
-        self.plan.flags &= !STALE_KEY;
-        let result = refreshed(read, &self.plan, &self.layout);
-        // The slow path's window holds every header that is read at all.
-        if self.sink.is_some() && result & step::SLOW != 0 { step::NEXT } else { result }
+        self.held.refresh()
     }
 
     fn plan(&mut self) -> &mut Plan {
-        &mut self.plan
+        &mut self.held.plan
     }
 }
 
@@ -316,34 +377,17 @@ fn start<S: Store>(
     sink: Option<&mut Sink<'_>>,
     observer: Option<&mut (dyn Observer + '_)>,
 ) -> Outcome {
-    let mut plan = Plan::default();
-    plan.reset(port_index, frame.len() as u32);
-    if sink.is_some() {
-        plan.held = frame.len().min(SLOW_WINDOW_LEN) as u32;
-    }
-    let mut walker = Walker {
-        store,
-        frame,
-        version: store.version(),
-        in_port,
-        rules: store.rules(port_index),
-        key: FlowKey::default(),
-        layout: Layout::default(),
-        window: Buffer::of(frame),
-        plan,
-        set: ActionSet::default(),
-        path: Path::default(),
-        sink,
-        observer,
-    };
-    let readable = extract(frame, in_port, &mut walker.key, &mut walker.layout).is_some();
-    let (key, layout) = (walker.key, walker.layout);
-    let verdict = match walker.rules.refuses(&key) {
-        _ if !readable => Verdict::Drop(DropReason::Truncated),
+    let (held, read) = Held::new(in_port, port_index, frame, sink.is_some());
+    let (key, layout) = (held.key, held.layout);
+    let rules = store.rules(port_index);
+    let (set, path) = (ActionSet::default(), Path::default());
+    let mut walker = Walker { store, version: store.version(), held, rules, set, path, sink, observer };
+    let verdict = match rules.refuses(&key) {
+        _ if read.is_none() => Verdict::Drop(DropReason::Truncated),
         Some(reason) => Verdict::Drop(reason),
         None => translate(&mut walker),
     };
-    Outcome { verdict, plan: walker.plan, key, layout, path: walker.path, window: walker.window }
+    Outcome { verdict, plan: walker.held.plan, key, layout, path: walker.path, window: walker.held.window }
 }
 
 /// Walks a frame as the XDP program does. `in_port` is the OpenFlow number that flows match,
@@ -381,20 +425,15 @@ pub fn run_list(
     cx: Context,
     sink: &mut Sink<'_>,
 ) -> Result<(), DropReason> {
-    let mut key = FlowKey::default();
-    let mut layout = Layout::default();
-    extract(frame, in_port, &mut key, &mut layout).ok_or(DropReason::Truncated)?;
-    let mut plan = Plan::default();
-    plan.reset(port_index, frame.len() as u32);
-    plan.held = frame.len().min(SLOW_WINDOW_LEN) as u32;
-    let mut window = Buffer::of(frame);
+    let (mut held, read) = Held::new(in_port, port_index, frame, true);
+    read.ok_or(DropReason::Truncated)?;
     for op in ops {
         if op.is_output() {
-            let (header, rest) = parts(&plan, &window, frame);
+            let (header, rest) = held.parts();
             sink(Emission { op: *op, context: cx, header, rest });
             continue;
         }
-        let result = execute(&mut plan, &mut window, &layout, &by_the_slow_path(op, layout.l4_proto), cx);
+        let result = held.edit(op, cx);
         if result & step::DROP != 0 {
             return Err(DropReason::from_index(result & 0xff).unwrap_or(DropReason::Inconsistent));
         }

@@ -55,6 +55,10 @@ pub struct Plan {
     pub total: u32,
     /// `start` at the time the key was extracted: the layout's offsets count from there.
     pub origin: u32,
+    /// Room before the frame's first byte, as received, in the window's buffer.
+    pub room: u32,
+    /// Zero.
+    pub reserved: u32,
     /// Packet-in of the frame as received (before any edit).
     pub early: PacketIn,
     /// Packet-in of the frame as edited.
@@ -69,6 +73,7 @@ impl Plan {
         self.out = 0;
         self.flags = 0;
         self.in_port = in_port;
+        self.room = WINDOW_HEADROOM as u32;
         self.start = WINDOW_HEADROOM as u32;
         self.held = if total > WINDOW_LEN as u32 { WINDOW_LEN as u32 } else { total };
         self.total = total;
@@ -86,7 +91,7 @@ impl Plan {
     /// Length of the frame as it stands in the window: tags pushed or popped change it.
     #[inline(always)]
     pub const fn edited_total(&self) -> u32 {
-        (self.total + WINDOW_HEADROOM as u32).wrapping_sub(self.start)
+        (self.total + self.room).wrapping_sub(self.start)
     }
 
     /// Whether the frame goes on behind the window.

@@ -9,6 +9,7 @@ use crate::execute::{Context, execute, step};
 use crate::extract::Layout;
 use crate::frame::Buffer;
 use crate::key::ALL_WORDS;
+use crate::limits::WINDOW_HEADROOM;
 use crate::plan::Plan;
 
 struct Bytes(Vec<u8>);
@@ -141,7 +142,7 @@ proptest! {
         crate::extract::extract(bytes.as_slice(), 1, &mut key, &mut layout).unwrap();
         let mut plan = Plan::default();
         plan.reset(1, bytes.len() as u32);
-        let mut window = Buffer::of(&bytes);
+        let mut window = Buffer::of(&bytes, WINDOW_HEADROOM);
         let cx = Context { flow: 1, metadata: 0, miss: false };
         for op in &list {
             prop_assert_eq!(execute(&mut plan, &mut window, &layout, op, cx), step::NEXT);

@@ -41,7 +41,7 @@ reasons! {
         NoPort = "no-such-port",
         /// More goto-table steps than tables.
         TooManyTables = "too-many-tables",
-        /// A tag had to be pushed and the frame has no room for it.
+        /// A header had to be pushed and not even the slow path has room for it.
         NoHeadroom = "no-headroom",
         /// The kernel refused to change or send the frame.
         Kernel = "kernel-refused",
@@ -109,6 +109,16 @@ reasons! {
         Group = "group",
         /// A meter.
         Meter = "meter",
+        /// More headers are pushed than there is room for.
+        Headroom = "headroom",
+        /// MPLS label stack entries that are pushed or popped, or a TTL that is copied.
+        Mpls = "mpls",
+        /// PBB service instance tags that are pushed or popped.
+        Pbb = "pbb",
+        /// The number of an IP protocol.
+        IpProto = "ip-proto",
+        /// A tunnel id.
+        TunnelId = "tunnel-id",
         /// SCTP ports: their checksum covers the whole packet (CRC32c).
         Sctp = "sctp-checksum",
     }

@@ -9,7 +9,7 @@ mod headers;
 use frames::{CTAG, Frame, ICMP, ICMPV6, SCTP, STAG, Sum, TCP, UDP, arp, udp, udp6};
 use headers::{Headers, L3, read};
 use proptest::prelude::*;
-use wamig_common::extract::{L3_ARP, L3_IPV4, L3_IPV6, L3_NONE, Layout, extract};
+use wamig_common::extract::{L3_ARP, L3_IPV4, L3_IPV6, L3_MPLS, L3_NONE, L3_PBB, Layout, extract};
 use wamig_common::frame::{Buffer, Edited};
 use wamig_common::key::*;
 use wamig_common::limits::WINDOW_HEADROOM;
@@ -34,6 +34,16 @@ fn expected(h: &Headers, in_port: u32) -> (FlowKey, (u8, u16, u8)) {
             key.set(ARP_THA, *tha);
             key.set(IPV4_DST, u64::from(*tpa));
         }
+        L3::Mpls { entry, .. } => {
+            layout.0 = L3_MPLS;
+            key.set(HAS, u64::from(HAS_L3));
+            key.set(LABEL, u64::from(entry & !0xff));
+        }
+        L3::Pbb { tag, .. } => {
+            layout.0 = L3_PBB;
+            key.set(HAS, u64::from(HAS_L3));
+            key.set(LABEL, u64::from(tag & 0xff_ffff));
+        }
         L3::Ip(ip) => {
             layout = (if ip.v6 { L3_IPV6 } else { L3_IPV4 }, 0, u8::from(ip.routed));
             key.set(HAS, u64::from(HAS_L3));
@@ -54,6 +64,14 @@ fn expected(h: &Headers, in_port: u32) -> (FlowKey, (u8, u16, u8)) {
                 key.set(TP_SRC, u64::from(l4.first));
                 key.set(TP_DST, u64::from(l4.second));
             }
+            key.set(EXTHDR, u64::from(ip.extensions));
+            if let Some(neighbour) = ip.neighbour {
+                let ll = if neighbour.address.is_some() { HAS_ND_LL } else { 0 };
+                key.set(HAS, u64::from(HAS_L3 | HAS_L4 | HAS_ND | ll));
+                key.set(ND_TARGET_HI, (neighbour.target >> 64) as u64);
+                key.set(ND_TARGET_LO, neighbour.target as u64);
+                key.set(ND_LL, neighbour.address.map_or(0, |(_, address)| address));
+            }
         }
     }
     (key, layout)
@@ -64,7 +82,7 @@ fn agrees(frame: &[u8]) {
     let found = extract(frame, 7, &mut key, &mut layout).map(|()| (key, (layout.l3, layout.l4_off, layout.routed)));
     assert_eq!(found, read(frame).map(|h| expected(&h, 7)), "{frame:02x?}");
     // the same out of the window, as after an edit
-    let window = Buffer::of(frame);
+    let window = Buffer::of(frame, WINDOW_HEADROOM);
     let whole = frame.len() as u32;
     let edited = Edited { window: &window, start: WINDOW_HEADROOM as u32, held: whole.min(544), total: whole };
     let (mut again, mut there) = (FlowKey::default(), Layout::default());
@@ -75,7 +93,14 @@ fn agrees(frame: &[u8]) {
 }
 
 fn some_frame() -> impl Strategy<Value = Frame> {
-    let base = prop_oneof![Just(udp()), Just(udp6()), Just(arp()), Just(Frame { eth_type: 0x88cc, ..udp() })];
+    let base = prop_oneof![
+        Just(udp()),
+        Just(udp6()),
+        Just(arp()),
+        Just(Frame { eth_type: 0x88cc, ..udp() }),
+        Just(Frame { eth_type: 0x8847, ..udp() }),
+        Just(Frame { eth_type: 0x88e7, ..udp() }),
+    ];
     let tag = (prop_oneof![Just(CTAG), Just(STAG)], any::<u16>());
     let extension =
         (prop::sample::select(vec![0u8, 43, 44, 51, 60, 135]), 0u8..4, prop::sample::select(vec![0usize, 1, 2, 30]))

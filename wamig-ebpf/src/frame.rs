@@ -68,8 +68,13 @@ impl Frame for XdpFrame {
     }
 
     #[inline(always)]
-    fn ext_header(&self, next: u8, off: usize) -> u64 {
-        walk::g_ext_header(self.ctx, u32::from(next), off as u32)
+    fn ext_header(&self, next: u8, seen: u16, off: usize) -> u64 {
+        walk::g_ext_header(self.ctx, u32::from(next) | u32::from(seen) << 8, off as u32)
+    }
+
+    #[inline(always)]
+    fn nd_part(&self, part: u32, l4: usize, end: usize) -> u64 {
+        walk::g_nd_part(self.ctx, part, l4 as u32, end as u32)
     }
 }
 
@@ -114,8 +119,13 @@ impl Window for MapWindow {
     }
 
     #[inline(always)]
-    fn ext_header(_edited: &Edited<'_, Self>, next: u8, off: usize) -> u64 {
-        walk::g_ext_header_edited(u32::from(next), off as u32)
+    fn ext_header(_edited: &Edited<'_, Self>, next: u8, seen: u16, off: usize) -> u64 {
+        walk::g_ext_header_edited(u32::from(next) | u32::from(seen) << 8, off as u32)
+    }
+
+    #[inline(always)]
+    fn nd_part(_edited: &Edited<'_, Self>, part: u32, l4: usize, end: usize) -> u64 {
+        walk::g_nd_part_edited(part, l4 as u32, end as u32)
     }
 }
 

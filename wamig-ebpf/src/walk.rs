@@ -15,7 +15,7 @@ use wamig_common::action::{END, LIST_EDITS, slot};
 use wamig_common::classify::{classify, is_settled, probe};
 use wamig_common::entry::{FlowRecord, NONE, Records as _, Slot, Table};
 use wamig_common::execute::{self, Context, execute, step};
-use wamig_common::extract::{Layout, ext_header, extract};
+use wamig_common::extract::{Layout, ext_header, extract, nd_part};
 use wamig_common::frame::Edited;
 use wamig_common::key::{KEY_WORDS, METADATA};
 use wamig_common::limits::{MAX_OPS, PLAIN_LOOP_MASKS, SET_SLOTS, WINDOW_HEADROOM};
@@ -204,11 +204,36 @@ pub extern "C" fn g_extract(ctx: *mut xdp_md) -> u32 {
     u32::from(extract(&frame, constants::port(), &mut scratch.key, &mut scratch.layout).is_some())
 }
 
-/// One IPv6 extension header of the frame in packet memory.
+/// One IPv6 extension header of the frame in packet memory; `next`: its type in bits 7..0, the
+/// headers before it from bit 8 on.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn g_ext_header(ctx: *mut xdp_md, next: u32, off: u32) -> u64 {
-    ext_header(&XdpFrame::new(&XdpContext::new(ctx.cast())), next as u8, off as usize)
+    ext_header(&XdpFrame::new(&XdpContext::new(ctx.cast())), next as u8, (next >> 8) as u16, off as usize)
+}
+
+/// An offset of at most 511: what the verifier has to see before it is added to a frame.
+#[inline(always)]
+fn near(off: u32) -> usize {
+    let mut off = u64::from(off);
+    // SAFETY: plain arithmetic, in assembly so that it is not left out.
+    unsafe { core::arch::asm!("{0} &= 511", inout(reg) off) };
+    off as usize
+}
+
+/// A part of a message of neighbour discovery in packet memory.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn g_nd_part(ctx: *mut xdp_md, part: u32, l4: u32, end: u32) -> u64 {
+    nd_part(&XdpFrame::new(&XdpContext::new(ctx.cast())), part, near(l4), end as usize)
+}
+
+/// A part of a message of neighbour discovery in the window.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn g_nd_part_edited(part: u32, l4: u32, end: u32) -> u64 {
+    let Some(scratch) = maps::scratch() else { return 0 };
+    nd_part(&edited(&scratch.plan, &scratch.window), part, near(l4), end as usize)
 }
 
 /// One IPv6 extension header of the frame in the window.
@@ -216,7 +241,7 @@ pub extern "C" fn g_ext_header(ctx: *mut xdp_md, next: u32, off: u32) -> u64 {
 #[inline(never)]
 pub extern "C" fn g_ext_header_edited(next: u32, off: u32) -> u64 {
     let Some(scratch) = maps::scratch() else { return 0 };
-    ext_header(&edited(&scratch.plan, &scratch.window), next as u8, off as usize)
+    ext_header(&edited(&scratch.plan, &scratch.window), next as u8, (next >> 8) as u16, off as usize)
 }
 
 #[inline(always)]

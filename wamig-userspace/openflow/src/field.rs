@@ -149,13 +149,10 @@ impl Field {
         }
     }
 
-    /// Whether a set-field or move action may write the field (§7.2.5: not pipeline
-    /// fields, not types and protocol numbers).
+    /// Whether a set-field action may write the field (§7.2.5: all but the ports and the
+    /// metadata; the pseudo-field of extension headers stands for nothing that could be written).
     pub const fn settable(self) -> bool {
-        !matches!(
-            self,
-            Self::InPort | Self::InPhyPort | Self::Metadata | Self::EthType | Self::IpProto | Self::Ipv6Exthdr
-        )
+        !matches!(self, Self::InPort | Self::InPhyPort | Self::Metadata | Self::Ipv6Exthdr)
     }
 }
 

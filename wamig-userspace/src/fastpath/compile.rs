@@ -9,7 +9,7 @@
 //! one operation on a port set. A set that is exactly `[OFPP_ALL]` or `[OFPP_FLOOD]` means
 //! that reserved port.
 
-use wamig_common::action::{self, Op};
+use wamig_common::action::{self, Op, slot};
 use wamig_common::extract::ETH_8021Q;
 use wamig_common::key::{self, FlowKey, FlowMask, KeyField};
 use wamig_common::limits::{LOCAL_INDEX, MAX_OPS};
@@ -21,8 +21,6 @@ use self::place::{L3, Place, places};
 use super::{CompiledFlow, FlowId};
 
 mod place;
-
-pub use self::place::carried;
 
 /// Compiles a flow whose match and actions were validated.
 ///
@@ -80,6 +78,11 @@ pub fn key_and_mask(matching: &Match) -> (FlowKey, FlowMask) {
         or(&mut key, key::HAS, header);
         or(&mut mask, key::HAS, header);
     }
+    let port = |field| matching.get(field).map(|m| m.value);
+    if port(Field::InPhyPort).is_some_and(|physical| port(Field::InPort) != Some(physical)) {
+        or(&mut key, key::HAS, u64::from(key::HAS_NEVER));
+        or(&mut mask, key::HAS, u64::from(key::HAS_NEVER));
+    }
     (key, mask)
 }
 
@@ -105,17 +108,10 @@ fn header(field: Field) -> u8 {
         | Field::EthType
         | Field::VlanVid
         | Field::VlanPcp
-        // not read from frames, so that no flow with them gets here (`carried`)
         | Field::InPhyPort
-        | Field::Ipv6NdTarget
-        | Field::Ipv6NdSll
-        | Field::Ipv6NdTll
-        | Field::MplsLabel
-        | Field::MplsTc
-        | Field::MplsBos
-        | Field::PbbIsid
-        | Field::TunnelId
-        | Field::Ipv6Exthdr => 0,
+        | Field::TunnelId => 0,
+        Field::Ipv6NdTarget => key::HAS_L4 | key::HAS_ND,
+        Field::Ipv6NdSll | Field::Ipv6NdTll => key::HAS_L4 | key::HAS_ND_LL,
         Field::TcpSrc
         | Field::TcpDst
         | Field::UdpSrc
@@ -138,7 +134,12 @@ fn header(field: Field) -> u8 {
         | Field::ArpTha
         | Field::Ipv6Src
         | Field::Ipv6Dst
-        | Field::Ipv6Flabel => key::HAS_L3,
+        | Field::Ipv6Flabel
+        | Field::Ipv6Exthdr
+        | Field::MplsLabel
+        | Field::MplsTc
+        | Field::MplsBos
+        | Field::PbbIsid => key::HAS_L3,
     }
 }
 
@@ -168,7 +169,8 @@ fn key_parts(field: Field) -> Vec<KeyPart> {
     let halves =
         |hi, lo| vec![KeyPart { at: hi, from: 64, to: 0, bits: 64 }, KeyPart { at: lo, from: 0, to: 0, bits: 64 }];
     match field {
-        Field::InPort => whole(key::IN_PORT, 0),
+        // every port is a physical one
+        Field::InPort | Field::InPhyPort => whole(key::IN_PORT, 0),
         Field::Metadata => whole(key::METADATA, 0),
         Field::EthDst => whole(key::ETH_DST, 0),
         Field::EthSrc => whole(key::ETH_SRC, 0),
@@ -187,17 +189,14 @@ fn key_parts(field: Field) -> Vec<KeyPart> {
         Field::TcpDst | Field::UdpDst | Field::SctpDst | Field::Icmpv4Code | Field::Icmpv6Code => whole(key::TP_DST, 0),
         Field::Ipv6Src => halves(key::IPV6_SRC_HI, key::IPV6_SRC_LO),
         Field::Ipv6Dst => halves(key::IPV6_DST_HI, key::IPV6_DST_LO),
-        Field::Ipv6Flabel => whole(key::LABEL, 0),
-        Field::InPhyPort
-        | Field::Ipv6NdTarget
-        | Field::Ipv6NdSll
-        | Field::Ipv6NdTll
-        | Field::MplsLabel
-        | Field::MplsTc
-        | Field::MplsBos
-        | Field::PbbIsid
-        | Field::TunnelId
-        | Field::Ipv6Exthdr => vec![],
+        Field::Ipv6Flabel | Field::PbbIsid => whole(key::LABEL, 0),
+        Field::MplsLabel => whole(key::LABEL, 12),
+        Field::MplsTc => whole(key::LABEL, 9),
+        Field::MplsBos => whole(key::LABEL, 8),
+        Field::Ipv6NdTarget => halves(key::ND_TARGET_HI, key::ND_TARGET_LO),
+        Field::Ipv6NdSll | Field::Ipv6NdTll => whole(key::ND_LL, 0),
+        Field::TunnelId => whole(key::TUNNEL_ID, 0),
+        Field::Ipv6Exthdr => whole(key::EXTHDR, 0),
     }
 }
 
@@ -207,7 +206,7 @@ fn key_parts(field: Field) -> Vec<KeyPart> {
 /// # Errors
 /// As for [`compile`], without the limit.
 pub fn apply_list(actions: &[Action], matching: &Match, sets: &mut Vec<Vec<u32>>) -> Result<Vec<Op>, OfpError> {
-    let l3 = L3::of(matching);
+    let mut l3 = L3::of(matching);
     let mut ops = Vec::new();
     let mut ports = Vec::new();
     for action in actions {
@@ -217,6 +216,7 @@ pub fn apply_list(actions: &[Action], matching: &Match, sets: &mut Vec<Vec<u32>>
             edit => {
                 join_outputs(&mut ports, sets, &mut ops);
                 edits(edit, l3, &mut ops)?;
+                l3 = L3::after(edit, l3);
             }
         }
     }
@@ -230,7 +230,7 @@ pub fn apply_list(actions: &[Action], matching: &Match, sets: &mut Vec<Vec<u32>>
 /// # Errors
 /// As for [`compile`], without the limit.
 pub fn write_list(actions: &[Action], matching: &Match, sets: &mut Vec<Vec<u32>>) -> Result<Vec<Op>, OfpError> {
-    let l3 = L3::of(matching);
+    let mut l3 = L3::of(matching);
     let mut ops: Vec<Op> = Vec::new();
     for action in actions {
         let mut one = Vec::new();
@@ -239,6 +239,7 @@ pub fn write_list(actions: &[Action], matching: &Match, sets: &mut Vec<Vec<u32>>
             Action::Output { port, .. } => one.push(output(*port, sets)),
             edit => edits(edit, l3, &mut one)?,
         }
+        l3 = L3::after(action, l3);
         for op in one {
             ops.retain(|o| o.slot != op.slot);
             ops.push(op);
@@ -248,7 +249,7 @@ pub fn write_list(actions: &[Action], matching: &Match, sets: &mut Vec<Vec<u32>>
 }
 
 fn controller(max_len: u16) -> Op {
-    Op { kind: action::CONTROLLER, slot: action::slot::OUTPUT, value: u64::from(max_len), ..Op::default() }
+    Op { kind: action::CONTROLLER, slot: slot::OUTPUT, value: u64::from(max_len), ..Op::default() }
 }
 
 /// Sends the frame as it stands to all ports collected so far, by one operation if they are
@@ -267,7 +268,7 @@ fn join_outputs(ports: &mut Vec<PortNo>, sets: &mut Vec<Vec<u32>>, ops: &mut Vec
 
 /// [`PortNo::TABLE`], in packet-outs only, keeps its number: no port has it.
 fn output(port: PortNo, sets: &mut Vec<Vec<u32>>) -> Op {
-    let op = Op { slot: action::slot::OUTPUT, ..Op::default() };
+    let op = Op { slot: slot::OUTPUT, ..Op::default() };
     match port {
         PortNo::IN_PORT => Op { kind: action::OUTPUT_IN_PORT, ..op },
         PortNo::ALL | PortNo::FLOOD => output_set(vec![port.0], sets),
@@ -281,12 +282,20 @@ fn output_set(ports: Vec<u32>, sets: &mut Vec<Vec<u32>>) -> Op {
         sets.push(ports);
         sets.len() - 1
     });
-    Op { kind: action::OUTPUT_SET, slot: action::slot::OUTPUT, value: index as u64, ..Op::default() }
+    Op { kind: action::OUTPUT_SET, slot: slot::OUTPUT, value: index as u64, ..Op::default() }
 }
 
 fn edits(edit: &Action, l3: Option<L3>, ops: &mut Vec<Op>) -> Result<(), OfpError> {
     match edit {
         Action::Output { .. } => {}
+        Action::SetField { field: Field::IpProto, value, .. } => {
+            let slot = place::slot(Field::IpProto);
+            ops.push(Op { kind: action::SET_PROTO, slot, value: *value as u64, ..Op::default() });
+        }
+        Action::SetField { field: Field::TunnelId, value, mask } => {
+            let (slot, mask) = (place::slot(Field::TunnelId), *mask as u64);
+            ops.push(Op { kind: action::SET_TUNNEL, slot, value: *value as u64 & mask, mask, ..Op::default() });
+        }
         Action::SetField { field, value, mask } => {
             for (i, p) in placed(edit, *field, l3)?.into_iter().enumerate() {
                 let slot = place::slot(*field) + i as u8;
@@ -295,7 +304,10 @@ fn edits(edit: &Action, l3: Option<L3>, ops: &mut Vec<Op>) -> Result<(), OfpErro
         }
         Action::SetNwTtl(ttl) => {
             let l3 = l3.ok_or_else(|| needs_ip(edit))?;
-            ops.push(write(&place::ttl(l3), place::TTL_SLOT, u64::from(*ttl), 0xff));
+            ops.push(write(&place::ttl(l3), slot::SET_TTL, u64::from(*ttl), 0xff));
+        }
+        Action::SetMplsTtl(ttl) => {
+            ops.push(write(&place::mpls_ttl(), slot::SET_MPLS_TTL, u64::from(*ttl), 0xff));
         }
         Action::Move { src, dst } => {
             for (s, d) in placed(edit, *src, l3)?.into_iter().zip(placed(edit, *dst, l3)?) {
@@ -309,31 +321,22 @@ fn edits(edit: &Action, l3: Option<L3>, ops: &mut Vec<Op>) -> Result<(), OfpErro
                 });
             }
         }
-        Action::PushVlan(tag) => {
-            let slot = action::slot::PUSH_VLAN;
-            ops.push(Op { kind: action::PUSH_VLAN, slot, value: u64::from(*tag), ..Op::default() });
-        }
-        Action::PopVlan => ops.push(Op { kind: action::POP_VLAN, slot: action::slot::POP_VLAN, ..Op::default() }),
         Action::SetVlanVid(vid) => ops.push(set_tag(Field::VlanVid, u64::from(*vid))),
         Action::SetVlanPcp(pcp) => ops.push(set_tag(Field::VlanPcp, u64::from(*pcp))),
         Action::SetTpSrc(port) => ops.push(set_port(Field::TcpSrc, *port)),
         Action::SetTpDst(port) => ops.push(set_port(Field::TcpDst, *port)),
-        Action::DecNwTtl => ops.push(Op { kind: action::DEC_TTL, slot: action::slot::DEC_TTL, ..Op::default() }),
-        Action::Group(group) => {
-            let slot = action::slot::GROUP;
-            ops.push(Op { kind: action::GROUP, slot, value: u64::from(group.0), ..Op::default() });
-        }
-        Action::SetQueue(_)
-        | Action::Enqueue { .. }
-        | Action::PushMpls(_)
-        | Action::PopMpls(_)
-        | Action::SetMplsTtl(_)
-        | Action::DecMplsTtl
-        | Action::CopyTtlOut
-        | Action::CopyTtlIn
-        | Action::PushPbb(_)
-        | Action::PopPbb
-        | Action::Experimenter { .. } => {
+        Action::PushVlan(tag) => ops.push(plain(action::PUSH_VLAN, slot::PUSH_VLAN, u32::from(*tag))),
+        Action::PopVlan => ops.push(plain(action::POP_VLAN, slot::POP_VLAN, 0)),
+        Action::PushMpls(tag) => ops.push(plain(action::PUSH_MPLS, slot::PUSH_MPLS, u32::from(*tag))),
+        Action::PopMpls(below) => ops.push(plain(action::POP_MPLS, slot::POP_MPLS, u32::from(*below))),
+        Action::PushPbb(tag) => ops.push(plain(action::PUSH_PBB, slot::PUSH_PBB, u32::from(*tag))),
+        Action::PopPbb => ops.push(plain(action::POP_PBB, slot::POP_PBB, 0)),
+        Action::DecNwTtl => ops.push(plain(action::DEC_TTL, slot::DEC_TTL, 0)),
+        Action::DecMplsTtl => ops.push(plain(action::DEC_MPLS_TTL, slot::DEC_MPLS_TTL, 0)),
+        Action::CopyTtlOut => ops.push(plain(action::COPY_TTL_OUT, slot::COPY_TTL_OUT, 0)),
+        Action::CopyTtlIn => ops.push(plain(action::COPY_TTL_IN, slot::COPY_TTL_IN, 0)),
+        Action::Group(group) => ops.push(plain(action::GROUP, slot::GROUP, group.0)),
+        Action::SetQueue(_) | Action::Enqueue { .. } | Action::Experimenter { .. } => {
             return Err(OfpError::new(
                 ErrorKind::BadActionBadType,
                 format!("{edit}: the fast path has no such action"),
@@ -341,6 +344,10 @@ fn edits(edit: &Action, l3: Option<L3>, ops: &mut Vec<Op>) -> Result<(), OfpErro
         }
     }
     Ok(())
+}
+
+fn plain(kind: u8, slot: u8, value: u32) -> Op {
+    Op { kind, slot, value: u64::from(value), ..Op::default() }
 }
 
 fn placed(edit: &Action, field: Field, l3: Option<L3>) -> Result<Vec<Place>, OfpError> {
@@ -387,8 +394,8 @@ fn slow_reason(instructions: &Instructions, apply: &[Op], write: &[Op]) -> Optio
     if instructions.meter.is_some() {
         return Some(SlowReason::Meter);
     }
-    if apply.iter().chain(write).any(|op| op.kind == action::GROUP) {
-        return Some(SlowReason::Group);
+    if let Some(reason) = apply.iter().chain(write).find_map(|op| op_reason(op.kind)) {
+        return Some(reason);
     }
     let edited = |field: Field| {
         instructions.apply.iter().chain(&instructions.write).any(|a| match a {
@@ -419,6 +426,18 @@ fn slow_reason(instructions: &Instructions, apply: &[Op], write: &[Op]) -> Optio
         }
     }
     None
+}
+
+/// Why the slow path alone carries an operation out.
+fn op_reason(kind: u8) -> Option<SlowReason> {
+    match kind {
+        action::GROUP => Some(SlowReason::Group),
+        action::PUSH_MPLS | action::POP_MPLS | action::COPY_TTL_OUT | action::COPY_TTL_IN => Some(SlowReason::Mpls),
+        action::PUSH_PBB | action::POP_PBB => Some(SlowReason::Pbb),
+        action::SET_PROTO => Some(SlowReason::IpProto),
+        action::SET_TUNNEL => Some(SlowReason::TunnelId),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

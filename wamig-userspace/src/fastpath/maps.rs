@@ -65,7 +65,9 @@ pub trait Maps: Send {
     fn port_count(&mut self, port: u32) -> PortCount;
     /// Every counter of [`wamig_common::stats`].
     fn stats(&mut self) -> Vec<u64>;
-    /// Milliseconds since `last` (as in [`FlowCount`]).
+    /// What a frame that comes now leaves as `last` (as in [`FlowCount`]).
+    fn stamp(&mut self) -> u64;
+    /// Milliseconds since `last`.
     fn age_ms(&mut self, last: u64) -> u64;
     /// Sends a frame out of a port, by index.
     fn send(&mut self, port: u32, frame: &[u8]) -> io::Result<()>;

@@ -220,6 +220,11 @@ impl Maps for MemoryMaps {
         if self.stats.is_empty() { vec![0; COUNT as usize] } else { self.stats.clone() }
     }
 
+    fn stamp(&mut self) -> u64 {
+        // 0 means "none yet"
+        self.now_ms + 1
+    }
+
     fn age_ms(&mut self, last: u64) -> u64 {
         (self.now_ms + 1).saturating_sub(last)
     }

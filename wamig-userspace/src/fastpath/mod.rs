@@ -175,6 +175,9 @@ pub trait FastPath: Send {
 
     /// Zeroes a flow's counters (`OFPFF_RESET_COUNTS`).
     fn reset_counters(&mut self, flow: FlowId);
+    /// Counts a frame of so many bytes, which others led on through the tables: the table, and
+    /// the flow that it matched there (`None` = none).
+    fn count(&mut self, steps: &[(u8, Option<FlowId>)], bytes: u64);
 
     /// Counters of one table.
     fn table_counters(&mut self, table: u8) -> TableCounters;
@@ -245,9 +248,13 @@ impl<M: Maps> FastPath for Writer<M> {
         self.reset_count(flow);
     }
 
+    fn count(&mut self, steps: &[(u8, Option<FlowId>)], bytes: u64) {
+        self.count_beside(steps, bytes);
+    }
+
     fn table_counters(&mut self, table: u8) -> TableCounters {
-        let count = self.maps_mut().table_count(table);
-        TableCounters { matched: count.matched, missed: count.missed }
+        let (count, beside) = (self.maps_mut().table_count(table), self.table_count_beside(table));
+        TableCounters { matched: count.matched + beside.matched, missed: count.missed + beside.missed }
     }
 
     fn port_counters(&mut self, port: PortNo) -> PortCounters {

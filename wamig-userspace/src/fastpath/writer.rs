@@ -18,7 +18,7 @@ use std::io;
 use wamig_common::action::{ActionList, OUTPUT_SET, Op};
 use wamig_common::entry::{
     CLEAR, FlowCount, FlowMapKey, FlowRecord, FlowValue, MAX_FLOW_ID, MISS, NO_GOTO, NONE, SLOW, Slot, SubtableRef,
-    Table,
+    Table, TableCount,
 };
 use wamig_common::key::{ETH_TYPE, FlowKey, FlowMask};
 use wamig_common::limits::{FILTER_WORDS, MAX_SUBTABLES};
@@ -108,6 +108,8 @@ pub struct Writer<M> {
     in_grace: Option<Left>,
     broken: Option<String>,
     port_state: PortState,
+    /// Counted at tables by others than the fast path.
+    beside: HashMap<u8, TableCount>,
 }
 
 fn refused(e: &io::Error) -> OfpError {
@@ -146,6 +148,7 @@ impl<M: Maps> Writer<M> {
             stale_orders: BTreeSet::new(),
             left: None,
             in_grace: None,
+            beside: HashMap::new(),
             broken: None,
             port_state: PortState::default(),
         }
@@ -190,6 +193,30 @@ impl<M: Maps> Writer<M> {
             add(&mut sum, &self.maps.flow_count(*record));
         }
         sum
+    }
+
+    /// Counts a frame that was led through these tables by others than the fast path.
+    pub fn count_beside(&mut self, steps: &[(u8, Option<FlowId>)], bytes: u64) {
+        if steps.is_empty() {
+            return;
+        }
+        let last = self.maps.stamp();
+        for (table, flow) in steps {
+            let count = self.beside.entry(*table).or_default();
+            let Some(flow) = flow else {
+                count.missed += 1;
+                continue;
+            };
+            count.matched += 1;
+            if let Some(entry) = self.flows.get_mut(flow) {
+                add(&mut entry.carried, &FlowCount { packets: 1, bytes, last });
+            }
+        }
+    }
+
+    /// What [`Self::count_beside`] counted at a table.
+    pub fn table_count_beside(&self, table: u8) -> TableCount {
+        self.beside.get(&table).copied().unwrap_or_default()
     }
 
     /// Zeroes a flow's counters.

@@ -57,6 +57,8 @@ use crate::fastpath::maps::Capacity;
 use crate::fastpath::memory::{Memory, MemoryMaps};
 use crate::fastpath::{FastPath, FlowId, Punt};
 
+/// Bytes of the shortest Ethernet frame, without its check sequence.
+const MIN_FRAME: usize = 60;
 /// How long a flow lives on whose expiry the fast path refused.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -219,8 +221,8 @@ impl<F: FastPath> Switch<F> {
         vec![Effect::Event(self.packet_in(frame))]
     }
 
-    /// Carries out a packet-out. Frames that it sends through the tables are not counted by
-    /// their flows.
+    /// Carries out a packet-out. Frames that it sends through the tables are counted by their
+    /// flows.
     ///
     /// # Errors
     /// As [`packet_out::run`]; nothing was sent then.
@@ -398,7 +400,13 @@ impl<F: FastPath> Switch<F> {
         }
         self.slow_counters.frames += 1;
         let mut side = Side { tables: &mut self.tables, now: Some(now) };
-        let outputs = slowpath::walk(&self.slow, &self.ports, &mut side, punt.in_port, &punt.frame);
+        let (mut outputs, steps) = slowpath::walk(&self.slow, &self.ports, &mut side, punt.in_port, &punt.frame);
+        if punt.frame.len() >= MIN_FRAME {
+            outputs.iter_mut().for_each(pad);
+        }
+        if let Some(counted) = slowpath::counted(&self.slow, punt.in_port, &punt.frame) {
+            self.fast.count(steps.get(counted..).unwrap_or_default(), u64::from(punt.frame_len));
+        }
         let mut effects = Vec::new();
         self.effects(punt.in_port, outputs, now, &mut effects);
         effects
@@ -417,11 +425,23 @@ impl<F: FastPath> Switch<F> {
                 // A walk through the tables has no further pipeline output.
                 Output::Pipeline(frame) => {
                     let mut side = Side { tables: &mut self.tables, now: Some(now) };
-                    let outputs = slowpath::walk(&self.slow, &self.ports, &mut side, in_port, &frame);
+                    let (outputs, steps) = slowpath::walk(&self.slow, &self.ports, &mut side, in_port, &frame);
+                    self.fast.count(&steps, frame.len() as u64);
                     self.effects(in_port, outputs, now, effects);
                 }
             }
         }
+    }
+}
+
+/// Makes a frame that a pop has shortened as long as Ethernet wants it (IEEE 802.3 §3.2.8).
+fn pad(output: &mut Output) {
+    if let Output::Port(_, frame) = output
+        && frame.len() < MIN_FRAME
+    {
+        let mut long = frame.to_vec();
+        long.resize(MIN_FRAME, 0);
+        *frame = long.into();
     }
 }
 

@@ -1,7 +1,7 @@
 //! Packet-outs (OpenFlow 1.3.5 §7.3.7): checked against their own frame, compiled like a
 //! flow's apply-actions, run by the slow path's executor.
 
-use wamig_common::extract::{L3_IPV4, L3_IPV6, Layout, extract};
+use wamig_common::extract::{L3_IPV4, L3_IPV6, Layout, extract, proto};
 use wamig_common::key::{self, FlowKey};
 use wamig_openflow::flow_match::VID_PRESENT;
 use wamig_openflow::{ErrorKind, Field, Match, OfpError, PacketOut, PortNo};
@@ -48,6 +48,9 @@ pub(super) fn types(frame: &[u8]) -> Option<Match> {
     let types =
         Match::any().with(Field::EthType, u128::from(key.get(key::ETH_TYPE))).with(Field::VlanVid, u128::from(vlan));
     Some(match layout.l3 {
+        L3_IPV6 if layout.l4_proto == proto::ICMPV6 => types
+            .with(Field::IpProto, u128::from(proto::ICMPV6))
+            .with(Field::Icmpv6Type, u128::from(key.get(key::TP_SRC))),
         L3_IPV4 | L3_IPV6 => types.with(Field::IpProto, u128::from(key.get(key::IP_PROTO))),
         _ => types,
     })

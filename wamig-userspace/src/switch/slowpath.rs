@@ -11,7 +11,8 @@ use wamig_common::action::{CONTROLLER, DEC_TTL, GROUP, METER, OUTPUT, OUTPUT_IN_
 use wamig_common::entry::NONE;
 use wamig_common::execute::Context;
 use wamig_common::limits::LOCAL_INDEX;
-use wamig_common::native::{Emission, PASS, run_list, walk_all};
+use wamig_common::native::{Emission, PASS, run_list, walk as fast_walk, walk_all};
+use wamig_common::verdict::Verdict;
 use wamig_openflow::{Action, GroupId, MeterId, PacketInReason, PortNo};
 
 use super::flow_table::FlowTables;
@@ -43,8 +44,17 @@ pub struct Side<'a> {
     pub now: Option<Instant>,
 }
 
+/// The tables that a frame went through, and the flow that it matched there.
+pub type Steps = Vec<(u8, Option<FlowId>)>;
+
 /// Walks a frame through the tables.
-pub fn walk(tables: &Memory, ports: &Ports, side: &mut Side<'_>, in_port: PortNo, frame: &[u8]) -> Vec<Output> {
+pub fn walk(
+    tables: &Memory,
+    ports: &Ports,
+    side: &mut Side<'_>,
+    in_port: PortNo,
+    frame: &[u8],
+) -> (Vec<Output>, Steps) {
     let mut run = Run { ports, side, in_port, frame, out: Vec::new() };
     let flow_of = |record| tables.owners().get(record);
     let set = |id: u64| match id as u32 {
@@ -52,8 +62,16 @@ pub fn walk(tables: &Memory, ports: &Ports, side: &mut Side<'_>, in_port: PortNo
         SET_FLOOD => &[PortNo::FLOOD.0],
         id => tables.maps().port_sets.get(&id).map_or(&[][..], Vec::as_slice),
     };
-    walk_all(tables.maps(), in_port.0, index(in_port), frame, &mut |e| run.emit(&e, &flow_of, set));
-    run.out
+    let outcome = walk_all(tables.maps(), in_port.0, index(in_port), frame, &mut |e| run.emit(&e, &flow_of, set));
+    let steps = outcome.path.iter().map(|(table, record)| (table, flow_of(record))).collect();
+    (run.out, steps)
+}
+
+/// How many tables the fast path went through, and counted, before it gave the frame up. The
+/// slow path begins anew. `None`: with the flows of now it would not have.
+pub fn counted(tables: &Memory, in_port: PortNo, frame: &[u8]) -> Option<usize> {
+    let outcome = fast_walk(tables.maps(), in_port.0, index(in_port), frame);
+    matches!(outcome.verdict, Verdict::Slow(_)).then_some(outcome.path.n)
 }
 
 /// Runs compiled actions on a frame; `sets` are the port sets that they name.
@@ -82,9 +100,14 @@ fn index(in_port: PortNo) -> u32 {
 /// those that it has no header for are left out.
 fn bucket_list(actions: &[Action], frame: &[u8], sets: &mut Vec<Vec<u32>>) -> Vec<Op> {
     let Some(types) = types(frame) else { return Vec::new() };
-    let possible = |a: &&Action| write_list(std::slice::from_ref(*a), &types, &mut Vec::new()).is_ok();
-    let actions: Vec<Action> = actions.iter().filter(possible).cloned().collect();
-    let mut ops = write_list(&actions, &types, sets).unwrap_or_default();
+    let mut possible: Vec<Action> = Vec::new();
+    for action in actions {
+        possible.push(action.clone());
+        if write_list(&possible, &types, &mut Vec::new()).is_err() {
+            possible.pop();
+        }
+    }
+    let mut ops = write_list(&possible, &types, sets).unwrap_or_default();
     ops.sort_by_key(|op| op.slot);
     if ops.iter().any(|op| op.kind == GROUP) {
         ops.retain(|op| op.slot != slot::OUTPUT);

@@ -12,7 +12,7 @@ use wamig_openflow::message::{FeatureField, FeatureId, Scope, TableFeatures, Tab
 use wamig_openflow::{Action, ErrorKind, Field, GroupId, Instructions, Match, OfpError, PortNo, TableId};
 
 use crate::fastpath::FlowId;
-use crate::fastpath::compile::{carried, compile};
+use crate::fastpath::compile::compile;
 
 /// `OFPIT_GOTO_TABLE`
 const GOTO: u16 = 1;
@@ -52,7 +52,7 @@ pub fn describe(table: TableId, pipeline: Pipeline) -> TableFeatures {
     let ids = |numbers: &[u16]| numbers.iter().copied().map(FeatureId::Number).collect::<Vec<_>>();
     let known = known();
     let set_fields: Vec<_> = known.set_fields.iter().copied().map(FeatureField::exact).collect();
-    let fields: Vec<_> = Field::ALL.iter().copied().filter(|f| carried(*f)).collect();
+    let fields = Field::ALL;
     let matches = fields.iter().map(|f| FeatureField::Known { field: *f, masked: f.maskable() }).collect();
     // A table-miss flow is a flow like any other, so its properties are the same and left out.
     TableFeatures {
@@ -178,7 +178,7 @@ fn known() -> &'static Known {
         Known {
             apply: numbers(Instructions::apply),
             write: numbers(|write| Instructions { write, ..Instructions::default() }),
-            set_fields: Field::ALL.iter().copied().filter(|f| f.settable() && carried(*f)).collect(),
+            set_fields: Field::ALL.iter().copied().filter(|f| f.settable()).collect(),
         }
     })
 }
@@ -256,7 +256,7 @@ mod tests {
         let masked = FeatureField::Known { field: Field::IpProto, masked: true };
         assert_eq!(with(TableProperty::Match(vec![masked])), argument);
         assert_eq!(with(TableProperty::Wildcards(vec![masked])), None);
-        assert_eq!(with(TableProperty::ApplySetField(Flow, vec![FeatureField::exact(Field::IpProto)])), argument);
+        assert_eq!(with(TableProperty::ApplySetField(Flow, vec![FeatureField::exact(Field::Metadata)])), argument);
         let alien =
             TableProperty::Experimenter { scope: Flow, experimenter: 1, exp_type: 1, data: [].as_slice().into() };
         assert_eq!(with(alien), Some(ErrorKind::TableFeaturesBadType));

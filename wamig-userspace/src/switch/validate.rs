@@ -3,13 +3,13 @@
 //! names the field, port or limit.
 
 use wamig_common::limits::MAX_PORTS;
+use wamig_common::reshape::{is_mpls, is_pbb};
 use wamig_openflow::flow_match::VID_PRESENT;
 use wamig_openflow::{
     Action, ErrorKind, Field, FlowMod, FlowModCommand, Instructions, Match, OfpError, PortNo, TableId,
 };
 
 use super::port::Ports;
-use crate::fastpath::compile::carried;
 
 /// Checks one flow-mod by itself; overlap and capacity are for the transaction, which sees
 /// the tables.
@@ -41,11 +41,7 @@ fn check_match(matching: &Match) -> Result<(), OfpError> {
     };
     for (field, m) in matching.iter() {
         match field {
-            _ if !carried(field) => {
-                let detail = format!("{}: this switch does not match it", field.name());
-                return Err(OfpError::new(ErrorKind::BadMatchBadField, detail));
-            }
-            Field::InPort => {
+            Field::InPort | Field::InPhyPort => {
                 let port = PortNo(m.value as u32);
                 let known = (1..=MAX_PORTS).contains(&port.0) || port == PortNo::LOCAL || port == PortNo::CONTROLLER;
                 if !known {
@@ -139,7 +135,7 @@ fn check_list(
 
 /// What the match and the actions so far say about the frame.
 struct Known {
-    /// EtherType and IP protocol, as far as the match fixes them.
+    /// EtherType, IP protocol and ICMPv6 type, as far as the match fixes them.
     types: Match,
     /// Tags that the actions pushed.
     pushed: u32,
@@ -149,7 +145,9 @@ struct Known {
 
 impl Known {
     fn from_match(matching: &Match) -> Self {
-        let types = [Field::EthType, Field::IpProto].into_iter().filter_map(|f| matching.get(f).map(|m| (f, m)));
+        let types = [Field::EthType, Field::IpProto, Field::Icmpv6Type]
+            .into_iter()
+            .filter_map(|f| matching.get(f).map(|m| (f, m)));
         let present = u128::from(VID_PRESENT);
         Self {
             types: types.fold(Match::any(), |t, (f, m)| t.with_masked(f, m.value, m.mask)),
@@ -165,7 +163,15 @@ impl Known {
             Action::Output { .. } | Action::Group(_) | Action::SetTpSrc(_) | Action::SetTpDst(_) => Ok(()),
             Action::SetField { field, value, mask } => {
                 check_set(*field, *value, *mask)?;
-                self.needs(action, *field)
+                self.needs(action, *field)?;
+                match field {
+                    Field::EthType => self.behind(Some(*value as u16)),
+                    Field::IpProto | Field::Icmpv6Type if self.types.get(*field).is_some() => {
+                        self.types = self.types.clone().with(*field, *value);
+                    }
+                    _ => {}
+                }
+                Ok(())
             }
             Action::Move { src, dst } => {
                 check_move(*src, *dst)?;
@@ -173,9 +179,34 @@ impl Known {
                 self.needs(action, *dst)
             }
             Action::PushVlan(tag) => {
-                check_tag(*tag)?;
+                check_tag(action, matches!(tag, 0x8100 | 0x88a8), "tags are 0x8100 and 0x88a8")?;
                 self.pushed += 1;
                 Ok(())
+            }
+            Action::PushMpls(tag) => {
+                check_tag(action, is_mpls(*tag), "label stacks are 0x8847 and 0x8848")?;
+                self.behind(Some(*tag));
+                Ok(())
+            }
+            Action::PopMpls(below) => {
+                self.needs(action, Field::MplsLabel)?;
+                self.behind(Some(*below));
+                Ok(())
+            }
+            Action::PushPbb(tag) => {
+                check_tag(action, is_pbb(*tag), "service instance tags are 0x88e7")?;
+                self.behind(Some(*tag));
+                (self.pushed, self.tagged) = (0, Some(false));
+                Ok(())
+            }
+            Action::PopPbb => {
+                self.needs(action, Field::PbbIsid)?;
+                self.behind(None);
+                (self.pushed, self.tagged) = (0, None);
+                Ok(())
+            }
+            Action::SetMplsTtl(_) | Action::DecMplsTtl | Action::CopyTtlOut | Action::CopyTtlIn => {
+                self.needs(action, Field::MplsLabel)
             }
             Action::PopVlan if self.pushed > 0 => {
                 self.pushed -= 1;
@@ -203,17 +234,12 @@ impl Known {
                 }
                 Ok(())
             }
-            Action::PushMpls(_)
-            | Action::PopMpls(_)
-            | Action::SetMplsTtl(_)
-            | Action::DecMplsTtl
-            | Action::CopyTtlOut
-            | Action::CopyTtlIn
-            | Action::PushPbb(_)
-            | Action::PopPbb => {
-                Err(OfpError::new(ErrorKind::BadActionBadType, format!("{action}: this switch does not carry it out")))
-            }
         }
+    }
+
+    /// An action after which the frame is of this type, and no more is known of it.
+    fn behind(&mut self, eth_type: Option<u16>) {
+        self.types = eth_type.map_or_else(Match::any, |t| Match::any().with(Field::EthType, u128::from(t)));
     }
 
     fn needs(&self, action: &Action, field: Field) -> Result<(), OfpError> {
@@ -248,7 +274,7 @@ fn check_output(port: PortNo, ports: &Ports) -> Result<(), OfpError> {
 
 fn check_set(field: Field, value: u128, mask: u128) -> Result<(), OfpError> {
     let name = field.name();
-    if !field.settable() || !carried(field) {
+    if !field.settable() {
         return Err(OfpError::new(ErrorKind::BadActionBadSetType, format!("set_field: {name} cannot be written")));
     }
     let bad = |why: &str| Err(OfpError::new(ErrorKind::BadActionBadSetArgument, format!("set_field: {name}: {why}")));
@@ -261,6 +287,9 @@ fn check_set(field: Field, value: u128, mask: u128) -> Result<(), OfpError> {
     if mask != field.full_mask() && !field.maskable() {
         return bad("takes no mask");
     }
+    if field == Field::EthType && value < 0x0600 {
+        return bad("a type is 0x0600 or more");
+    }
     if field == Field::VlanVid && mask & !value & u128::from(VID_PRESENT) != 0 {
         return bad("needs the present bit 0x1000; pop_vlan removes a tag");
     }
@@ -269,7 +298,8 @@ fn check_set(field: Field, value: u128, mask: u128) -> Result<(), OfpError> {
 
 fn check_move(src: Field, dst: Field) -> Result<(), OfpError> {
     let names = format!("move:{}[]->{}[]", src.nxm_name(), dst.nxm_name());
-    let movable = |f: Field| f.settable() && carried(f) && f != Field::VlanVid;
+    let whole = |f| !matches!(f, Field::VlanVid | Field::EthType | Field::IpProto | Field::TunnelId);
+    let movable = |f: Field| f.settable() && whole(f);
     if !movable(src) || !movable(dst) {
         return Err(OfpError::new(ErrorKind::BadActionBadSetType, format!("{names}: not a header field of the frame")));
     }
@@ -293,11 +323,8 @@ fn check_tag_bits(action: &Action) -> Result<(), OfpError> {
     fits.then_some(()).ok_or_else(bad)
 }
 
-fn check_tag(tag: u16) -> Result<(), OfpError> {
-    if matches!(tag, 0x8100 | 0x88a8) {
-        return Ok(());
-    }
-    Err(OfpError::new(ErrorKind::BadActionBadTag, format!("push_vlan:{tag:#06x}: tags are 0x8100 and 0x88a8")))
+fn check_tag(action: &Action, known: bool, which: &str) -> Result<(), OfpError> {
+    if known { Ok(()) } else { Err(OfpError::new(ErrorKind::BadActionBadTag, format!("{action}: {which}"))) }
 }
 
 #[cfg(test)]

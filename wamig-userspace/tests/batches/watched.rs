@@ -267,6 +267,10 @@ impl Maps for Watched {
         self.inner.stats()
     }
 
+    fn stamp(&mut self) -> u64 {
+        self.inner.stamp()
+    }
+
     fn age_ms(&mut self, last: u64) -> u64 {
         self.inner.age_ms(last)
     }

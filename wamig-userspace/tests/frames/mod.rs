@@ -9,6 +9,8 @@ pub const IPV4: u16 = 0x0800;
 pub const ARP: u16 = 0x0806;
 /// EtherType of IPv6.
 pub const IPV6: u16 = 0x86dd;
+/// EtherType of MPLS.
+pub const MPLS: u16 = 0x8847;
 /// Tag of a customer (IEEE 802.1Q).
 pub const CTAG: u16 = 0x8100;
 /// Tag of a provider (IEEE 802.1ad).
@@ -77,6 +79,8 @@ pub struct Frame {
     pub payload: Vec<u8>,
     /// ARP: opcode, sender's and target's MAC.
     pub arp: (u16, u64, u64),
+    /// MPLS label stack entries behind the tags, outermost first.
+    pub labels: Vec<u32>,
     /// Ethernet padding behind the packet.
     pub padding: usize,
 }
@@ -128,7 +132,9 @@ impl Frame {
             out.extend((packet.len() as u16 + 8).to_be_bytes());
             out.extend([0xaa, 0xaa, 3, 0, 0, 0]);
         }
-        out.extend(self.eth_type.to_be_bytes());
+        let outer = if self.labels.is_empty() { self.eth_type } else { MPLS };
+        out.extend(outer.to_be_bytes());
+        out.extend(self.labels.iter().flat_map(|entry| entry.to_be_bytes()));
         out.extend(packet);
         out.extend(vec![0xee; self.padding]);
         out
@@ -253,6 +259,7 @@ pub fn udp() -> Frame {
         sum: Sum::Right,
         payload: b"what is the time?".to_vec(),
         arp: (1, 0x0200_0000_0001, 0),
+        labels: Vec::new(),
         padding: 0,
     }
 }

@@ -13,7 +13,7 @@ use wamig_userspace::fastpath::xdp::maps::pin_of;
 #[repr(C)]
 struct Scratch {
     key: FlowKey,
-    layout: [u16; 4],
+    layout: [u64; 2],
     plan: Plan,
     rest: [u64; MAX_TABLES / 2 + 1 + 2 + 3 * SET_SLOTS + WINDOW_BUF / 8],
 }

@@ -38,10 +38,23 @@ pub fn set(frame: &mut [u8], field: Field, new: u128, mask: u128) {
 /// First byte, number of bytes, and lowest bit there, of a field that the frame has.
 fn place(field: Field, h: &Headers) -> Option<(usize, usize, u32)> {
     let arp = |off: usize| if let L3::Arp { at, .. } = h.l3 { Some(at + off) } else { None };
+    let mpls = || if let L3::Mpls { at, .. } = h.l3 { Some(at) } else { None };
     let ip = || if let L3::Ip(ip) = &h.l3 { Some(ip) } else { None };
     let l4 = |off: usize| Some(ip()?.l4?.at + off);
     Some(match field {
-        Field::InPort | Field::Metadata | Field::EthType | Field::IpProto => return None,
+        Field::InPort
+        | Field::InPhyPort
+        | Field::Metadata
+        | Field::EthType
+        | Field::IpProto
+        | Field::TunnelId
+        | Field::Ipv6Exthdr => return None,
+        Field::MplsLabel => (mpls()?, 4, 12),
+        Field::MplsTc => (mpls()?, 4, 9),
+        Field::MplsBos => (mpls()?, 4, 8),
+        Field::PbbIsid => (if let L3::Pbb { at, .. } = h.l3 { at + 1 } else { return None }, 3, 0),
+        Field::Ipv6NdTarget => (l4(8)?, 16, 0),
+        Field::Ipv6NdSll | Field::Ipv6NdTll => (ip()?.neighbour?.address?.0, 6, 0),
         Field::EthDst => (0, 6, 0),
         Field::EthSrc => (6, 6, 0),
         Field::VlanVid => (h.tag.map(|_| 14)?, 2, 0),
@@ -64,7 +77,6 @@ fn place(field: Field, h: &Headers) -> Option<(usize, usize, u32)> {
         Field::ArpSpa => (arp(14)?, 4, 0),
         Field::ArpTha => (arp(18)?, 6, 0),
         Field::ArpTpa => (arp(24)?, 4, 0),
-        other => panic!("the switch refuses {other:?}"),
     })
 }
 

@@ -11,7 +11,7 @@ pub fn value(field: Field, h: &Headers, in_port: u32, metadata: u64) -> Option<u
     let l4 = |proto: u8| either().filter(|ip| ip.proto == proto)?.l4;
     let icmp = |v6: bool, proto: u8| ip(v6).filter(|ip| ip.proto == proto)?.l4;
     Some(match field {
-        Field::InPort => u128::from(in_port),
+        Field::InPort | Field::InPhyPort => u128::from(in_port),
         Field::Metadata => u128::from(metadata),
         Field::EthDst => u128::from(h.eth_dst),
         Field::EthSrc => u128::from(h.eth_src),
@@ -41,8 +41,28 @@ pub fn value(field: Field, h: &Headers, in_port: u32, metadata: u64) -> Option<u
         Field::ArpSpa => arp(h, |(_, _, spa, ..)| u128::from(spa))?,
         Field::ArpTha => arp(h, |(_, _, _, tha, _)| u128::from(tha))?,
         Field::ArpTpa => arp(h, |(.., tpa)| u128::from(tpa))?,
-        other => panic!("the switch refuses {other:?}"),
+        Field::MplsLabel => u128::from(mpls(h)? >> 12),
+        Field::MplsTc => u128::from(mpls(h)? >> 9 & 7),
+        Field::MplsBos => u128::from(mpls(h)? >> 8 & 1),
+        Field::PbbIsid => match h.l3 {
+            L3::Pbb { tag, .. } => u128::from(tag & 0xff_ffff),
+            _ => return None,
+        },
+        Field::Ipv6NdTarget => ip(true)?.neighbour?.target,
+        Field::Ipv6NdSll => {
+            u128::from(ip(true).filter(|ip| ip.l4.is_some_and(|l4| l4.first == 135))?.neighbour?.address?.1)
+        }
+        Field::Ipv6NdTll => {
+            u128::from(ip(true).filter(|ip| ip.l4.is_some_and(|l4| l4.first == 136))?.neighbour?.address?.1)
+        }
+        Field::Ipv6Exthdr => u128::from(ip(true)?.extensions),
+        // no port is a tunnel's
+        Field::TunnelId => 0,
     })
+}
+
+fn mpls(h: &Headers) -> Option<u32> {
+    if let L3::Mpls { entry, .. } = h.l3 { Some(entry) } else { None }
 }
 
 fn arp(h: &Headers, part: impl Fn((u16, u64, u32, u64, u32)) -> u128) -> Option<u128> {

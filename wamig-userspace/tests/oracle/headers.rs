@@ -1,5 +1,6 @@
 //! What a frame says, read byte by byte out of the specifications: IEEE 802.3 and 802.1Q,
-//! RFC 791, 793, 768, 792, 826, 1042, 4302, 4443, 8200, 9260. Shares no code with the switch.
+//! RFC 791, 793, 768, 792, 826, 1042, 3032, 4302, 4443, 4861, 8200, 9260, and IEEE 802.1ah. Shares
+//! no code with the switch.
 //!
 //! Where they leave a choice, the switch's documentation decides: at most two tags and six
 //! IPv6 extension headers are stepped over, no header is read that starts beyond byte 511,
@@ -32,6 +33,10 @@ pub enum L3 {
     Arp { at: usize, op: u16, sha: u64, spa: u32, tha: u64, tpa: u32 },
     /// IPv4 or IPv6.
     Ip(Ip),
+    /// An MPLS label stack, its first entry at `at`.
+    Mpls { at: usize, entry: u32 },
+    /// A PBB service instance tag at `at`.
+    Pbb { at: usize, tag: u32 },
 }
 
 /// An IP packet.
@@ -61,6 +66,19 @@ pub struct Ip {
     pub routed: bool,
     /// Layer 4, if its header is whole.
     pub l4: Option<L4>,
+    /// The extension headers, as OpenFlow's flags.
+    pub extensions: u16,
+    /// Neighbour discovery.
+    pub neighbour: Option<Neighbour>,
+}
+
+/// A neighbour solicitation or advertisement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Neighbour {
+    /// Who is asked for, or who tells.
+    pub target: u128,
+    /// First byte of the link-layer address of the asker or teller, and the address.
+    pub address: Option<(usize, u64)>,
 }
 
 /// A header of TCP, UDP, SCTP, ICMP or ICMPv6.
@@ -111,6 +129,8 @@ pub fn read(frame: &[u8]) -> Option<Headers> {
         0x0800 => ipv4(frame, at).map(L3::Ip),
         0x86dd => ipv6(frame, at).map(L3::Ip),
         0x0806 => arp(frame, at),
+        0x8847 | 0x8848 => number(frame, at, 4).map(|entry| L3::Mpls { at, entry: entry as u32 }),
+        0x88e7 => number(frame, at, 4).map(|tag| L3::Pbb { at, tag: tag as u32 }),
         _ => None,
     };
     Some(Headers { eth_dst, eth_src, tag, eth_type, l3: l3.unwrap_or(L3::Unread) })
@@ -157,6 +177,8 @@ fn ipv4(frame: &[u8], at: usize) -> Option<Ip> {
         first,
         routed: false,
         l4: if first { l4(frame, at + words * 4, end, proto, false) } else { None },
+        extensions: 0,
+        neighbour: None,
     })
 }
 
@@ -170,6 +192,7 @@ fn ipv6(frame: &[u8], at: usize) -> Option<Ip> {
     }
     let (mut proto, mut next) = (field(6, 1)? as u8, at + 40);
     let (mut fragment, mut first, mut routed, mut whole) = (false, true, false, true);
+    let mut kinds = Vec::new();
     for _ in 0..6 {
         if !is_extension(proto) || !first {
             break;
@@ -187,10 +210,13 @@ fn ipv6(frame: &[u8], at: usize) -> Option<Ip> {
             43 => routed |= frame[next + 3] != 0,
             _ => {}
         }
+        kinds.push(proto);
         proto = frame[next];
         next += length;
     }
+    kinds.push(proto);
     let readable = first && whole && !is_extension(proto);
+    let l4 = if readable { l4(frame, next, end, proto, true) } else { None };
     Some(Ip {
         v6: true,
         at,
@@ -203,8 +229,68 @@ fn ipv6(frame: &[u8], at: usize) -> Option<Ip> {
         fragment,
         first,
         routed,
-        l4: if readable { l4(frame, next, end, proto, true) } else { None },
+        l4,
+        extensions: flags(&kinds),
+        neighbour: l4.filter(|_| proto == 58).and_then(|l4| neighbour(frame, l4, end)),
     })
+}
+
+/// `ofp_ipv6exthdr_flags` of headers in the order of the packet, of which the first seven count
+/// (RFC 8200 §4.1 has the preferred order).
+fn flags(kinds: &[u8]) -> u16 {
+    let order = [0, 60, 43, 44, 51, 50];
+    let bits = [(59, 1), (50, 2), (51, 4), (60, 8), (44, 16), (43, 32), (0, 64)];
+    let mut flags = 0;
+    for (n, kind) in kinds.iter().enumerate() {
+        let before = &kinds[..n];
+        let Some((_, bit)) = bits.iter().find(|(k, _)| k == kind) else { continue };
+        flags |= bit;
+        let times: usize = before.iter().map(|k| usize::from(k == kind)).sum();
+        if times > usize::from(*kind == 60) {
+            flags |= 128;
+        }
+        let place = |kind: &u8| order.iter().position(|k| k == kind);
+        // Destination options have two places, the second one last of all; nothing comes
+        // before hop-by-hop options, not even another one.
+        let late = |k: &u8| match (place(k), place(kind)) {
+            (Some(_), Some(0)) => true,
+            (Some(1), _) | (_, Some(1)) => false,
+            (Some(other), Some(this)) => other > this,
+            _ => false,
+        };
+        if before.iter().any(late) {
+            flags |= 256;
+        }
+    }
+    flags
+}
+
+/// Of up to four options, the first one with the address, of one unit of eight bytes.
+fn neighbour(frame: &[u8], l4: L4, end: usize) -> Option<Neighbour> {
+    let wanted = match (l4.first, l4.second) {
+        (135, 0) => 1,
+        (136, 0) => 2,
+        _ => return None,
+    };
+    if l4.at + 24 > end {
+        return None;
+    }
+    let target = number(frame, l4.at + 8, 8)? << 64 | number(frame, l4.at + 16, 8)?;
+    let mut at = l4.at + 24;
+    for _ in 0..4 {
+        let Some(head) = number(frame, at, 2).filter(|_| at + 8 <= end) else { break };
+        let (kind, units) = ((head >> 8) as u8, head as usize & 255);
+        if kind == wanted {
+            let near = units == 1 && at - l4.at < 254;
+            let address = number(frame, at, 8).filter(|_| near).map(|a| (at + 2, a as u64 & 0xffff_ffff_ffff));
+            return Some(Neighbour { target, address });
+        }
+        if units == 0 {
+            break;
+        }
+        at += units * 8;
+    }
+    Some(Neighbour { target, address: None })
 }
 
 fn is_extension(proto: u8) -> bool {

@@ -147,7 +147,7 @@ pub fn slow(memory: &Memory, in_port: PortNo, frame: &[u8]) -> Seen {
     let mut seen = Seen::default();
     let mut tables = FlowTables::new(16, 0);
     let mut side = Side { tables: &mut tables, now: None };
-    for output in walk(memory, &ports(), &mut side, in_port, frame) {
+    for output in walk(memory, &ports(), &mut side, in_port, frame).0 {
         match output {
             Output::Port(port, frame) => seen.copies.push((port, frame.to_vec())),
             Output::Controller(up) => seen.ups.push(Up {

@@ -99,6 +99,10 @@ fn some_action(dice: &mut Dice, candidates: &[Field]) -> Action {
         10..13 => Action::Move { src: dice.pick(candidates), dst: dice.pick(candidates) },
         _ => {
             let field = dice.pick(candidates);
+            if matches!(field, Field::EthType | Field::IpProto) {
+                // Other fields mean something else behind them: `vectors` has examples.
+                return Action::DecNwTtl;
+            }
             let mask = if field.maskable() && dice.chance(20) { some_mask(dice, field) } else { field.full_mask() };
             let value = some_value(dice, field) & mask;
             Action::SetField { field, value, mask }

@@ -8,7 +8,9 @@ mod address;
 mod controller;
 mod field;
 mod forward;
+mod label;
 mod miss;
+mod neighbour;
 mod odd;
 mod pipeline;
 mod tag;
@@ -161,6 +163,8 @@ pub fn all() -> Vec<Vector> {
         controller::vectors(),
         miss::vectors(),
         pipeline::vectors(),
+        label::vectors(),
+        neighbour::vectors(),
         odd::vectors(),
         v10::vectors(),
     ];

@@ -103,10 +103,11 @@ pub fn vectors() -> Vec<Vector> {
             .all([vec![push(CTAG); 8], vec![out(2)]].concat())
             .receives(1, &udp())
             .sends(&[2], &tagged(&[(CTAG, 0); 8])),
-        when("a ninth tag has no room")
+        when("for a ninth tag only the slow path has room")
             .all([vec![push(CTAG); 9], vec![out(2)]].concat())
             .receives(1, &udp())
-            .drops(DropReason::NoHeadroom),
+            .slow(SlowReason::Headroom)
+            .sends(&[2], &tagged(&[(CTAG, 0); 9])),
         when("nine tags are popped")
             .all([vec![pop(); 9], vec![out(2)]].concat())
             .receives(1, &tagged(&deep))

@@ -46,6 +46,10 @@ impl FastPath for Wire {
         self.inner.reset_counters(flow);
     }
 
+    fn count(&mut self, steps: &[(u8, Option<FlowId>)], bytes: u64) {
+        self.inner.count_beside(steps, bytes);
+    }
+
     fn table_counters(&mut self, table: u8) -> TableCounters {
         self.inner.table_counters(table)
     }

@@ -87,14 +87,26 @@ def run_file(self, file):
     return report
 
 
-def slowed(normalize):
-    def normalized(self, value):
-        if isinstance(value, dict):
-            for key in ("pktps", "rate"):
-                if isinstance(value.get(key), int) and value[key] >= FASTEST:
-                    value[key] //= RATE_DIVISOR
-        return normalize(self, value)
-    return normalized
+def numbers(value, keys):
+    """All places of these keys in a case: (the dictionary, the key)."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key in keys and isinstance(inner, int):
+                yield value, key
+            yield from numbers(inner, keys)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from numbers(inner, keys)
+
+
+def slowed(create):
+    """A case that sends too fast is divided as a whole: its rates, its meters', and what it expects."""
+    def created(self, case):
+        if any(place[key] >= FASTEST for place, key in numbers(case, ("pktps",))):
+            for place, key in list(numbers(case, ("pktps", "rate", "kbps", "burst_size"))):
+                place[key] //= RATE_DIVISOR
+        return create(self, case)
+    return created
 
 
 def settled(step, when=lambda *_: True, before=0.0, after=0.0):
@@ -133,7 +145,7 @@ def send_paced(self, arg):
 
 app = tester.OfTester
 tester.TestPatterns = Files
-tester.TestFile._normalize_test_json = slowed(tester.TestFile._normalize_test_json)
+tester.Test.__init__ = slowed(tester.Test.__init__)
 app._test_file_execute = run_file
 app._test = settled(app._test, lambda state, *_: state == tester.STATE_INIT_THROUGHPUT_FLOW, after=SETTLE_TESTER)
 app._one_time_packet_send = settled(app._one_time_packet_send, before=settle)

@@ -1,17 +1,17 @@
 //! Where the fields that actions write are in a frame: as bits of eight bytes at an offset
 //! into a header, with what must be there and which checksums cover them (RFC 791, 793, 768,
-//! 792, 826, 8200, 4443, IEEE 802.1Q).
+//! 792, 826, 8200, 4443, 4861, 3032, IEEE 802.1Q and 802.1ah).
 
 use wamig_common::action::{
-    BASE_L2, BASE_L3, BASE_L4, NEED_ARP, NEED_IPV4, NEED_IPV6, NEED_L4, NEED_TAG, SUM_IPV4, SUM_L4, SUM_PSEUDO, slot,
+    BASE_L2, BASE_L3, BASE_L4, BASE_ND_LL, BASE_TYPE, NEED_ARP, NEED_IPV4, NEED_IPV6, NEED_L4, NEED_MPLS, NEED_ND,
+    NEED_ND_LL, NEED_PBB, NEED_TAG, SUM_IPV4, SUM_L4, SUM_PSEUDO, slot,
 };
 use wamig_openflow::flow_match::{ETH_TYPE_IPV4, ETH_TYPE_IPV6};
-use wamig_openflow::{Field, Match};
+use wamig_openflow::{Action, Field, Match};
 
 /// All `NEED_*` flags.
-pub const NEEDS: u16 = NEED_IPV4 | NEED_IPV6 | NEED_ARP | NEED_L4 | NEED_TAG;
-/// Slot of "set TTL" in the action set.
-pub const TTL_SLOT: u8 = slot::LAST_SET;
+pub const NEEDS: u16 =
+    NEED_IPV4 | NEED_IPV6 | NEED_ARP | NEED_L4 | NEED_TAG | NEED_MPLS | NEED_PBB | NEED_ND | NEED_ND_LL;
 
 /// The IP version that a match fixes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,10 +25,24 @@ pub enum L3 {
 impl L3 {
     /// What the match says.
     pub fn of(matching: &Match) -> Option<Self> {
-        match matching.get(Field::EthType)?.value as u16 {
+        Self::named(matching.get(Field::EthType)?.value as u16)
+    }
+
+    fn named(eth_type: u16) -> Option<Self> {
+        match eth_type {
             ETH_TYPE_IPV4 => Some(Self::V4),
             ETH_TYPE_IPV6 => Some(Self::V6),
             _ => None,
+        }
+    }
+
+    /// What is known behind an action, when `before` is known in front of it.
+    pub fn after(action: &Action, before: Option<Self>) -> Option<Self> {
+        match action {
+            Action::PopMpls(eth_type) => Self::named(*eth_type),
+            Action::SetField { field: Field::EthType, value, .. } => Self::named(*value as u16),
+            Action::PushMpls(_) | Action::PushPbb(_) | Action::PopPbb => None,
+            _ => before,
         }
     }
 }
@@ -54,33 +68,18 @@ const fn at(base: u8, off: u8, shift: u32, bits: u32, flags: u16) -> Place {
     Place { base, off, shift, bits, from: 0, flags }
 }
 
-/// Whether the extractor knows the field: not those of MPLS, PBB, IPv6 neighbour discovery
-/// and extension headers, tunnels and ports below ports. The switch refuses them.
-pub const fn carried(field: Field) -> bool {
-    field.oxm() <= Field::Icmpv6Code.oxm() && !matches!(field, Field::InPhyPort)
-}
-
-/// Where a field is; an IPv6 address has two places. `None`: the field is not in the frame
-/// (pipeline fields and types), or its place depends on the IP version and that is unknown.
+/// Where a field is; an IPv6 address has two places. `None`: the field is not in the frame, its
+/// place is not told by the headers that the layout names (the protocol), or it depends on the
+/// IP version and that is unknown.
 pub fn places(field: Field, l3: Option<L3>) -> Option<Vec<Place>> {
     const ADDR4: u16 = NEED_IPV4 | SUM_IPV4 | SUM_PSEUDO;
     const ADDR6: u16 = NEED_IPV6 | SUM_PSEUDO;
     const L4: u16 = NEED_L4 | SUM_L4;
     let one = match field {
-        Field::InPort
-        | Field::Metadata
-        | Field::EthType
-        | Field::IpProto
-        | Field::InPhyPort
-        | Field::Ipv6NdTarget
-        | Field::Ipv6NdSll
-        | Field::Ipv6NdTll
-        | Field::MplsLabel
-        | Field::MplsTc
-        | Field::MplsBos
-        | Field::PbbIsid
-        | Field::TunnelId
-        | Field::Ipv6Exthdr => return None,
+        Field::InPort | Field::Metadata | Field::IpProto | Field::InPhyPort | Field::TunnelId | Field::Ipv6Exthdr => {
+            return None;
+        }
+        Field::EthType => at(BASE_TYPE, 0, 48, 16, 0),
         Field::EthDst => at(BASE_L2, 0, 16, 48, 0),
         Field::EthSrc => at(BASE_L2, 6, 16, 48, 0),
         Field::VlanVid | Field::VlanPcp => tag(field),
@@ -99,8 +98,14 @@ pub fn places(field: Field, l3: Option<L3>) -> Option<Vec<Place>> {
         Field::ArpTha => at(BASE_L3, 18, 16, 48, NEED_ARP),
         Field::ArpTpa => at(BASE_L3, 24, 32, 32, NEED_ARP),
         Field::Ipv6Flabel => at(BASE_L3, 0, 32, 20, NEED_IPV6),
-        Field::Ipv6Src => return Some(halves(8, ADDR6)),
-        Field::Ipv6Dst => return Some(halves(24, ADDR6)),
+        Field::Ipv6NdTarget => return Some(of_halves(BASE_L4, 8, L4 | NEED_ND)),
+        Field::Ipv6NdSll | Field::Ipv6NdTll => at(BASE_ND_LL, 0, 16, 48, L4 | NEED_ND_LL),
+        Field::MplsLabel => at(BASE_L3, 0, 44, 20, NEED_MPLS),
+        Field::MplsTc => at(BASE_L3, 0, 41, 3, NEED_MPLS),
+        Field::MplsBos => at(BASE_L3, 0, 40, 1, NEED_MPLS),
+        Field::PbbIsid => at(BASE_L3, 0, 32, 24, NEED_PBB),
+        Field::Ipv6Src => return Some(of_halves(BASE_L3, 8, ADDR6)),
+        Field::Ipv6Dst => return Some(of_halves(BASE_L3, 24, ADDR6)),
     };
     Some(vec![one])
 }
@@ -117,8 +122,8 @@ pub fn port(field: Field) -> Place {
     at(BASE_L4, if source { 0 } else { 2 }, 48, 16, NEED_L4 | SUM_L4)
 }
 
-fn halves(off: u8, flags: u16) -> Vec<Place> {
-    vec![Place { from: 64, ..at(BASE_L3, off, 0, 64, flags) }, at(BASE_L3, off + 8, 0, 64, flags)]
+fn of_halves(base: u8, off: u8, flags: u16) -> Vec<Place> {
+    vec![Place { from: 64, ..at(base, off, 0, 64, flags) }, at(base, off + 8, 0, 64, flags)]
 }
 
 fn tos(field: Field, l3: L3) -> Place {
@@ -138,9 +143,14 @@ pub fn ttl(l3: L3) -> Place {
     }
 }
 
+/// Where the TTL of the outermost MPLS label stack entry is.
+pub fn mpls_ttl() -> Place {
+    at(BASE_L3, 0, 32, 8, NEED_MPLS)
+}
+
 /// A field's slot in the action set; IPv6 addresses have the next one as well.
 pub fn slot(field: Field) -> u8 {
-    let before = Field::ALL.iter().take_while(|f| **f != field).filter(|f| f.settable() && carried(**f));
+    let before = Field::ALL.iter().take_while(|f| **f != field).filter(|f| f.settable());
     slot::FIRST_SET + before.map(|f| if f.bits() > 64 { 2 } else { 1 }).sum::<u8>()
 }
 
@@ -150,22 +160,23 @@ mod tests {
 
     #[test]
     fn every_settable_field_has_a_slot_of_its_own() {
-        let mut taken = vec![TTL_SLOT];
-        for f in Field::ALL.iter().filter(|f| f.settable() && carried(**f)) {
-            for i in 0..places(*f, Some(L3::V4)).unwrap().len() as u8 {
+        let mut taken = Vec::new();
+        for f in Field::ALL.iter().filter(|f| f.settable()) {
+            for i in 0..places(*f, Some(L3::V4)).map_or(1, |p| p.len()) as u8 {
                 let s = slot(*f) + i;
                 assert!((slot::FIRST_SET..=slot::LAST_SET).contains(&s), "{f:?}");
                 assert!(!taken.contains(&s), "{f:?}");
                 taken.push(s);
             }
         }
+        assert_eq!(taken.last(), Some(&slot::LAST_SET));
     }
 
     #[test]
     fn places_are_as_wide_as_their_fields_and_checksummed_ones_are_even() {
-        for f in Field::ALL.iter().filter(|f| f.settable() && carried(**f) && **f != Field::VlanVid) {
+        for f in Field::ALL.iter().filter(|f| f.settable() && **f != Field::VlanVid) {
             for l3 in [L3::V4, L3::V6] {
-                let places = places(*f, Some(l3)).unwrap();
+                let Some(places) = places(*f, Some(l3)) else { continue };
                 assert_eq!(places.iter().map(|p| p.bits).sum::<u32>(), u32::from(f.bits()), "{f:?}");
                 for p in places.iter().chain([&ttl(l3)]) {
                     assert!(p.shift + p.bits <= 64, "{f:?}");

@@ -272,9 +272,15 @@ impl Maps for XdpMaps {
         (0..self.stats.len()).map(|i| self.stats.get(&i, 0).map_or(0, |v| v.iter().sum())).collect()
     }
 
+    fn stamp(&mut self) -> u64 {
+        self.clock.jiffies(&self.object).unwrap_or_default()
+    }
+
     fn age_ms(&mut self, last: u64) -> u64 {
-        let Ok(now) = self.clock.jiffies(&self.object) else { return 0 };
-        now.saturating_sub(last) * 1000 / self.clock.hz()
+        match self.stamp() {
+            0 => 0,
+            now => now.saturating_sub(last) * 1000 / self.clock.hz(),
+        }
     }
 
     fn send(&mut self, port: u32, frame: &[u8]) -> io::Result<()> {

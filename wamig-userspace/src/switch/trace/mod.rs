@@ -18,7 +18,7 @@ pub use self::report::{Action, Output, Step, Table, Trace, Tried, hex};
 use super::flow_table::FlowTables;
 use super::port::Ports;
 use super::slowpath;
-use crate::fastpath::compile::{carried, has_header, value_of};
+use crate::fastpath::compile::{has_header, value_of};
 use crate::fastpath::memory::Memory;
 use crate::fastpath::port_index;
 
@@ -32,7 +32,7 @@ pub fn fields(frame: &[u8], in_port: PortNo) -> Option<Match> {
 /// What a key says, as a match. A field that another frame could have in its place is left out.
 fn fields_of(key: &FlowKey) -> Match {
     let mut fields = Match::any();
-    for field in Field::ALL.iter().copied().filter(|f| carried(*f) && has_header(key, *f)) {
+    for field in Field::ALL.iter().copied().filter(|f| *f != Field::InPhyPort && has_header(key, *f)) {
         let value = value_of(key, field);
         let absent = matches!(field, Field::VlanVid | Field::Metadata | Field::TunnelId | Field::Ipv6Exthdr);
         if value == 0 && absent {
@@ -69,6 +69,7 @@ pub(super) fn trace(tables: &FlowTables, memory: &Memory, ports: &Ports, in_port
     beside.groups = tables.groups.clone();
     let mut side = slowpath::Side { tables: &mut beside, now: None };
     let outputs: Vec<Output> = slowpath::walk(memory, ports, &mut side, in_port, frame)
+        .0
         .into_iter()
         .filter_map(|o| output(o, tables, ports))
         .collect();

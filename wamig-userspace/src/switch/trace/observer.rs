@@ -1,7 +1,8 @@
 //! Watches a walk and writes down what it sees, in OpenFlow's terms.
 
 use wamig_common::action::{
-    CONTROLLER, DEC_TTL, MOVE, OUTPUT, OUTPUT_IN_PORT, OUTPUT_SET, Op, POP_VLAN, PUSH_VLAN, SET, SET_TAG,
+    CONTROLLER, COPY_TTL_IN, COPY_TTL_OUT, DEC_MPLS_TTL, DEC_TTL, MOVE, OUTPUT, OUTPUT_IN_PORT, OUTPUT_SET, Op,
+    POP_MPLS, POP_PBB, POP_VLAN, PUSH_MPLS, PUSH_PBB, PUSH_VLAN, SET, SET_PROTO, SET_TAG, SET_TUNNEL,
 };
 use wamig_common::classify::{is_settled, probe};
 use wamig_common::entry::{NONE, Slot, Tables as _};
@@ -84,6 +85,16 @@ impl<'a> Watch<'a> {
             CONTROLLER if op.value > u64::from(u16::MAX) => "CONTROLLER".to_owned(),
             CONTROLLER => format!("CONTROLLER:{}", op.value),
             SET => "set_field".to_owned(),
+            SET_PROTO => format!("set_field:{}->nw_proto", op.value),
+            SET_TUNNEL if op.mask == u64::MAX => format!("set_field:{:#x}->tun_id", op.value),
+            SET_TUNNEL => format!("set_field:{:#x}/{:#x}->tun_id", op.value, op.mask),
+            PUSH_MPLS => format!("push_mpls:{:#06x}", op.value),
+            POP_MPLS => format!("pop_mpls:{:#06x}", op.value),
+            PUSH_PBB => format!("push_pbb:{:#06x}", op.value),
+            POP_PBB => "pop_pbb".to_owned(),
+            COPY_TTL_OUT => "copy_ttl_out".to_owned(),
+            COPY_TTL_IN => "copy_ttl_in".to_owned(),
+            DEC_MPLS_TTL => "dec_mpls_ttl".to_owned(),
             MOVE => "move".to_owned(),
             PUSH_VLAN => format!("push_vlan:{:#06x}", op.value),
             SET_TAG => "set_vlan".to_owned(),

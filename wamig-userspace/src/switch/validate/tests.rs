@@ -124,10 +124,38 @@ fn tags_are_followed_through_the_list() {
 }
 
 #[test]
+fn label_stacks_and_service_instances_are_followed_through_the_list() {
+    let mpls = || Match::any().with(Field::EthType, 0x8847);
+    let pbb = || Match::any().with(Field::EthType, 0x88e7);
+    let label = || Action::set(Field::MplsLabel, 5);
+    let isid = || Action::set(Field::PbbIsid, 5);
+    let dst = || Action::set_ip(Field::Ipv4Dst, A);
+    let inconsistent = |matching: Match, actions: Vec<Action>| {
+        assert_eq!(refused(&with(matching, actions)), ErrorKind::BadActionMatchInconsistent);
+    };
+    ok(Match::any(), vec![Action::PushMpls(0x8847), label(), Action::SetMplsTtl(3), Action::PopMpls(0x0800), dst()]);
+    inconsistent(Match::any().ipv4(), vec![Action::PushMpls(0x8848), dst()]);
+    inconsistent(Match::any().ipv4(), vec![label()]);
+    inconsistent(Match::any().ipv4(), vec![Action::PopMpls(0x0800)]);
+    inconsistent(mpls(), vec![Action::PopMpls(0x86dd), dst()]);
+    ok(mpls(), vec![Action::CopyTtlIn, Action::DecMplsTtl, Action::CopyTtlOut, label()]);
+    inconsistent(Match::any().ipv4(), vec![Action::DecMplsTtl]);
+    inconsistent(Match::any(), vec![Action::CopyTtlIn]);
+    ok(Match::any(), vec![Action::PushPbb(0x88e7), isid(), Action::PopPbb]);
+    inconsistent(pbb(), vec![Action::PopPbb, isid()]);
+    let tagged = Match::any().with_masked(Field::VlanVid, 0x1000, 0x1000);
+    inconsistent(tagged, vec![Action::PushPbb(0x88e7), Action::set(Field::VlanVid, 0x1005)]);
+    for wrong in [Action::PushMpls(0x8100), Action::PushPbb(0x8847)] {
+        assert_eq!(refused(&with(Match::any(), vec![wrong])), ErrorKind::BadActionBadTag);
+    }
+}
+
+#[test]
 fn set_field_arguments_fit_the_field() {
     let v4 = || Match::any().ipv4();
     for (action, kind) in [
-        (Action::set(Field::EthType, 1), ErrorKind::BadActionBadSetType),
+        (Action::set(Field::EthType, 1), ErrorKind::BadActionBadSetArgument),
+        (Action::set(Field::Ipv6Exthdr, 1), ErrorKind::BadActionBadSetType),
         (Action::set(Field::Metadata, 1), ErrorKind::BadActionBadSetType),
         (Action::set(Field::InPort, 1), ErrorKind::BadActionBadSetType),
         (Action::SetField { field: Field::IpDscp, value: 64, mask: 0x7f }, ErrorKind::BadActionBadSetArgument),
