@@ -254,6 +254,24 @@ async fn a_miss_goes_up_to_controllers_of_the_old_version_alone() {
 }
 
 #[tokio::test]
+async fn the_old_versions_own_flows_read_back_in_both() {
+    let rig = Rig::new("").await;
+    let mut old = Client::connect(rig.port, Version::V10).await;
+    let mut new = Client::connect(rig.port, Version::V13).await;
+    let tcp6 = Match::any().with(Field::EthType, 0x86dd).with(Field::IpProto, 6).with(Field::TcpSrc, 11111);
+    let actions = vec![Action::SetVlanVid(7), Action::SetTpDst(80), Action::output(PortNo(2))];
+    let asked = FlowMod::add(TableId(0), 9, tcp6.clone(), Instructions::apply(actions.clone()), Cookie(1));
+    old.send(1, &Message::FlowMod(asked)).await;
+    assert_eq!(old.barrier(2).await, []);
+    let seen = dump(&mut old, 3).await;
+    assert_eq!((seen.len(), &seen[0].matching, &seen[0].instructions.apply), (1, &tcp6, &actions));
+    let seen = dump(&mut new, 4).await;
+    let words = "push_vlan:0x8100,set_field:0x1007->vlan_vid,set_field:80->tcp_dst,output:2";
+    assert_eq!((seen.len(), seen[0].matching.clone(), seen[0].instructions.to_string()), (1, tcp6, words.to_owned()));
+    rig.end().await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_costs_one_error_and_nobody_else() {
     let rig = Rig::new("").await;
     let mut c = Client::connect(rig.port, Version::V13).await;

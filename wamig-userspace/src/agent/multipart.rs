@@ -9,6 +9,7 @@ use wamig_openflow::message::{FlowStatsRequest, MultipartReply, MultipartRequest
 use wamig_openflow::{ErrorKind, FlowStats, Instructions, Message, OfpError, TableId, Version, Xid};
 
 use super::session::Session;
+use super::translate;
 use crate::channel::outbox::Class;
 use crate::fastpath::FastPath;
 use crate::switch::Switch;
@@ -77,7 +78,7 @@ pub(super) fn answer<F: FastPath>(
         body => body,
     };
     match switch.multipart(body, now) {
-        Ok(reply) => send(session, xid, if old { as_v10(reply) } else { reply }),
+        Ok(reply) => send(session, xid, if old { as_v10(reply) } else { as_v13(reply) }),
         Err(error) => session.error(xid, quote, &error),
     }
 }
@@ -93,6 +94,14 @@ fn as_v10(reply: MultipartReply) -> MultipartReply {
             tables.retain(|t| t.table == TableId(0));
             MultipartReply::Table(tables)
         }
+        reply => reply,
+    }
+}
+
+/// What 1.3 is shown: flows of 1.0 in its own words.
+fn as_v13(reply: MultipartReply) -> MultipartReply {
+    match reply {
+        MultipartReply::Flow(flows) => MultipartReply::Flow(flows.into_iter().map(translate::as_v13).collect()),
         reply => reply,
     }
 }
