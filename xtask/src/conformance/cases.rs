@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub struct File {
     /// Path below the tree, `action/00_OUTPUT.json`.
     pub path: String,
+    /// What it calls itself.
+    pub title: String,
     /// The descriptions of its cases, in order.
     pub cases: Vec<String>,
 }
@@ -22,6 +24,9 @@ pub struct Outcome {
     pub file: String,
     /// Its description.
     pub case: String,
+    /// Title of the file and number of the case in it: the same for two cases means that the suite counts one.
+    #[serde(default)]
+    pub counts_as: String,
     /// Whether the switch did as it should.
     pub ok: bool,
     /// What went wrong, in the tester's words.
@@ -46,7 +51,8 @@ pub fn find(tree: &Path, only: &[String]) -> Result<Vec<File>> {
             } else if path.extension().is_some_and(|extension| extension == "json") {
                 let name = path.strip_prefix(tree)?.to_string_lossy().into_owned();
                 if only.is_empty() || only.iter().any(|start| name.starts_with(start.as_str())) {
-                    files.push(File { path: name, cases: read(&path)? });
+                    let (title, cases) = read(&path)?;
+                    files.push(File { path: name, title, cases });
                 }
             }
         }
@@ -55,12 +61,14 @@ pub fn find(tree: &Path, only: &[String]) -> Result<Vec<File>> {
     Ok(files)
 }
 
-fn read(path: &Path) -> Result<Vec<String>> {
+/// Title and descriptions.
+fn read(path: &Path) -> Result<(String, Vec<String>)> {
     let parsed: Vec<serde_json::Value> =
         serde_json::from_slice(&fs::read(path)?).with_context(|| format!("{} is no list of cases", path.display()))?;
     // The title of the file is a string; every case is an object.
+    let title = parsed.iter().find_map(|value| value.as_str()).unwrap_or_default().to_owned();
     let cases = parsed.iter().filter(|value| value.is_object());
-    Ok(cases.map(|case| case["description"].as_str().unwrap_or_default().to_owned()).collect())
+    Ok((title, cases.map(|case| case["description"].as_str().unwrap_or_default().to_owned()).collect()))
 }
 
 /// Deals files out so that all shards have about the same number of cases; none is empty.
@@ -81,18 +89,20 @@ pub fn deal(files: &[File], shards: usize) -> Vec<Vec<File>> {
 pub fn complete(files: &[File], mut told: Vec<Outcome>) -> Vec<Outcome> {
     let mut all = Vec::new();
     for file in files {
-        for case in &file.cases {
+        for (number, case) in file.cases.iter().enumerate() {
             let place = told.iter().position(|outcome| outcome.file == file.path && outcome.case == *case);
-            all.push(match place {
+            let outcome = match place {
                 Some(place) => told.remove(place),
                 None => Outcome {
                     file: file.path.clone(),
                     case: case.clone(),
+                    counts_as: String::new(),
                     ok: false,
                     why: "the tester did not come to it".to_owned(),
                     seconds: 0.0,
                 },
-            });
+            };
+            all.push(Outcome { counts_as: format!("{} #{number}", file.title), ..outcome });
         }
     }
     all
@@ -103,7 +113,11 @@ mod tests {
     use super::*;
 
     fn file(path: &str, cases: &[&str]) -> File {
-        File { path: path.to_owned(), cases: cases.iter().map(|&case| case.to_owned()).collect() }
+        File {
+            path: path.to_owned(),
+            title: format!("title of {path}"),
+            cases: cases.iter().map(|&case| case.to_owned()).collect(),
+        }
     }
 
     #[test]
@@ -121,6 +135,7 @@ mod tests {
         let ran = |case: &str| Outcome {
             file: "a".to_owned(),
             case: case.to_owned(),
+            counts_as: String::new(),
             ok: true,
             why: String::new(),
             seconds: 0.5,
@@ -128,5 +143,6 @@ mod tests {
         let all = complete(&[file("a", &["x", "x", "y"])], vec![ran("x"), ran("y")]);
         assert_eq!(all.iter().map(|outcome| outcome.ok).collect::<Vec<_>>(), [true, false, true]);
         assert!(all[1].why.contains("did not come to it"));
+        assert_eq!(all[2].counts_as, "title of a #2");
     }
 }
