@@ -105,6 +105,37 @@ async fn either_version_is_spoken_and_flows_read_back() {
     rig.end().await;
 }
 
+/// ovs-ofctl, for one, takes an empty list of table features for broken.
+#[tokio::test]
+async fn a_reply_in_parts_ends_with_a_part_that_is_not_empty() {
+    let rig = Rig::new("").await;
+    let mut c = Client::connect(rig.port, Version::V13).await;
+    let flows: Vec<u32> = (0..3000).collect();
+    for n in &flows {
+        c.send(7, &Message::FlowMod(flow(*n))).await;
+    }
+    assert_eq!(c.barrier(8).await, []);
+    let all_flows = MultipartRequest::Flow(FlowStatsRequest::all());
+    for (body, elements) in [(all_flows, flows.len()), (MultipartRequest::TableFeatures(Vec::new()), 16)] {
+        c.send(9, &Message::MultipartRequest { more: false, body }).await;
+        let mut parts = Vec::new();
+        loop {
+            let Some((9, Message::MultipartReply { more, body })) = c.next().await else { panic!("no reply") };
+            parts.push(match body {
+                MultipartReply::Flow(part) => part.len(),
+                MultipartReply::TableFeatures(part) => part.len(),
+                other => panic!("{other:?}"),
+            });
+            if !more {
+                break;
+            }
+        }
+        assert!(parts.iter().all(|part| *part > 0), "{parts:?}");
+        assert_eq!(parts.iter().sum::<usize>(), elements);
+    }
+    rig.end().await;
+}
+
 #[tokio::test]
 async fn without_a_common_version_the_other_side_is_told() {
     let rig = Rig::new("protocols = [\"OpenFlow13\"]\n").await;

@@ -123,7 +123,8 @@ fn send(session: &Session, xid: Xid, reply: MultipartReply) {
 }
 
 /// Sends a list in as many messages as it takes. An element that the version has no form for
-/// is left out.
+/// is left out. Only where nothing is left, or the last elements have no form, is the last
+/// message an empty one: some controllers take an empty list of table features for broken.
 fn pages<T: Clone>(session: &Session, xid: Xid, list: Vec<T>, body: fn(Vec<T>) -> MultipartReply) {
     let push = |more, list| {
         let message = Message::MultipartReply { more, body: body(list) };
@@ -131,12 +132,14 @@ fn pages<T: Clone>(session: &Session, xid: Xid, list: Vec<T>, body: fn(Vec<T>) -
     };
     let mut rest = VecDeque::from(list);
     let mut count = FIRST_GUESS;
+    let mut open = true;
     while !rest.is_empty() {
         count = count.min(rest.len());
         let page: Vec<T> = rest.iter().take(count).cloned().collect();
         let before = session.outbox.len();
-        // The end is said by an empty message: the last element may have no form.
-        if push(true, page).is_ok() {
+        let more = count < rest.len();
+        if push(more, page).is_ok() {
+            open = more;
             rest.drain(..count);
             let len = session.outbox.len().saturating_sub(before).max(1);
             count = (count * 60_000 / len).clamp(1, count * 4);
@@ -147,6 +150,8 @@ fn pages<T: Clone>(session: &Session, xid: Xid, list: Vec<T>, body: fn(Vec<T>) -
             count = FIRST_GUESS;
         }
     }
-    // An empty list is of every version.
-    let _ = push(false, Vec::new());
+    if open {
+        // An empty list is of every version.
+        let _ = push(false, Vec::new());
+    }
 }
