@@ -9,6 +9,7 @@
 //! | [`qemu`] | `test --kernel debian` | the kernel tests under Linux 6.1 |
 //! | [`mod@bench`] | `bench` | the data path measured against programs of one purpose and other switches |
 //! | [`conformance`] | `conformance` | os-ken's switch tester against wamig, beside Open vSwitch's score |
+//! | [`interop`] | | real controllers and tools against wamig, for tests |
 //! | [`lab`] | `demo`, `lab` | two sites in network namespaces: the demonstration and the end-to-end tests |
 //!
 //! [`workspace`] knows where things are, [`user`] who builds, [`process`] and [`bounded`] run other programs,
@@ -21,6 +22,7 @@ pub mod cli;
 pub mod conformance;
 pub mod exclusive;
 pub mod fuzz;
+pub mod interop;
 pub mod interrupt;
 pub mod lab;
 pub mod lint;

@@ -125,9 +125,9 @@ errors! {
     QueueOpBadPort = (9, 0), (5, 0, true), "OFPQOFC_BAD_PORT";
     QueueOpBadQueue = (9, 1), (5, 1, true), "OFPQOFC_BAD_QUEUE";
     QueueOpEperm = (9, 2), (5, 2, true), "OFPQOFC_EPERM";
-    SwitchConfigBadFlags = (10, 0), (1, 6, false), "OFPSCFC_BAD_FLAGS";
+    SwitchConfigBadFlags = (10, 0), (1, 5, false), "OFPSCFC_BAD_FLAGS";
     SwitchConfigBadLen = (10, 1), (1, 6, false), "OFPSCFC_BAD_LEN";
-    SwitchConfigEperm = (10, 2), (1, 6, false), "OFPSCFC_EPERM";
+    SwitchConfigEperm = (10, 2), (1, 5, false), "OFPSCFC_EPERM";
     RoleRequestStale = (11, 0), (1, 5, false), "OFPRRFC_STALE";
     RoleRequestUnsup = (11, 1), (1, 5, false), "OFPRRFC_UNSUP";
     RoleRequestBadRole = (11, 2), (1, 5, false), "OFPRRFC_BAD_ROLE";
