@@ -162,17 +162,18 @@ fn encode_id(w: &mut Writer<'_>, id: &FeatureId) -> Result<(), EncodeError> {
     w.end(mark)
 }
 
-/// The length in the header of a masked field is that of value and mask; implementations
-/// that give the value's alone are understood.
+/// The length in the header is that of the value, of value and mask together where there may be
+/// a mask (§7.3.5.5.2). Implementations that always give the value's alone, or 0, are understood.
 fn decode_field(r: &mut Reader<'_>) -> Result<FeatureField, OfpError> {
+    const LENGTH: u32 = 0xff;
     let header = r.u32()?;
     if header >> 16 == CLASS_EXPERIMENTER {
         return Ok(FeatureField::Other(header, Some(r.u32()?)));
     }
     let masked = header & 0x100 != 0;
-    let field = Field::from_oxm((header >> 9 & 0x7f) as u8);
-    Ok(match field {
-        Some(field) if header == oxm::header(field, masked) || header == oxm::header(field, false) | 0x100 => {
+    let lengths = |field| [oxm::header(field, masked), oxm::header(field, false) | header & 0x100];
+    Ok(match Field::from_oxm((header >> 9 & 0x7f) as u8) {
+        Some(field) if lengths(field).iter().any(|full| header == *full || header == *full & !LENGTH) => {
             FeatureField::Known { field, masked }
         }
         _ => FeatureField::Other(header, None),
@@ -188,5 +189,26 @@ fn encode_field(w: &mut Writer<'_>, f: FeatureField) {
                 w.u32(id);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn a_field_is_known_whatever_its_length_may_mean() {
+        // EtherType, ETH_DST with a mask: the value's length, both lengths, none; then one that is wrong.
+        let headers = [0x8000_0a02_u32, 0x8000_0a00, 0x8000_0706, 0x8000_070c, 0x8000_0700, 0x8000_0707];
+        let bytes: Bytes = headers.iter().flat_map(|header| header.to_be_bytes()).collect();
+        let mut reader = Reader::new(&bytes, ErrorKind::BadRequestBadLen);
+        let fields: Vec<_> = headers.iter().map(|_| decode_field(&mut reader).ok()).collect();
+        let eth_type = Some(FeatureField::exact(Field::EthType));
+        let eth_dst = Some(FeatureField::Known { field: Field::EthDst, masked: true });
+        let wrong = Some(FeatureField::Other(0x8000_0707, None));
+        assert_eq!(fields, [eth_type, eth_type, eth_dst, eth_dst, eth_dst, wrong]);
     }
 }
