@@ -12,7 +12,7 @@
 //! | [`interop`] | | real controllers and tools against wamig, for tests |
 //! | [`lab`] | `demo`, `lab` | two sites in network namespaces: the demonstration and the end-to-end tests |
 //!
-//! [`workspace`] knows where things are, [`user`] who builds, [`process`] and [`bounded`] run other programs,
+//! [`workspace`] knows where things are, [`user`] who builds, [`process`] and [`bounded`] run other programs, [`python`] fetches some,
 //! [`interrupt`] remembers a signal, [`exclusive`] keeps test networks apart and [`tally`] counts results.
 
 pub mod bench;
@@ -27,6 +27,7 @@ pub mod interrupt;
 pub mod lab;
 pub mod lint;
 pub mod process;
+pub mod python;
 pub mod qemu;
 pub mod suite;
 pub mod tally;

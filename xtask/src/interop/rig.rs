@@ -167,10 +167,7 @@ impl Rig {
         if let Some(gateway) = host.gateway {
             let _ = write!(commands, "\nroute add default via {gateway}");
         }
-        let space = self.host(port);
-        netns::ip(&space, &commands)?;
-        // The kernel takes frames of a peer's XDP only if GRO is switched on while the link is up.
-        offload::like_a_wire(&space, "eth0")
+        netns::ip(&self.host(port), &commands)
     }
 
     fn wire(&self, hosts: &[Host]) -> Result<()> {
@@ -184,6 +181,11 @@ impl Rig {
                 &format!("link add p{port} type veth peer name eth0 netns {space}\nlink set p{port} up"),
             )?;
             offload::like_a_wire(&switch, &format!("p{port}"))?;
+            // The kernel takes frames of a peer's XDP only if GRO is switched on while the link is up; once there is an
+            // XDP program at the other end, it allows no change of segmentation.
+            netns::ip(&space, "link set eth0 up")?;
+            offload::like_a_wire(&space, "eth0")?;
+            netns::ip(&space, "link set eth0 down")?;
             self.settle(host, mac(port), port)?;
         }
         Ok(())

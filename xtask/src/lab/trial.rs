@@ -1,7 +1,7 @@
 //! A lab for a test: there or skipped with a reason, one at a time, gone at the end.
 
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -63,14 +63,22 @@ pub fn wait_for_turn(prefix: &str) -> Result<()> {
 /// # Errors
 /// There is no such namespace.
 pub fn reaches(namespace: &str, address: Ipv4Addr, patience: Duration) -> Result<bool> {
+    refuses(namespace, SocketAddrV4::new(address, 9), b"?", patience)
+}
+
+/// Whether a host refuses a datagram with this payload to one of its ports, where nobody listens.
+///
+/// # Errors
+/// There is no such namespace.
+pub fn refuses(namespace: &str, port: SocketAddrV4, payload: &[u8], patience: Duration) -> Result<bool> {
     netns::enter(namespace, || {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-        socket.connect((address, 9))?;
+        socket.connect(port)?;
         let deadline = Instant::now() + patience;
         while let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
             socket.set_read_timeout(Some(left.min(Duration::from_millis(300))))?;
             // A refusal to an earlier datagram may come with the next one sent.
-            let sent = socket.send(b"?").map(|_| 0).and_then(|_| socket.recv(&mut [0; 16]));
+            let sent = socket.send(payload).map(|_| 0).and_then(|_| socket.recv(&mut [0; 16]));
             if sent.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused) {
                 return Ok(true);
             }
