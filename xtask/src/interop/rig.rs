@@ -7,8 +7,9 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -212,15 +213,14 @@ impl Rig {
     fn start_wamig(&mut self, program: &Path) -> Result<()> {
         let config = self.dir()?.join("wamig.toml").display().to_string();
         let mut wamig = self.start("wamig", program, &["run", "--config", &config])?;
-        let sockets = [self.dir()?.join("ctl.sock"), self.dir()?.join("openflow.sock")];
-        let switch = self.switch();
-        let there = || {
-            let listens = sockets.iter().all(|socket| socket.exists())
-                && netns::enter(&switch, || Ok(TcpStream::connect(("127.0.0.1", LISTENS)).is_ok()))?;
-            Ok((listens || !wamig.running()).then_some(listens))
+        let socket = self.dir()?.join("ctl.sock").display().to_string();
+        // What listens is there before anybody answers: the daemon's own word counts.
+        let answers = || {
+            let asked = Command::new(program).args(["status", "--socket", &socket]).stdin(Stdio::null()).output()?;
+            Ok((asked.status.success() || !wamig.running()).then(|| asked.status.success()))
         };
-        let listens = signals::wait_for(Duration::from_secs(20), there)?;
-        ensure!(listens == Some(true), "wamig does not start:\n{}", wamig.last_words(20));
+        let answers = signals::wait_for(Duration::from_secs(30), answers)?;
+        ensure!(answers == Some(true), "wamig does not start:\n{}", wamig.last_words(20));
         self.wamig = Some(wamig);
         Ok(())
     }
