@@ -15,8 +15,8 @@ use wamig_openflow::message::{
     Fragments, MultipartReply, MultipartRequest, Role, SwitchConfig,
 };
 use wamig_openflow::{
-    Action, Cookie, DatapathId, ErrorKind, Field, FlowMod, FlowModFlags, FlowStats, Hello, Instructions, Match,
-    Message, PacketInReason, PacketOut, PortNo, TableId, Version,
+    Action, Cookie, DatapathId, ErrorKind, Field, FlowMod, FlowModCommand, FlowModFlags, FlowStats, Hello,
+    Instructions, Match, Message, PacketInReason, PacketOut, PortNo, TableId, Version,
 };
 use wamig_userspace::config::Config;
 use wamig_userspace::daemon::{self, Held};
@@ -101,6 +101,22 @@ async fn either_version_is_spoken_and_flows_read_back() {
         let flows = dump(&mut c, 6).await;
         assert_eq!(flows.len(), 1, "{flows:?}");
         assert_eq!((&flows[0].matching, flows[0].cookie), (&ip(9), Cookie(9)));
+    }
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn what_modifies_nothing_adds_a_flow_in_the_old_version_only() {
+    let rig = Rig::new("").await;
+    for (version, flows) in [(Version::V13, 0), (Version::V10, 2)] {
+        let mut c = Client::connect(rig.port, version).await;
+        for (n, command) in [(1, FlowModCommand::Modify), (2, FlowModCommand::ModifyStrict)] {
+            for _ in 0..2 {
+                c.send(n, &Message::FlowMod(FlowMod { command, ..flow(n) })).await;
+            }
+        }
+        assert_eq!(c.barrier(3).await, []);
+        assert_eq!(dump(&mut c, 4).await.len(), flows);
     }
     rig.end().await;
 }

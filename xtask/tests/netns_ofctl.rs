@@ -121,6 +121,13 @@ fn flows_by(ofctl: &Ofctl, dir: &std::path::Path) -> Result<()> {
     );
     expect_flows(ofctl, &[], &[first, all[1], all[2], arp, all[4], all[5], all[6], last])?;
 
+    // What modifies nothing adds a flow in 1.0, and does nothing later.
+    ofctl.quiet("mod-flows", &["--strict", "priority=98,in_port=1,actions=output:2"])?;
+    let added = "priority=98,in_port=1 actions=output:2";
+    let expected = if ofctl.version() == "OpenFlow10" { &[first, added][..] } else { &[first] };
+    expect_flows(ofctl, &["in_port=1"], expected)?;
+    ofctl.quiet("del-flows", &["--strict", "priority=98,in_port=1"])?;
+
     ofctl.quiet("del-flows", &["--strict", "priority=99,in_port=1"])?;
     ofctl.quiet("del-flows", &["--strict", "priority=50,udp"])?;
     ofctl.quiet("del-flows", &["icmp"])?;

@@ -41,14 +41,16 @@ pub(super) enum Asked {
 pub(super) fn asked(message: Message, version: Version) -> Asked {
     match message {
         Message::FlowMod(mut m) => {
-            if version == Version::V10 {
+            if let Err(error) = buffer(m.buffer_id) {
+                return Asked::Refused(error);
+            }
+            Asked::Change(if version == Version::V10 {
                 // It knows of no other table.
                 m.table = TableId(0);
-            }
-            match buffer(m.buffer_id) {
-                Ok(()) => Asked::Change(Modification::Flow(m)),
-                Err(error) => Asked::Refused(error),
-            }
+                Modification::FlowOrAdd(m)
+            } else {
+                Modification::Flow(m)
+            })
         }
         Message::GroupMod(m) => Asked::Change(Modification::Group(m)),
         Message::MeterMod(m) => Asked::Change(Modification::Meter(m)),

@@ -200,6 +200,13 @@ impl Staged {
     ) -> Result<(), OfpError> {
         match m {
             Modification::Flow(m) => self.flow(tables, ids, ports, m, now),
+            Modification::FlowOrAdd(mut m) => {
+                let modifies = matches!(m.command, FlowModCommand::Modify | FlowModCommand::ModifyStrict);
+                if modifies && tables.select(&selector(&m)).is_empty() {
+                    m.command = FlowModCommand::Add;
+                }
+                self.flow(tables, ids, ports, m, now)
+            }
             // Carried out by whoever commits the batch: they are no part of the tables.
             Modification::Port(m) => port_config::check_port(&m, ports),
             Modification::Table(m) => port_config::check_table(m, tables.tables()),
