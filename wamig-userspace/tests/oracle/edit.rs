@@ -209,7 +209,7 @@ fn update(frame: &mut [u8], at: usize, before: u32, sum: impl Fn(&[u8]) -> u32, 
 }
 
 /// CRC32c of an SCTP packet, its own field taken as 0 (RFC 9260, appendix A).
-fn crc32c(packet: &[u8]) -> [u8; 4] {
+pub fn crc32c(packet: &[u8]) -> [u8; 4] {
     let mut packet = packet.to_vec();
     packet[8..12].fill(0);
     let mut crc = u32::MAX;

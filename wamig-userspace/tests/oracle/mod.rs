@@ -3,7 +3,7 @@
 //! frame is right by being simple. It shares no code with the switch that it judges, only the
 //! words for matches and actions.
 
-mod edit;
+pub mod edit;
 mod field;
 pub mod headers;
 

@@ -1,0 +1,28 @@
+//! Flows that wamig takes and Open vSwitch refuses, by name.
+
+use wamig_openflow::{Action, Field};
+
+use crate::oracle::Rule;
+
+/// The name of the rule that explains why Open vSwitch refuses a flow with this error.
+pub fn explain(rule: &Rule, error: &str) -> Option<&'static str> {
+    let lists = [&rule.instructions.apply, &rule.instructions.write];
+    let pops = lists.iter().any(|list| list.contains(&Action::PopVlan));
+    match error {
+        // §5.12 has no such rule; table 6 of §5.12 has it for set-field only.
+        "BadActionMatchInconsistent" if pops => Some("pop_vlan where nothing says that there is a tag"),
+        // ovs-fields(7): "supports values between 1 and 255".
+        "BadMatchBadValue" if rule.matching.get(Field::ArpOp).is_some_and(|m| m.value > 0xff) => {
+            Some("a match on an ARP opcode above 255")
+        }
+        // As for the match.
+        "BadActionBadSetArgument" if lists.iter().any(|list| list.iter().any(sets_opcode)) => {
+            Some("an ARP opcode above 255 to set")
+        }
+        _ => None,
+    }
+}
+
+fn sets_opcode(action: &Action) -> bool {
+    matches!(action, Action::SetField { field: Field::ArpOp, value, .. } if *value > 0xff)
+}
