@@ -7,6 +7,7 @@ pub mod native;
 pub mod reading;
 pub mod refusal;
 pub mod rules;
+pub mod run;
 pub mod session;
 
 use std::fmt;

@@ -9,7 +9,7 @@ use wamig_openflow::message::GroupMod;
 use wamig_openflow::{PacketInReason, PortNo, TableId};
 use wamig_userspace::fastpath::compile::compile;
 use wamig_userspace::fastpath::memory::{Memory, MemoryMaps};
-use wamig_userspace::fastpath::{Batch, Change, CompiledFlow, port_index};
+use wamig_userspace::fastpath::{Batch, Change, CompiledFlow, FlowId, port_index};
 use wamig_userspace::switch::flow_table::FlowTables;
 use wamig_userspace::switch::modification::Modification;
 use wamig_userspace::switch::port::Ports;
@@ -31,18 +31,27 @@ pub struct Native {
     pub memory: Memory,
     tables: FlowTables,
     ports: Ports,
+    installed: Vec<FlowId>,
+}
+
+impl Default for Native {
+    fn default() -> Self {
+        let memory = Memory::new(MemoryMaps::default());
+        Self { memory, tables: FlowTables::new(16, 0), ports: paths::ports(), installed: Vec::new() }
+    }
 }
 
 impl Native {
-    /// With these flows and groups.
-    pub fn new(rules: &[Rule], groups: &[GroupMod]) -> Self {
-        let mut memory = Memory::new(MemoryMaps::default());
-        memory.commit(&Batch { changes: rules.iter().map(|r| Change::Insert(compiled(r))).collect() }).unwrap();
-        let ports = paths::ports();
-        let mut tables = FlowTables::new(16, 0);
+    /// Puts flows and groups in the place of those that are there; returns the change of the flows.
+    pub fn install(&mut self, rules: &[Rule], groups: &[GroupMod]) -> Batch {
+        let gone = self.installed.drain(..).map(Change::Remove);
+        let batch = Batch { changes: gone.chain(rules.iter().map(|r| Change::Insert(compiled(r)))).collect() };
+        self.installed = rules.iter().map(|r| r.id).collect();
+        self.memory.commit(&batch).unwrap();
+        self.tables = FlowTables::new(16, 0);
         let mods = groups.iter().cloned().map(Modification::from).collect();
-        begin(&mut tables, &mut FlowIds::default(), &ports, mods, Instant::now()).unwrap();
-        Self { memory, tables, ports }
+        begin(&mut self.tables, &mut FlowIds::default(), &self.ports, mods, Instant::now()).unwrap();
+        batch
     }
 
     /// What becomes of a frame, and how the fast path decided.

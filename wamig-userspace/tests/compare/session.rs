@@ -17,6 +17,7 @@ use crate::ovs::process::BRIDGE;
 use crate::ovs::trace::{self, Trace};
 use crate::ovs::{Vswitch, apply};
 use crate::paths;
+use wamig_userspace::fastpath::Batch;
 
 /// Differences that are shown in full.
 const MOST_SHOWN: usize = 40;
@@ -37,8 +38,26 @@ pub struct Table {
     pub frames: Vec<(PortNo, Vec<u8>)>,
 }
 
+/// What runs beside wamig's native code and has to do the same.
+pub trait Beside {
+    /// Changes the flows.
+    fn install(&mut self, batch: &Batch);
+    /// Does with a frame what the native fast path did.
+    fn run(&mut self, native: &Native, in_port: PortNo, frame: &[u8], outcome: &Outcome);
+    /// After the last frame of a table.
+    fn end(&mut self);
+}
+
+/// Nothing.
+impl Beside for () {
+    fn install(&mut self, _: &Batch) {}
+    fn run(&mut self, _: &Native, _: PortNo, _: &[u8], _: &Outcome) {}
+    fn end(&mut self) {}
+}
+
 /// Both switches.
 pub struct Session {
+    native: Native,
     ovs: Vswitch,
     /// Frames by what came of them.
     pub tally: Tally,
@@ -71,7 +90,7 @@ fn is_cut_arp(frame: &[u8]) -> bool {
 impl Session {
     /// Starts Open vSwitch.
     pub fn start() -> Self {
-        Self { ovs: Vswitch::start(), tally: Tally::new(), unexplained: Vec::new() }
+        Self { native: Native::default(), ovs: Vswitch::start(), tally: Tally::new(), unexplained: Vec::new() }
     }
 
     fn count(&mut self, name: &str, n: usize) {
@@ -117,20 +136,20 @@ impl Session {
         frames.iter().zip(texts).map(way).collect()
     }
 
-    /// Loads a table and compares every frame. `seen` is given what wamig made of each.
-    pub fn compare(&mut self, mut table: Table, mut seen: impl FnMut(&Native, PortNo, &[u8], &Outcome)) {
+    /// Loads a table and compares every frame.
+    pub fn compare(&mut self, mut table: Table, beside: &mut impl Beside) {
         self.load(&mut table);
-        let mut native = Native::new(&table.rules, &table.groups);
+        beside.install(&self.native.install(&table.rules, &table.groups));
         let (asked, left_out): (Vec<_>, Vec<_>) = table.frames.into_iter().partition(|(_, f)| !is_cut_arp(f));
         for (in_port, frame) in left_out {
-            let (_, outcome) = native.run(in_port, &frame);
-            seen(&native, in_port, &frame, &outcome);
+            let (_, outcome) = self.native.run(in_port, &frame);
+            beside.run(&self.native, in_port, &frame, &outcome);
             self.count("not put to Open vSwitch: an ARP packet cut short", 1);
         }
         let theirs = self.theirs(&asked);
         for ((in_port, frame), (theirs, trace)) in asked.iter().zip(&theirs) {
-            let (ours, outcome) = native.run(*in_port, frame);
-            seen(&native, *in_port, frame, &outcome);
+            let (ours, outcome) = self.native.run(*in_port, frame);
+            beside.run(&self.native, *in_port, frame, &outcome);
             let case = Case { rules: &table.rules, in_port: *in_port, frame, ours: &ours, theirs, trace };
             if ours == *theirs {
                 self.count("agree", 1);
@@ -144,6 +163,7 @@ impl Session {
                 ));
             }
         }
+        beside.end();
     }
 }
 
