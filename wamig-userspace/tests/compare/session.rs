@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use wamig_common::native::Outcome;
 use wamig_openflow::message::{GroupMod, GroupModCommand, GroupType};
-use wamig_openflow::{Cookie, FlowMod, FlowModCommand, GroupId, Instructions, Match, Message, PortNo, TableId};
+use wamig_openflow::{Action, Cookie, FlowMod, FlowModCommand, GroupId, Instructions, Match, Message, PortNo, TableId};
 
 use super::Way;
 use super::case::Case;
@@ -81,6 +81,15 @@ fn cleared() -> [Message; 2] {
     [Message::FlowMod(flows), Message::GroupMod(groups)]
 }
 
+/// Whether a flow has an action that OpenFlow 1.3, in which Open vSwitch is told, does not have.
+fn has_v10_action(rule: &Rule) -> bool {
+    let lists = [&rule.instructions.apply, &rule.instructions.write];
+    let is_v10 = |a: &Action| {
+        matches!(a, Action::SetVlanVid(_) | Action::SetVlanPcp(_) | Action::SetTpSrc(_) | Action::SetTpDst(_))
+    };
+    lists.iter().any(|list| list.iter().any(is_v10))
+}
+
 /// Open vSwitch 3.1 writes set-fields of ARP behind the end of a packet that is cut short, and its
 /// heap is damaged: it ends, at that frame or a later one.
 fn is_cut_arp(frame: &[u8]) -> bool {
@@ -111,6 +120,9 @@ impl Session {
         let before: Vec<Message> = cleared().into_iter().chain(groups).collect();
         let refused = self.ovs.control.send(&before);
         assert!(refused.is_empty(), "{refused:?} of {before:?}");
+        let before = table.rules.len();
+        table.rules.retain(|r| !has_v10_action(r));
+        self.count("flow left out: an action of OpenFlow 1.0", before - table.rules.len());
         let flows: Vec<Message> = table.rules.iter().map(flow_mod).collect();
         for (place, why) in self.ovs.control.send(&flows).into_iter().rev() {
             let rule = table.rules.remove(place);
