@@ -139,6 +139,6 @@ fn set_adds_tag(case: &Case<'_>) -> bool {
     };
     let sets = |a: &Action| matches!(a, Action::SetField { field: Field::VlanVid | Field::VlanPcp, .. });
     case.written().any(sets)
-        && case.written().any(|a| *a == Action::PopVlan)
+        && case.actions().any(|a| *a == Action::PopVlan)
         && case.alike(|ours, theirs| ours == theirs || added(ours, theirs))
 }
