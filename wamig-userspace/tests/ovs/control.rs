@@ -19,7 +19,7 @@ impl Control {
     /// Connects to the bridge's management socket and agrees on OpenFlow 1.3.
     pub fn connect(path: &Path) -> Self {
         let socket = UnixStream::connect(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        socket.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         let mut control = Self { socket, buffer: BytesMut::new() };
         let mut hello = BytesMut::new();
         encode(Version::V13, Xid(0), &Message::Hello(Hello { version: 4, versions: None }), &mut hello).unwrap();
@@ -37,7 +37,7 @@ impl Control {
                 let message = decode(&frame).unwrap_or_else(|e| panic!("{e}"));
                 return (frame.header.xid.0, message);
             }
-            let mut part = [0; 65536];
+            let mut part = [0; 8192];
             let n = self.socket.read(&mut part).expect("the bridge answers");
             assert_ne!(n, 0, "the bridge closed the connection");
             self.buffer.extend_from_slice(&part[..n]);

@@ -110,12 +110,14 @@ impl Vswitch {
         let vswitchd = daemon(at, "ovs-vswitchd", &options);
         await_file(at, "vsctl");
         // As many tags as wamig steps over.
-        let mut setup = "--db=unix:db.sock --timeout=30 set Open_vSwitch . other_config:vlan-limit=2".to_owned();
-        setup += &format!(" -- add-br {BRIDGE} -- set bridge {BRIDGE} datapath_type=dummy fail-mode=secure");
-        for port in PORTS.iter().filter(|p| **p != PortNo::LOCAL) {
-            setup +=
-                &format!(" -- add-port {BRIDGE} p{port} -- set Interface p{port} type=dummy ofport_request={port}");
-        }
+        let add = |port: &PortNo| {
+            format!(" -- add-port {BRIDGE} p{port} -- set Interface p{port} type=dummy ofport_request={port}")
+        };
+        let ports: String = PORTS.iter().filter(|p| **p != PortNo::LOCAL).map(add).collect();
+        let setup = format!(
+            "--db=unix:db.sock --timeout=30 set Open_vSwitch . other_config:vlan-limit=2 -- add-br {BRIDGE} \
+             -- set bridge {BRIDGE} datapath_type=dummy fail-mode=secure{ports}"
+        );
         run(at, "ovs-vsctl", &setup.split(' ').collect::<Vec<_>>());
         let mut unixctl = Unixctl::connect(&at.join("vsctl"));
         let numbers = numbers(&unixctl.ask("dpif/show", &[]));

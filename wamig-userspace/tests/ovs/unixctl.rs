@@ -20,7 +20,7 @@ impl Unixctl {
     /// Connects to the socket.
     pub fn connect(path: &Path) -> Self {
         let socket = UnixStream::connect(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        socket.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         let reader = BufReader::with_capacity(1 << 16, socket.try_clone().unwrap());
         Self { socket, answers: Deserializer::from_reader(reader).into_iter() }
     }
