@@ -3,13 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 use wamig_common::action::ActionList;
+use wamig_common::entry::{FlowEntry, FlowMapKey};
 use wamig_common::key::FlowMask;
 use wamig_common::limits::{MAX_OPS, MAX_SUBTABLES, MAX_TABLES};
 use wamig_openflow::{ErrorKind, OfpError};
 
 use super::intern::Interned;
 use super::subtable::Subtable;
-use super::{Batch, Change, FlowId};
+use super::{Batch, Change, CompiledFlow, FlowId};
 
 /// What is left.
 pub struct Room<'a> {
@@ -17,12 +18,14 @@ pub struct Room<'a> {
     pub records: usize,
     /// Flow map entries.
     pub keys: usize,
-    /// Subtables in all tables together.
-    pub subtables: usize,
+    /// Ids of subtables in all tables together; the last is given out next.
+    pub subtables: &'a [u32],
     /// Masks that have a subtable.
     pub masks: &'a HashMap<(u8, FlowMask), u32>,
     /// Those subtables.
     pub by_id: &'a HashMap<u32, Subtable>,
+    /// Flow map entries by their digests.
+    pub installed: &'a HashMap<u64, FlowEntry>,
     /// Action lists.
     pub lists: &'a Interned<ActionList>,
     /// Port sets.
@@ -42,6 +45,7 @@ pub fn check_room(batch: &Batch, room: &Room<'_>, subtable_of: impl Fn(FlowId) -
     let mut grown: HashSet<u8> = HashSet::new();
     let mut lists: HashSet<ActionList> = HashSet::new();
     let mut sets: HashSet<&Vec<u32>> = HashSet::new();
+    let mut digests = Digests::default();
     for change in &batch.changes {
         let (Change::Insert(flow) | Change::Replace(flow)) = change else { continue };
         flows += 1;
@@ -54,6 +58,9 @@ pub fn check_room(batch: &Batch, room: &Room<'_>, subtable_of: impl Fn(FlowId) -
         }
         if subtable.and_then(|id| room.by_id.get(id)).is_none_or(Subtable::is_empty) {
             grown.insert(flow.table);
+        }
+        if matches!(change, Change::Insert(_)) {
+            digests.take(flow, room)?;
         }
         sets.extend(flow.sets.iter().filter(|s| room.sets.id(s).is_none()));
         for ops in [&flow.apply, &flow.write] {
@@ -74,8 +81,8 @@ pub fn check_room(batch: &Batch, room: &Room<'_>, subtable_of: impl Fn(FlowId) -
             return Err(full(format!("table {table} would hold more than {MAX_SUBTABLES} different masks")));
         }
     }
-    if masks.len() > room.subtables {
-        return Err(full(format!("all tables together have room for {} more masks", room.subtables)));
+    if masks.len() > room.subtables.len() {
+        return Err(full(format!("all tables together have room for {} more masks", room.subtables.len())));
     }
     if lists.len() > room.lists.room() {
         return Err(full(format!("there is room for {} more action lists", room.lists.room())));
@@ -84,6 +91,36 @@ pub fn check_room(batch: &Batch, room: &Room<'_>, subtable_of: impl Fn(FlowId) -
         return Err(full(format!("there is room for {} more port sets", room.sets.room())));
     }
     Ok(())
+}
+
+/// Digests that a batch adds to the flow map.
+#[derive(Default)]
+struct Digests {
+    /// Ids that its new masks will get.
+    ids: HashMap<(u8, FlowMask), u32>,
+    added: HashMap<u64, FlowMapKey>,
+}
+
+impl Digests {
+    /// Refuses a flow whose key has the digest of another key: the map can hold one of them.
+    fn take(&mut self, flow: &CompiledFlow, room: &Room<'_>) -> Result<(), OfpError> {
+        let place = (flow.table, flow.mask);
+        let fresh = room.subtables.iter().rev().nth(self.ids.len());
+        let id = room.masks.get(&place).or_else(|| self.ids.get(&place)).or(fresh).copied();
+        // Without an id left the batch is refused for that.
+        let Some(id) = id else { return Ok(()) };
+        if !room.masks.contains_key(&place) {
+            self.ids.insert(place, id);
+        }
+        let key = FlowMapKey { words: flow.key.words, subtable: u64::from(id) };
+        let digest = key.digest();
+        let holder = room.installed.get(&digest).map(|e| e.key);
+        if holder.or_else(|| self.added.insert(digest, key)).is_some_and(|holder| holder != key) {
+            let detail = format!("table {}: the match has the digest {digest:#018x} of another flow's", flow.table);
+            return Err(full(format!("{detail}; change the match, or take out that flow")));
+        }
+        Ok(())
+    }
 }
 
 /// How many masks a table has once the batch is in force: those that it empties do not count,

@@ -17,8 +17,8 @@ use std::io;
 
 use wamig_common::action::{ActionList, OUTPUT_SET, Op};
 use wamig_common::entry::{
-    CLEAR, FlowCount, FlowMapKey, FlowRecord, FlowValue, MAX_FLOW_ID, MISS, NO_GOTO, NONE, SLOW, Slot, SubtableRef,
-    Table, TableCount,
+    CLEAR, FlowCount, FlowEntry, FlowMapKey, FlowRecord, FlowValue, MAX_FLOW_ID, MISS, NO_GOTO, NONE, SLOW, Slot,
+    SubtableRef, Table, TableCount,
 };
 use wamig_common::key::{ETH_TYPE, FlowKey, FlowMask};
 use wamig_common::limits::{FILTER_WORDS, MAX_SUBTABLES};
@@ -98,8 +98,8 @@ pub struct Writer<M> {
     free_records: VecDeque<u32>,
     lists: Interned<ActionList>,
     sets: Interned<Vec<u32>>,
-    /// Every key in the flow map with its value; newest slot absent = to be deleted.
-    installed: HashMap<FlowMapKey, FlowValue>,
+    /// The flow map, by digest as in the kernel; newest slot absent = to be deleted.
+    installed: HashMap<u64, FlowEntry>,
     /// Tables whose order for the other parity is older.
     stale_orders: BTreeSet<u8>,
     /// Left by batches whose grace has not begun.
@@ -233,7 +233,8 @@ impl<M: Maps> Writer<M> {
     /// Applies a batch as one change; when it returns, the next frame follows it.
     ///
     /// # Errors
-    /// `OFPFMFC_TABLE_FULL` or `OFPBAC_TOO_MANY` before anything is changed. Should the kernel
+    /// `OFPFMFC_TABLE_FULL` (also for a key that has the digest of another) or `OFPBAC_TOO_MANY`
+    /// before anything is changed. Should the kernel
     /// refuse an update on the way (out of memory), no reader sees anything of the batch, and
     /// the writer refuses further ones, because it no longer knows what the maps hold.
     pub fn commit(&mut self, batch: &Batch) -> Result<(), OfpError> {
@@ -263,9 +264,10 @@ impl<M: Maps> Writer<M> {
         let room = Room {
             records: self.free_records.len(),
             keys: (self.maps.capacity().flows as usize).saturating_sub(self.installed.len()),
-            subtables: self.free_subtables.len(),
+            subtables: &self.free_subtables,
             masks: &self.by_mask,
             by_id: &self.subtables,
+            installed: &self.installed,
             lists: &self.lists,
             sets: &self.sets,
         };
@@ -462,7 +464,7 @@ impl<M: Maps> Writer<M> {
             }
             let best = s.best(key).and_then(|(priority, id)| self.flows.get(&id).map(|e| (priority, e.record)));
             let next = best.map_or(Slot::default(), |(priority, record)| Slot::new(record, priority, s.tag(key)));
-            let current = self.installed.get(&map_key).copied();
+            let current = self.installed.get(&map_key.digest()).map(|e| e.value);
             if current.is_none() {
                 if next.is_absent() {
                     continue;
@@ -480,7 +482,7 @@ impl<M: Maps> Writer<M> {
         }
         for (key, value, new) in values {
             self.maps.set_flow(&key, &value, new)?;
-            self.installed.insert(key, value);
+            self.installed.insert(key.digest(), FlowEntry { value, key });
         }
         Ok(())
     }
@@ -534,15 +536,17 @@ impl<M: Maps> Writer<M> {
     fn clean_up(&mut self, left: Left) {
         let mut filters = BTreeSet::new();
         for key in left.keys {
-            if !self.installed.get(&key).is_some_and(|value| value.newest().is_absent()) || self.is_ungraced(&key) {
+            let digest = key.digest();
+            let value = self.installed.get(&digest).map(|e| e.value).filter(|v| v.newest().is_absent());
+            let Some(value) = value.filter(|_| !self.is_ungraced(&key)) else {
                 continue;
-            }
-            let emptied = self.installed.get(&key).map_or(Ok(()), |v| self.maps.set_flow(&key, &v.emptied(), false));
+            };
+            let emptied = self.maps.set_flow(&key, &value.emptied(), false);
             if let Err(e) = emptied.and_then(|()| self.maps.remove_flow(&key)) {
                 tracing::warn!("a flow map entry could not be deleted: {e}");
                 continue;
             }
-            self.installed.remove(&key);
+            self.installed.remove(&digest);
             let subtable = key.subtable as u32;
             if let Some(s) = self.subtables.get_mut(&subtable) {
                 s.forget(&FlowKey { words: key.words });

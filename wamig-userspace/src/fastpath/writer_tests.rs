@@ -1,5 +1,6 @@
 //! The writer over memory maps: what batches leave behind is used again.
 
+use wamig_common::entry;
 use wamig_common::key::{self, FlowKey};
 use wamig_common::limits::MAX_SUBTABLES;
 
@@ -85,4 +86,42 @@ fn a_replaced_flow_keeps_its_counters() {
     }
     writer.reset_count(FlowId(1));
     assert_eq!(writer.count(FlowId(1)).packets, 0);
+}
+
+/// Two flows of one mask whose keys have the same digest: what one word adds to the sum, the
+/// other takes away. Each word is folded (`w ^ w >> 32`, its own inverse), then multiplied.
+fn equal_digests() -> [CompiledFlow; 2] {
+    let (a, b) = (key::METADATA, key::IPV6_SRC_HI);
+    let factor = |word: usize| entry::tag_word(word, 1);
+    // Newton's iteration for the inverse of an odd number modulo 2^64.
+    let inverse = (0..6).fold(factor(4), |x, _| x.wrapping_mul(2u64.wrapping_sub(factor(4).wrapping_mul(x))));
+    let fold = |w: u64| w ^ w >> 32;
+    let pair = [(1u64, 0u64), (0, factor(0).wrapping_mul(inverse))];
+    [0, 1].map(|i| {
+        let mut flow = flow(i as u64 + 1, 63, 0);
+        flow.mask.set(b, u64::MAX);
+        flow.key.set(a, fold(pair[i].0));
+        flow.key.set(b, fold(pair[i].1));
+        flow
+    })
+}
+
+#[test]
+fn of_two_keys_with_one_digest_the_second_is_refused() {
+    let [one_flow, other] = equal_digests();
+    assert_ne!(one_flow.key, other.key);
+    assert_eq!(entry::digest(3, &one_flow.key), entry::digest(3, &other.key), "the pair is forged well");
+    let mut writer = Memory::new(MemoryMaps::default());
+    let both = Batch { changes: vec![Change::Insert(one_flow.clone()), Change::Insert(other.clone())] };
+    let refused = writer.commit(&both).unwrap_err();
+    assert_eq!(refused.kind, ErrorKind::FlowModTableFull, "{refused}");
+    assert_eq!((writer.flows.len(), writer.installed.len()), (0, 0), "nothing of it is in");
+    writer.commit(&one(Change::Insert(one_flow.clone()))).unwrap();
+    let refused = writer.commit(&one(Change::Insert(other.clone()))).unwrap_err();
+    assert!(refused.kind == ErrorKind::FlowModTableFull && refused.detail.contains("digest"), "{refused}");
+    // The writer goes on: another priority of the key that is there, then the other key instead.
+    writer.commit(&one(Change::Insert(CompiledFlow { id: FlowId(7), priority: 9, ..one_flow }))).unwrap();
+    writer.commit(&Batch { changes: vec![Change::Remove(FlowId(1)), Change::Remove(FlowId(7))] }).unwrap();
+    writer.commit(&one(Change::Insert(other))).unwrap();
+    assert_eq!((writer.flows.len(), writer.installed.len()), (1, 1));
 }
