@@ -120,7 +120,7 @@ impl Bundles {
             Asked::Change(change) => change,
             Asked::Refused(error) => return Err(error),
             Asked::Other(_) => {
-                let detail = "bundles take flow-, group- and meter-mods".to_owned();
+                let detail = "bundles take flow-, group-, meter-, port- and table-mods".to_owned();
                 return Err(wrong(ErrorKind::BundleMsgUnsup, detail));
             }
         };

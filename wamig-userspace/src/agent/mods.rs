@@ -27,7 +27,7 @@ impl Run {
     }
 }
 
-/// A message as far as it changes tables.
+/// A message as far as it changes tables, groups, meters or ports.
 pub(super) enum Asked {
     /// It does, like this.
     Change(Modification),
@@ -54,6 +54,8 @@ pub(super) fn asked(message: Message, version: Version) -> Asked {
         }
         Message::GroupMod(m) => Asked::Change(Modification::Group(m)),
         Message::MeterMod(m) => Asked::Change(Modification::Meter(m)),
+        Message::PortMod(m) => Asked::Change(Modification::Port(m)),
+        Message::TableMod(m) => Asked::Change(Modification::Table(m)),
         other => Asked::Other(other),
     }
 }

@@ -64,7 +64,7 @@ impl Agent {
         events
     }
 
-    /// Serves a message that is no modification of tables.
+    /// Serves a message that is no modification.
     fn serve<F: FastPath>(
         &mut self,
         conn: ConnId,
@@ -107,11 +107,6 @@ impl Agent {
                     None
                 })
             }
-            Message::PortMod(m) => switch.port_mod(&m).map(|told| {
-                events = told;
-                None
-            }),
-            Message::TableMod(m) => switch.table_mod(m).map(|()| None),
             Message::MultipartRequest { more, body } => multipart::assemble(session, xid, more, body).map(|whole| {
                 if let Some(body) = whole {
                     multipart::answer(session, (xid, quote), body, switch, now);
