@@ -47,8 +47,9 @@ use crate::admin::{metrics, server, socket};
 use crate::agent::Agent;
 use crate::channel::tls::Tls;
 use crate::channel::{Channels, Settings, hello};
-use crate::config::Config;
+use crate::config::{Config, FailMode};
 use crate::controller::Controller;
+use crate::controller::standalone::Standalone;
 use crate::datapath::local::{Inputs as SwitchInputs, Local};
 use crate::fastpath::xdp::attach::SharedPorts;
 use crate::fastpath::xdp::open::PuntRates;
@@ -145,6 +146,16 @@ async fn channels(config: &Config) -> Result<Channels, StartError> {
         ..Settings::new(hello::offer(&keys.versions))
     };
     Ok(Channels::bind(settings, keys.endpoints.clone()).await?)
+}
+
+/// What the switch does without controllers, if it is to do something: after three times the
+/// probe's interval, as Open vSwitch; of the usual one if there are no probes.
+fn standalone(config: &Config, now: Instant) -> Option<Standalone> {
+    let probe = if config.openflow.probe_s > 0 { config.openflow.probe_s } else { 5 };
+    let wanted = config.openflow.fail_mode == FailMode::Standalone;
+    let learning = config.learning;
+    let patience = Duration::from_secs(3 * probe);
+    wanted.then(|| Standalone::new(patience, learning.idle_s, learning.max_addresses, now))
 }
 
 impl Held {
@@ -312,6 +323,7 @@ pub async fn serve<F: FastPath>(
         active: false,
         lost: path.lost,
         controller,
+        standalone: standalone(config, now),
         agent: Agent::new(path.dpid),
         endpoints,
         store: held.store,

@@ -25,6 +25,7 @@ fn status() -> Status {
             dpid: "0000000000000001".to_owned(),
             kind: "xdp".to_owned(),
             program: "general".to_owned(),
+            standalone_since_unix_ms: None,
             ports: vec![Port {
                 port: 1,
                 name: "up".to_owned(),

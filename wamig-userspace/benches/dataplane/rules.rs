@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use etherparse::PacketBuilder;
 use wamig_openflow::{Action, Field, FlowMod, FlowModCommand, Instructions, MacAddr, Match, PortDesc, PortNo, TableId};
-use wamig_userspace::controller::learning::{Learning, Settings};
+use wamig_userspace::controller::learning::{self, Learning, Settings};
 use wamig_userspace::fastpath::compile::compile;
 use wamig_userspace::fastpath::{CompiledFlow, FlowId};
 use wamig_userspace::migration::config::{Hosting, Lan, Prefix, Server, SiteConfig, Timers};
@@ -202,7 +202,15 @@ pub fn away() -> Vec<FlowMod> {
 
 /// The learning switch's flows, a host known on each port.
 fn learned(ports: &[PortNo], own: MacAddr) -> Vec<FlowMod> {
-    let settings = Settings { idle_s: 300, max_addresses: 1024, isolated: Vec::new(), own };
+    let settings = Settings {
+        idle_s: 300,
+        max_addresses: 1024,
+        isolated: Vec::new(),
+        own: Some(own),
+        cookie: learning::COOKIE,
+        learn: learning::LEARN,
+        forward: learning::FORWARD,
+    };
     let described = |p: &PortNo| PortDesc { port: *p, ..PortDesc::default() };
     let mut learning = Learning::new(settings, &ports.iter().map(described).collect::<Vec<_>>());
     let mut mods = learning.start().mods;

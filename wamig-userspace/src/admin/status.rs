@@ -69,6 +69,10 @@ pub struct Datapath {
     pub kind: String,
     /// Variant of the program in force.
     pub program: String,
+    /// Since when no controller is there and the switch acts by itself, in milliseconds since
+    /// 1970 (`fail_mode = "standalone"`).
+    #[serde(default)]
+    pub standalone_since_unix_ms: Option<u64>,
     /// Ports, ascending.
     pub ports: Vec<Port>,
 }

@@ -47,6 +47,9 @@ fn render(status: &Status, events: usize, now: u64) -> String {
     section(&mut out, &format!("site {}: wamig {}, up {}", status.site, status.version, ago(started, now)));
     let dp = &status.datapath;
     section(&mut out, &format!("switch {}: data path {}, program {}", dp.dpid, dp.kind, dp.program));
+    if let Some(at) = dp.standalone_since_unix_ms {
+        section(&mut out, &format!("no controller is there: the switch acts by itself, {}", since(at, now)));
+    }
     out += &ports(&dp.ports);
     section(&mut out, "peers:");
     out += &peers(&status.peers, now);

@@ -6,7 +6,7 @@ use wamig_openflow::Version;
 
 use super::check::Check;
 use super::file::{self, File, Text};
-use super::{Control, OpenFlow, OpenFlowTls};
+use super::{Control, FailMode, OpenFlow, OpenFlowTls};
 use crate::channel::endpoint::Endpoint;
 use crate::channel::tls::Trust;
 
@@ -67,7 +67,7 @@ impl Check<'_, '_> {
         let probe = self.number(keys.inactivity_probe_s.as_ref(), 5, 0, 3600, "seconds, 0 = never");
         let most = self.number(keys.max_connections.as_ref(), 32, 1, MAX_CONNECTIONS, "connections");
         let tls = self.openflow_tls(keys);
-        let fail_mode = self.fail_mode(keys.fail_mode.as_ref());
+        let fail_mode = self.fail_mode(keys.fail_mode.as_ref(), control);
         let (mut endpoints, passive) = (active?, passive?);
         endpoints.extend(passive);
         let tls = tls?;
@@ -84,8 +84,14 @@ impl Check<'_, '_> {
                 "needed in [openflow]: certificate, private_key, and ca or fingerprints",
             );
         }
-        fail_mode?;
-        Some(OpenFlow { endpoints, versions: versions?, probe_s: probe?, max_connections: most? as usize, tls })
+        Some(OpenFlow {
+            endpoints,
+            versions: versions?,
+            probe_s: probe?,
+            fail_mode: fail_mode?,
+            max_connections: most? as usize,
+            tls,
+        })
     }
 
     fn endpoints(&mut self, texts: &[Text], passive: bool) -> Option<Vec<Endpoint>> {
@@ -139,14 +145,22 @@ impl Check<'_, '_> {
         Some(versions.into_iter().collect())
     }
 
-    fn fail_mode(&mut self, text: Option<&Text>) -> Option<()> {
-        match text {
-            Some(text) if text.get_ref() != "secure" => self.wrong(
+    fn fail_mode(&mut self, text: Option<&Text>, control: Option<Control>) -> Option<FailMode> {
+        let Some(text) = text else { return Some(FailMode::default()) };
+        match text.get_ref().as_str() {
+            "secure" => Some(FailMode::Secure),
+            "standalone" if control == Some(Control::Embedded) => self.wrong(
                 text.span(),
-                format!("{:?} is not a fail mode", text.get_ref()),
-                "allowed: \"secure\" (without a controller the flows stay as they are)",
+                "fail_mode \"standalone\" is for a switch that controllers own, but switch.control is \"embedded\"",
+                "take it out (the embedded controller goes on in any case), or set control = \"openflow\" in [switch]",
             ),
-            _ => Some(()),
+            "standalone" => Some(FailMode::Standalone),
+            other => self.wrong(
+                text.span(),
+                format!("{other:?} is not a fail mode"),
+                "allowed: \"secure\" (without a controller the flows stay as they are, the default), \"standalone\" (the \
+                 switch learns addresses and forwards by itself)",
+            ),
         }
     }
 

@@ -27,7 +27,7 @@ use wamig_openflow::{DatapathId, MacAddr, PortNo, Version};
 
 use crate::channel::endpoint::Endpoint;
 use crate::channel::tls::Trust;
-use crate::controller::learning::Settings;
+use crate::controller::learning::{self, Settings};
 use crate::fastpath::xdp::XdpMode;
 use crate::migration::config::{Hosting, Prefix, Server, SiteConfig, Timers};
 use crate::peer::{Identity, PeerConfig, PeerTimers, PeeringConfig};
@@ -102,6 +102,16 @@ pub enum Control {
     OpenFlow,
 }
 
+/// What a switch does while no controller is connected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum FailMode {
+    /// Its flows stay as they are.
+    #[default]
+    Secure,
+    /// It learns addresses and forwards by itself.
+    Standalone,
+}
+
 /// External controllers.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct OpenFlow {
@@ -111,6 +121,8 @@ pub struct OpenFlow {
     pub versions: Vec<Version>,
     /// Seconds of silence until a controller is asked for an echo; 0 = never.
     pub probe_s: u64,
+    /// What the switch does without them.
+    pub fail_mode: FailMode,
     /// Connections that are listened for, at most.
     pub max_connections: usize,
     /// For TLS.
@@ -244,7 +256,10 @@ impl Config {
             idle_s: self.learning.idle_s,
             max_addresses: self.learning.max_addresses,
             isolated: self.hosting.ports.clone(),
-            own: self.own_mac(dpid),
+            own: Some(self.own_mac(dpid)),
+            cookie: learning::COOKIE,
+            learn: learning::LEARN,
+            forward: learning::FORWARD,
         }
     }
 

@@ -321,3 +321,40 @@ fn metrics_are_for_this_machine_only() {
     assert!(said.contains("192.0.2.1 is not a loopback address") && said.contains("127.0.0.1 or [::1]"), "{said}");
     assert!(metrics("127.0.0.1:0").contains("port 0"), "{}", metrics("127.0.0.1:0"));
 }
+
+/// `[openflow]` of a switch that controllers own: line 7 is the test's.
+fn controlled(keys: &str) -> Result<Config, String> {
+    let text = format!(
+        "site = \"e\"\n[switch]\nports = [\"a\", \"b\"]\ncontrol = \"openflow\"\n[openflow]\nlisten = [\"ptcp:\"]\n{keys}\n"
+    );
+    Config::parse(Path::new("o.toml"), &text).map_err(|e| e.to_string())
+}
+
+#[test]
+fn mistakes_about_controllers_name_their_place_and_what_is_allowed() {
+    let pin = format!("fingerprints = [\"sha256:{}\"]\nca = \"x\"", "0".repeat(64));
+    for (keys, place, wrong, allowed) in [
+        ("fail_mode = \"open\"", "7:13", "\"open\" is not a fail mode", "\"standalone\""),
+        ("controllers = [\"ptcp:\"]", "7:16", "\"ptcp:\" is no endpoint to dial", "tcp:HOST[:PORT]"),
+        ("protocols = [\"OpenFlow14\"]", "7:14", "\"OpenFlow14\" is not spoken here", "\"OpenFlow10\""),
+        ("inactivity_probe_s = -1", "7:22", "-1 is out of range", "0 to 3600 seconds"),
+        ("max_connections = 0", "7:19", "0 is out of range", "1 to 1024 connections"),
+        ("controllers = [\"tls:192.0.2.1\"]", "7:16", "tls:192.0.2.1 needs certificates", "private_key"),
+        ("certificate = \"c.pem\"", "7:15", "the keys for TLS are not complete", "private_key"),
+        (pin.as_str(), "8:6", "both ca and fingerprints are given", "one of them"),
+    ] {
+        let said = controlled(keys).expect_err(keys);
+        let begins = format!("o.toml:{place}: {wrong}");
+        assert!(said.starts_with(&begins) && said.contains(allowed), "{keys}:\n  {said}\n  {begins} … {allowed}");
+    }
+}
+
+#[test]
+fn only_a_switch_that_controllers_own_can_stand_alone() {
+    let mode = |keys| controlled(keys).map(|c| c.openflow.fail_mode);
+    assert_eq!(mode(""), Ok(FailMode::Secure));
+    assert_eq!(mode("fail_mode = \"standalone\""), Ok(FailMode::Standalone));
+    let text = format!("{}\n[openflow]\nfail_mode = \"standalone\"\n", Site::new().text);
+    let said = Config::parse(Path::new("a.toml"), &text).unwrap_err().to_string();
+    assert!(said.contains("is for a switch that controllers own"), "{said}");
+}

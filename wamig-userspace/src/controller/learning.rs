@@ -2,6 +2,8 @@
 //! switch for everything that table 0 does not steer. Table 0 is the migration's, which sends
 //! on to table 1 what it leaves alone, and nothing that comes from a hosting port.
 //!
+//! Which tables those are, and the cookie, is told by [`Settings`]; the text says 1 and 2.
+//!
 //! Table 1 (`learn`) holds a flow per known host, `in_port=P,eth_src=M → goto 2`; what it
 //! does not know goes to the controller *and* on to table 2, so no frame waits for the
 //! controller. Table 2 (`forward`) holds `eth_dst=M → output:P` for the same hosts; the rest
@@ -23,13 +25,13 @@ use wamig_openflow::{
     PortReason, PortStatus, TableId,
 };
 
-/// Every flow of this module has this cookie.
+/// The cookie of every flow of this module beside the migration.
 pub const COOKIE: Cookie = Cookie(0x4c53 << 48);
 /// The bits of a cookie that name its owner.
 pub const COOKIE_MASK: u64 = 0xffff << 48;
-/// Table of known sources.
+/// Table of known sources beside the migration.
 pub const LEARN: TableId = TableId(1);
-/// Table of known destinations.
+/// Table of known destinations beside the migration.
 pub const FORWARD: TableId = TableId(2);
 
 /// Known hosts.
@@ -51,8 +53,14 @@ pub struct Settings {
     pub max_addresses: usize,
     /// Ports outside the LAN: nothing is flooded to them and nothing is learned from them.
     pub isolated: Vec<PortNo>,
-    /// wamig's own address on the LAN, which is no host's.
-    pub own: MacAddr,
+    /// wamig's own address on the LAN, which is no host's; `None` = it has none.
+    pub own: Option<MacAddr>,
+    /// Every flow has this cookie.
+    pub cookie: Cookie,
+    /// Table of known sources.
+    pub learn: TableId,
+    /// Table of known destinations, behind it.
+    pub forward: TableId,
 }
 
 /// A batch of flow-mods, and what it means once the switch has accepted it.
@@ -102,23 +110,30 @@ impl Learning {
     /// those that are always there. Call [`Self::forget_all`] when it was a reconnection.
     pub fn start(&self) -> Plan {
         let multicast = u128::from(MacAddr([1, 0, 0, 0, 0, 0]).to_u64());
-        let mods = vec![
-            FlowMod::delete_by_cookie(COOKIE, COOKIE_MASK),
+        let (learn, forward) = (self.settings.learn, self.settings.forward);
+        let mut mods = vec![
+            FlowMod::delete_by_cookie(self.settings.cookie, u64::MAX),
             // IEEE 802: a group address is never a source; all zeros is no station's.
-            add(LEARN, RULE, Match::any().with_masked(Field::EthSrc, multicast, multicast), Instructions::drop()),
-            add(LEARN, RULE, Match::any().mac(Field::EthSrc, MacAddr::ZERO), Instructions::drop()),
-            add(
-                LEARN,
+            self.add(learn, RULE, Match::any().with_masked(Field::EthSrc, multicast, multicast), Instructions::drop()),
+            self.add(learn, RULE, Match::any().mac(Field::EthSrc, MacAddr::ZERO), Instructions::drop()),
+            self.add(
+                learn,
                 0,
                 Match::any(),
                 Instructions::apply(vec![Action::Output { port: PortNo::CONTROLLER, max_len: HEADER }])
-                    .then_goto(FORWARD),
+                    .then_goto(forward),
             ),
-            // Neighbours' caches may still name this address for a server that has left.
-            add(FORWARD, RULE, Match::any().mac(Field::EthDst, self.settings.own), Instructions::drop()),
             self.flood(),
         ];
+        // Neighbours' caches may still name this address for a server that has left.
+        let own = self.settings.own.map(|own| Match::any().mac(Field::EthDst, own));
+        mods.extend(own.map(|own| self.add(forward, RULE, own, Instructions::drop())));
         Plan { mods, ..Plan::default() }
+    }
+
+    /// Takes every flow of this module out.
+    pub fn stop(&self) -> Plan {
+        Plan { mods: vec![FlowMod::delete_by_cookie(self.settings.cookie, u64::MAX)], ..Plan::default() }
     }
 
     /// The switch has lost its flows.
@@ -145,7 +160,7 @@ impl Learning {
     /// A frame that table 1 did not know.
     pub fn frame(&self, now: Instant, in_port: PortNo, data: &[u8]) -> Option<Plan> {
         let source = data.get(6..12).and_then(|b| <[u8; 6]>::try_from(b).ok()).map(MacAddr)?;
-        let station = !source.is_multicast() && source != MacAddr::ZERO && source != self.settings.own;
+        let station = !source.is_multicast() && source != MacAddr::ZERO && Some(source) != self.settings.own;
         if !station || self.settings.isolated.contains(&in_port) || !self.ports.contains(&in_port) {
             return None;
         }
@@ -156,7 +171,7 @@ impl Learning {
                     return None;
                 }
             }
-            Some(host) => plan.mods.push(FlowMod::delete_strict(LEARN, HOST, source_match(host.port, source))),
+            Some(host) => plan.mods.push(self.delete(self.settings.learn, source_match(host.port, source))),
             None => {
                 if self.hosts.len() >= self.settings.max_addresses {
                     let victim = self.victim()?;
@@ -165,13 +180,18 @@ impl Learning {
             }
         }
         // Reachable before it counts as known: a frame of table 1 is never lost in table 2.
-        plan.mods.push(add(
-            FORWARD,
+        plan.mods.push(self.add(
+            self.settings.forward,
             HOST,
             Match::any().mac(Field::EthDst, source),
             Instructions::apply(vec![Action::output(in_port)]),
         ));
-        let mut known = add(LEARN, HOST, source_match(in_port, source), Instructions::goto(FORWARD));
+        let mut known = self.add(
+            self.settings.learn,
+            HOST,
+            source_match(in_port, source),
+            Instructions::goto(self.settings.forward),
+        );
         known.idle_timeout = self.settings.idle_s;
         known.flags.send_flow_removed = true;
         plan.mods.push(known);
@@ -181,7 +201,7 @@ impl Learning {
     /// A flow of this module is gone. Deletions are this module's own doing.
     pub fn flow_removed(&self, removed: &FlowRemoved) -> Option<Plan> {
         let stats = &removed.stats;
-        if removed.reason == FlowRemovedReason::Delete || stats.table != LEARN {
+        if removed.reason == FlowRemovedReason::Delete || stats.table != self.settings.learn {
             return None;
         }
         let mac = MacAddr::from_u64(stats.matching.get(Field::EthSrc)?.value as u64);
@@ -190,7 +210,7 @@ impl Learning {
             return None;
         }
         Some(Plan {
-            mods: vec![FlowMod::delete_strict(FORWARD, HOST, Match::any().mac(Field::EthDst, mac))],
+            mods: vec![self.delete(self.settings.forward, Match::any().mac(Field::EthDst, mac))],
             forget: vec![mac],
             learn: None,
         })
@@ -253,20 +273,28 @@ impl Learning {
 
     fn forget(&self, mac: MacAddr, plan: &mut Plan) {
         let Some(host) = self.hosts.get(&mac) else { return };
-        plan.mods.push(FlowMod::delete_strict(LEARN, HOST, source_match(host.port, mac)));
-        plan.mods.push(FlowMod::delete_strict(FORWARD, HOST, Match::any().mac(Field::EthDst, mac)));
+        plan.mods.push(self.delete(self.settings.learn, source_match(host.port, mac)));
+        plan.mods.push(self.delete(self.settings.forward, Match::any().mac(Field::EthDst, mac)));
         plan.forget.push(mac);
     }
 
     /// The flow for destinations that are groups or unknown.
     fn flood(&self) -> FlowMod {
         let ports = self.ports.iter().filter(|p| !self.settings.isolated.contains(p));
-        add(FORWARD, 0, Match::any(), Instructions::apply(ports.map(|p| Action::output(*p)).collect()))
+        let out = Instructions::apply(ports.map(|p| Action::output(*p)).collect());
+        self.add(self.settings.forward, 0, Match::any(), out)
     }
-}
 
-fn add(table: TableId, priority: u16, matching: Match, instructions: Instructions) -> FlowMod {
-    FlowMod::add(table, priority, matching, instructions, COOKIE)
+    fn add(&self, table: TableId, priority: u16, matching: Match, instructions: Instructions) -> FlowMod {
+        FlowMod::add(table, priority, matching, instructions, self.settings.cookie)
+    }
+
+    /// Takes a host's flow out, if it is this module's.
+    fn delete(&self, table: TableId, matching: Match) -> FlowMod {
+        let mut delete = FlowMod::delete_strict(table, HOST, matching);
+        (delete.cookie, delete.cookie_mask) = (self.settings.cookie, u64::MAX);
+        delete
+    }
 }
 
 fn source_match(port: PortNo, mac: MacAddr) -> Match {

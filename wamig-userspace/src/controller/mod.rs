@@ -12,6 +12,7 @@
 //! [`migration::cookie`]: crate::migration::cookie
 
 pub mod learning;
+pub mod standalone;
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

@@ -26,7 +26,15 @@ fn begin(now: Instant) -> (Controller, Vec<Command>) {
         hosting: Hosting::default(),
         timers: Timers::default(),
     };
-    let settings = Settings { idle_s: 300, max_addresses: 16, isolated: Vec::new(), own: OWN };
+    let settings = Settings {
+        idle_s: 300,
+        max_addresses: 16,
+        isolated: Vec::new(),
+        own: Some(OWN),
+        cookie: learning::COOKIE,
+        learn: learning::LEARN,
+        forward: learning::FORWARD,
+    };
     let port = |n: u32| PortDesc {
         port: PortNo(n),
         mac: MacAddr([2, 1, 0, 0, 0, n as u8]),

@@ -23,6 +23,8 @@ use crate::admin::flow::FlowLine;
 use crate::agent::Agent;
 use crate::channel::ChannelEvent;
 use crate::channel::endpoint::Endpoint;
+use crate::controller::learning::Plan;
+use crate::controller::standalone::Standalone;
 use crate::controller::{Command, Controller};
 use crate::datapath::local::Local;
 use crate::datapath::{Datapath, DatapathError, Event};
@@ -89,6 +91,8 @@ pub struct Control<F> {
     pub lost: Arc<AtomicU64>,
     /// What decides, unless external controllers do.
     pub controller: Option<Controller>,
+    /// What the switch does while external controllers are away.
+    pub standalone: Option<Standalone>,
     /// External controllers.
     pub agent: Agent,
     /// Where they are.
@@ -137,7 +141,9 @@ impl<F: FastPath> Control<F> {
                 Happened::Datapath(None) => return Ended::Datapath("it says nothing any more".to_owned()),
                 Happened::Datapath(Some(Event::Down(why))) => return Ended::Datapath(why),
                 Happened::Datapath(Some(event)) => {
-                    if let Some(event) = said(&event) {
+                    if let Some(event) = said(&event)
+                        && !(self.standalone.is_some() && Standalone::owns(&event))
+                    {
                         self.agent.tell(&event);
                     }
                     self.on_datapath(now, event)
@@ -145,11 +151,23 @@ impl<F: FastPath> Control<F> {
                 Happened::Peer(event) => self.on_peer(now, event),
                 Happened::Deadline => {
                     self.agent.tick(now);
+                    if let Some(standalone) = &mut self.standalone {
+                        let plan = standalone.tick(self.datapath.switch().ports().iter().cloned(), now);
+                        let begins = plan.is_some();
+                        self.act_alone(plan, now);
+                        if begins && let Err(ended) = self.activate() {
+                            return ended;
+                        }
+                    }
                     self.controller.as_mut().map_or_else(Vec::new, |c| c.tick(now))
                 }
                 Happened::Channel(event) => {
                     let begins = matches!(event, ChannelEvent::Opened(_));
+                    let changes = begins || matches!(event, ChannelEvent::Closed(..));
                     self.agent.on_channel(event, self.datapath.switch(), now);
+                    if changes {
+                        self.count_controllers(now);
+                    }
                     // Without an embedded controller nobody else says when the flows are in.
                     if begins
                         && self.controller.is_none()
@@ -180,7 +198,8 @@ impl<F: FastPath> Control<F> {
 
     async fn wait(&mut self, inputs: &mut Inputs) -> Happened {
         let controller = self.controller.as_ref().and_then(Controller::next_deadline);
-        let deadline = [controller, self.agent.next_deadline()].into_iter().flatten().min();
+        let standalone = self.standalone.as_ref().and_then(Standalone::next_deadline);
+        let deadline = [controller, standalone, self.agent.next_deadline()].into_iter().flatten().min();
         let deadline = deadline.map(TokioInstant::from_std);
         let work = self.agent.has_work();
         tokio::select! {
@@ -198,7 +217,34 @@ impl<F: FastPath> Control<F> {
     }
 
     fn on_datapath(&mut self, now: Instant, event: Event) -> Vec<Command> {
+        if let Some(standalone) = &mut self.standalone
+            && let Some(event) = said(&event)
+        {
+            let plan = standalone.on_event(&event, now);
+            self.act_alone(plan, now);
+        }
         self.controller.as_mut().map_or_else(Vec::new, |c| c.on_datapath(now, event))
+    }
+
+    /// Those that are dialled, if any is, else whoever has come: with controllers to dial, who
+    /// comes in is a tool.
+    fn count_controllers(&mut self, now: Instant) {
+        let Some(standalone) = &mut self.standalone else { return };
+        let dials = self.endpoints.iter().any(|e| !e.is_passive());
+        let counts = |index: usize| !dials || self.endpoints.get(index).is_some_and(|e| !e.is_passive());
+        let present = self.agent.status().iter().any(|s| counts(s.endpoint));
+        let plan = standalone.controllers(present, now);
+        self.act_alone(plan, now);
+    }
+
+    /// Applies flows of the switch's own. What comes of them is told to nobody.
+    fn act_alone(&mut self, plan: Option<Plan>, now: Instant) {
+        let (Some(plan), Some(standalone)) = (plan, &mut self.standalone) else { return };
+        let taken = self.datapath.switch().apply(plan.mods.clone(), now);
+        if let Err(refused) = &taken {
+            tracing::debug!("flows of the switch's own: {}", refused.error);
+        }
+        standalone.applied(&plan, taken.is_ok(), now);
     }
 
     fn on_migration(&mut self, now: Instant, input: Input) -> Vec<Command> {

@@ -12,6 +12,7 @@ use wamig_openflow::Version;
 use crate::admin::explain::{self, Explanation};
 use crate::admin::status::{Address, ControllerLine, Datapath as Switch, Pool, Port, Status};
 use crate::controller::Controller;
+use crate::controller::standalone::Standalone;
 use crate::datapath::Datapath;
 use crate::fastpath::FastPath;
 use crate::migration::Migration;
@@ -53,7 +54,7 @@ pub fn status<F: FastPath>(control: &mut Control<F>, now: Instant, unix_us: u64)
         site: control.site.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_s: now.saturating_duration_since(control.started).as_secs(),
-        datapath: switch(control),
+        datapath: switch(control, wall),
         peers: control.peers.list(),
         controllers,
         addresses,
@@ -125,7 +126,8 @@ fn controllers<F: FastPath>(control: &Control<F>, wall: impl Fn(Instant) -> u64)
     lines
 }
 
-fn switch<F: FastPath>(control: &mut Control<F>) -> Switch {
+fn switch<F: FastPath>(control: &mut Control<F>, wall: impl Fn(Instant) -> u64) -> Switch {
+    let standalone_since_unix_ms = control.standalone.as_ref().and_then(Standalone::since).map(wall);
     let dpid = control.datapath.features().dpid.to_string();
     let descs = control.datapath.features().ports.clone();
     let fast = control.datapath.switch().fast_path();
@@ -150,7 +152,7 @@ fn switch<F: FastPath>(control: &mut Control<F>) -> Switch {
             rx_dropped: counters.rx_dropped,
         });
     }
-    Switch { dpid, kind: control.kind.to_owned(), program: PROGRAM.to_owned(), ports }
+    Switch { dpid, kind: control.kind.to_owned(), program: PROGRAM.to_owned(), standalone_since_unix_ms, ports }
 }
 
 fn address(status: AddressStatus, wall: impl Fn(Instant) -> u64) -> Address {

@@ -86,7 +86,15 @@ fn status(reason: PortReason, n: u32, link_up: bool) -> PortStatus {
 impl Net {
     /// Ports 1 to 4; 4 is isolated.
     fn new(max_addresses: usize) -> Self {
-        let settings = Settings { idle_s: 300, max_addresses, isolated: vec![PortNo(4)], own: mac(0x99) };
+        let settings = Settings {
+            idle_s: 300,
+            max_addresses,
+            isolated: vec![PortNo(4)],
+            own: Some(mac(0x99)),
+            cookie: COOKIE,
+            learn: LEARN,
+            forward: FORWARD,
+        };
         let switch = Learning::new(settings, &[port(1, true), port(2, true), port(3, true), port(4, true)]);
         let mut tables = Tables::default();
         tables.apply(&switch.start());
