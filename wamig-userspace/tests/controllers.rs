@@ -4,19 +4,27 @@
 
 #[path = "controllers/client.rs"]
 mod client;
+#[path = "controllers/sessions.rs"]
+mod sessions;
+#[path = "controllers/tls.rs"]
+mod tls;
 #[path = "world/wire.rs"]
 mod wire;
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use wamig_openflow::message::{
-    BundleAdd, BundleControl, BundleControlType, BundleFlags, ControllerRole, Experimenter, FlowStatsRequest,
-    Fragments, MultipartReply, MultipartRequest, Role, SwitchConfig,
+    BandKind, Bucket, BundleAdd, BundleControl, BundleControlType, BundleFlags, ControllerRole, Experimenter,
+    FlowStatsRequest, Fragments, GroupMod, GroupModCommand, GroupType, MeterBand, MeterConfig, MeterFlags, MeterMod,
+    MeterModCommand, MultipartReply, MultipartRequest, PortConfig, PortMod, Role, SwitchConfig, TableMod,
 };
 use wamig_openflow::{
-    Action, Cookie, DatapathId, ErrorKind, Field, FlowMod, FlowModCommand, FlowModFlags, FlowStats, Hello,
-    Instructions, Match, Message, PacketInReason, PacketOut, PortNo, TableId, Version,
+    Action, Cookie, DatapathId, ErrorKind, Field, FlowMod, FlowModCommand, FlowModFlags, FlowStats, GroupId, Hello,
+    Instructions, Match, Message, MeterId, PacketInReason, PacketOut, PortDesc, PortNo, TableId, Version,
 };
 use wamig_userspace::config::Config;
 use wamig_userspace::daemon::{self, Held};
@@ -45,7 +53,7 @@ impl Rig {
         );
         let config = Config::parse(&dir.path().join("c.toml"), &text).unwrap_or_else(|e| panic!("{e}"));
         let held = Held::take(&config).await.map_err(|e| e.to_string()).unwrap();
-        let port = held.channels().local(0).unwrap().port();
+        let port = (0..2).find_map(|endpoint| held.channels().local(endpoint)).unwrap().port();
         let (sent, out) = mpsc::unbounded_channel();
         let (path, into) = data_path(&config, 0, sent);
         let (stop, stopped) = mpsc::channel(1);
@@ -207,9 +215,9 @@ fn control(ty: BundleControlType) -> Message {
     Message::BundleControl(BundleControl { bundle: 1, ty, flags })
 }
 
-fn added(c: &Client, xid: u32, m: FlowMod) -> Bytes {
+fn added(c: &Client, xid: u32, m: &Message) -> Bytes {
     let flags = BundleFlags { atomic: true, ordered: true };
-    let message = c.encoded(xid, &Message::FlowMod(m));
+    let message = c.encoded(xid, m);
     c.encoded(xid, &Message::BundleAdd(BundleAdd { bundle: 1, flags, message }))
 }
 
@@ -222,7 +230,7 @@ async fn a_bundle_is_all_or_nothing() {
     assert_eq!(c.ask(2, &control(Step::OpenRequest)).await, control(Step::OpenReply));
     let overlap = FlowMod { flags: FlowModFlags { check_overlap: true, ..FlowModFlags::default() }, ..flow(1) };
     for (xid, m) in [(3, flow(1)), (4, overlap)] {
-        let bytes = added(&c, xid, m);
+        let bytes = added(&c, xid, &Message::FlowMod(m));
         c.raw(&bytes).await;
     }
     c.send(5, &control(Step::CommitRequest)).await;
@@ -234,12 +242,133 @@ async fn a_bundle_is_all_or_nothing() {
     assert_eq!(c.ask(8, &control(Step::OpenRequest)).await, control(Step::OpenReply));
     let mut many = Vec::new();
     for n in 0..3000 {
-        many.extend_from_slice(&added(&c, 100 + n, flow(n)));
+        many.extend_from_slice(&added(&c, 100 + n, &Message::FlowMod(flow(n))));
     }
     c.raw(&many).await;
     assert_eq!(c.ask(9, &control(Step::CloseRequest)).await, control(Step::CloseReply));
     assert_eq!(c.ask(10, &control(Step::CommitRequest)).await, control(Step::CommitReply));
     assert_eq!(dump(&mut c, 11).await.len(), 3000, "more than one message holds");
+    rig.end().await;
+}
+
+/// The ports as the switch describes them.
+async fn ports(c: &mut Client, xid: u32) -> Vec<PortDesc> {
+    c.send(xid, &Message::MultipartRequest { more: false, body: MultipartRequest::PortDesc }).await;
+    let mut all = Vec::new();
+    loop {
+        match c.next().await {
+            Some((_, Message::MultipartReply { more, body: MultipartReply::PortDesc(page) })) => {
+                all.extend(page);
+                if !more {
+                    return all;
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn config(desc: &PortDesc, config: PortConfig) -> Message {
+    let mask = PortConfig { no_fwd: true, ..PortConfig::default() };
+    Message::PortMod(PortMod { port: desc.port, mac: desc.mac, config, mask, advertise: 0 })
+}
+
+#[tokio::test]
+async fn a_bundle_takes_every_kind_of_modification_or_none() {
+    use BundleControlType as Step;
+    let rig = Rig::new("").await;
+    let mut c = Client::connect(rig.port, Version::V13).await;
+    let before = ports(&mut c, 1).await;
+    let quiet = PortConfig { no_fwd: true, ..PortConfig::default() };
+    let table = |config| Message::TableMod(TableMod { table: TableId(0), config });
+    let bucket = Bucket {
+        weight: 0,
+        watch_port: PortNo::ANY,
+        watch_group: GroupId::ANY,
+        actions: vec![Action::output(PortNo(2))],
+    };
+    let group =
+        GroupMod { command: GroupModCommand::Add, ty: GroupType::Indirect, group: GroupId(1), buckets: vec![bucket] };
+    let band = MeterBand { kind: BandKind::Drop, rate: 1, burst: 0 };
+    let (flags, bands) = (MeterFlags { kbps: true, ..MeterFlags::default() }, vec![band]);
+    let meter = MeterMod { command: MeterModCommand::Add, config: MeterConfig { meter: MeterId(1), flags, bands } };
+    let to_group = Instructions { meter: Some(MeterId(1)), ..Instructions::apply(vec![Action::Group(GroupId(1))]) };
+    let uses = FlowMod::add(TableId(0), 5, Match::any(), to_group, Cookie(1));
+    let all = |last: Message| {
+        [
+            Message::GroupMod(group.clone()),
+            Message::MeterMod(meter.clone()),
+            Message::FlowMod(uses.clone()),
+            config(&before[0], quiet),
+            last,
+        ]
+    };
+    let absent = PortDesc { port: PortNo(77), ..before[0].clone() };
+    for (last, index, kind) in [(table(8), 4, "TableModBadConfig"), (config(&absent, quiet), 4, "PortModBadPort")] {
+        assert_eq!(c.ask(2, &control(Step::OpenRequest)).await, control(Step::OpenReply));
+        for (i, m) in all(last).iter().enumerate() {
+            let bytes = added(&c, 10 + i as u32, m);
+            c.raw(&bytes).await;
+        }
+        c.send(3, &control(Step::CommitRequest)).await;
+        let errors: Vec<_> = c.barrier(4).await.into_iter().map(|(xid, m)| (xid, format!("{m:?}"))).collect();
+        assert!(errors.len() == 2 && errors[0].0 == 10 + index && errors[0].1.contains(kind), "{errors:?}");
+        assert!(errors[1].0 == 3 && errors[1].1.contains("BundleMsgFailed"), "{errors:?}");
+        assert_eq!(ports(&mut c, 5).await, before);
+        assert_eq!(dump(&mut c, 6).await, []);
+    }
+    assert_eq!(c.ask(2, &control(Step::OpenRequest)).await, control(Step::OpenReply));
+    for (i, m) in all(table(3)).iter().enumerate() {
+        let bytes = added(&c, 10 + i as u32, m);
+        c.raw(&bytes).await;
+    }
+    c.send(3, &control(Step::CommitRequest)).await;
+    let told = c.barrier(4).await;
+    let [(0, Message::PortStatus(status)), (3, reply)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((status.desc.config, reply), (quiet, &control(Step::CommitReply)));
+    assert_eq!(ports(&mut c, 5).await[0].config, quiet);
+    assert_eq!(dump(&mut c, 6).await.len(), 1);
+
+    // What a bundle does not take: other messages, and those of another transaction.
+    let echo = added(&c, 20, &Message::EchoRequest(Bytes::new()));
+    c.raw(&echo).await;
+    let mut alien = added(&c, 21, &Message::FlowMod(flow(1))).to_vec();
+    alien[7] = 22;
+    c.raw(&alien).await;
+    let errors: Vec<_> = c.barrier(7).await.into_iter().map(|(xid, m)| (xid, format!("{m:?}"))).collect();
+    assert!(errors[0].0 == 20 && errors[0].1.contains("BundleMsgUnsup"), "{errors:?}");
+    assert!(errors[1].0 == 22 && errors[1].1.contains("BundleMsgBadXid"), "{errors:?}");
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_switch_that_stands_alone_learns_until_a_controller_comes() {
+    let mut rig = Rig::new("fail_mode = \"standalone\"\ninactivity_probe_s = 1\n").await;
+    let frame = |dst: u8, src: u8| [&[2, 0, 0, 0, 0, dst, 2, 0, 0, 0, 0, src, 0x88, 0xb5][..], &[7; 50]].concat();
+    // Nothing is forwarded at first; when the switch acts, the first frame is flooded.
+    let flooded = loop {
+        rig.into.send(arriving(1, &frame(2, 1))).await.unwrap();
+        if let Ok(Some(sent)) = timeout(Duration::from_millis(200), rig.out.recv()).await {
+            break [sent, rig.out.recv().await.unwrap()];
+        }
+    };
+    assert_eq!(flooded.map(|s| s.port), [2, 3]);
+    // The host was learned: what goes to it leaves by its port alone, at the latest when the
+    // flows are in.
+    loop {
+        rig.into.send(arriving(3, &frame(1, 3))).await.unwrap();
+        let first = rig.out.recv().await.unwrap();
+        match timeout(Duration::from_millis(200), rig.out.recv()).await {
+            Err(_) => break assert_eq!((first.port, first.frame), (1, frame(1, 3))),
+            Ok(_) => {}
+        }
+    }
+    let mut c = Client::connect(rig.port, Version::V13).await;
+    assert_eq!(c.barrier(1).await, [], "and nobody tells it about flows that were never its own");
+    let body = MultipartRequest::Flow(FlowStatsRequest::all());
+    let answer = c.ask(2, &Message::MultipartRequest { more: false, body }).await;
+    let Message::MultipartReply { body: MultipartReply::Flow(flows), .. } = answer else { panic!("{answer:?}") };
+    assert_eq!(flows, []);
     rig.end().await;
 }
 

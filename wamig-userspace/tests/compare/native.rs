@@ -58,7 +58,7 @@ impl Native {
     pub fn run(&mut self, in_port: PortNo, frame: &[u8]) -> (Way, Outcome) {
         let (outcome, fast) = paths::fast(&mut self.memory, in_port, frame);
         let mut side = Side { tables: &mut self.tables, now: None };
-        let outputs = walk(&self.memory, &self.ports, &mut side, in_port, frame);
+        let (outputs, _) = walk(&self.memory, &self.ports, &mut side, in_port, frame);
         let events: Vec<Event> = outputs.into_iter().map(event).collect();
         if !matches!(outcome.verdict, Verdict::Slow(_)) {
             let slow = paths::slow(&self.memory, in_port, frame);
