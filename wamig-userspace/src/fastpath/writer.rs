@@ -12,6 +12,8 @@
 //! grace of those before it if it touches a key that they changed, or if it or the one before
 //! changes a search order (the parity of T is that of T-2). Other batches do not wait.
 
+mod beside;
+
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::io;
 
@@ -193,30 +195,6 @@ impl<M: Maps> Writer<M> {
             add(&mut sum, &self.maps.flow_count(*record));
         }
         sum
-    }
-
-    /// Counts a frame that was led through these tables by others than the fast path.
-    pub fn count_beside(&mut self, steps: &[(u8, Option<FlowId>)], bytes: u64) {
-        if steps.is_empty() {
-            return;
-        }
-        let last = self.maps.stamp();
-        for (table, flow) in steps {
-            let count = self.beside.entry(*table).or_default();
-            let Some(flow) = flow else {
-                count.missed += 1;
-                continue;
-            };
-            count.matched += 1;
-            if let Some(entry) = self.flows.get_mut(flow) {
-                add(&mut entry.carried, &FlowCount { packets: 1, bytes, last });
-            }
-        }
-    }
-
-    /// What [`Self::count_beside`] counted at a table.
-    pub fn table_count_beside(&self, table: u8) -> TableCount {
-        self.beside.get(&table).copied().unwrap_or_default()
     }
 
     /// Zeroes a flow's counters.
