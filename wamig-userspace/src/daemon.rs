@@ -16,12 +16,15 @@
 //!      ▲ └───────────── Outbox ──────────┘
 //!   OpenFlow controllers
 //! ```
+//! With `[switch.remote]` a `Remote` stands in the place of `Local`, which has connections of
+//! its own with the switch, and there is neither data path nor watch: see [`elsewhere`].
 //!
 //! Every channel is bounded. `Local` is polled by the loop, it is no task of its own. When a
 //! task ends that should not, the daemon ends; its data path goes on forwarding.
 
 pub mod audit;
 pub mod control;
+pub mod elsewhere;
 pub mod links;
 pub mod peer_table;
 pub mod preflight;
@@ -36,7 +39,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, UnixListener};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use wamig_common::limits::DEFAULT_FLOWS;
@@ -47,9 +50,10 @@ use crate::admin::{metrics, server, socket};
 use crate::agent::Agent;
 use crate::channel::tls::Tls;
 use crate::channel::{Channels, Settings, hello};
-use crate::config::{Config, FailMode};
+use crate::config::{Config, FailMode, OpenFlowTls};
 use crate::controller::Controller;
 use crate::controller::standalone::Standalone;
+use crate::datapath::any::Any;
 use crate::datapath::local::{Inputs as SwitchInputs, Local};
 use crate::fastpath::xdp::attach::SharedPorts;
 use crate::fastpath::xdp::open::PuntRates;
@@ -58,7 +62,7 @@ use crate::fastpath::{FastPath, FastPort, Punt};
 use crate::migration::record::Record;
 use crate::peer::{Identity, Peers, RefusalCounters};
 use crate::store::Store;
-use crate::switch::port::Ports;
+use crate::switch::port::{PortChange, Ports};
 use crate::switch::{Limits, Switch, multipart};
 use audit::Audit;
 use control::{Control, Ended, Inputs, RECORDS, unix_us};
@@ -129,20 +133,34 @@ impl Drop for SocketFile {
     }
 }
 
+/// The datapath of a daemon, with what belongs to it.
+struct Site<F> {
+    datapath: Any<F>,
+    kind: &'static str,
+    dpid: DatapathId,
+    ports: Vec<PortDesc>,
+    warnings: Vec<(PortNo, String)>,
+    attached: SharedPorts,
+    port_changes: mpsc::Sender<PortChange>,
+    fast_ports: Vec<FastPort>,
+    changes: mpsc::Receiver<watch::Change>,
+    lost: Arc<AtomicU64>,
+}
+
+/// TLS as configured.
+fn openflow_tls(tls: Option<&OpenFlowTls>) -> Result<Option<Tls>, StartError> {
+    let Some(tls) = tls else { return Ok(None) };
+    let identity = Identity::load(&tls.certificate, &tls.private_key)?;
+    Ok(Some(Tls::new(&identity, &tls.trust)?))
+}
+
 /// The endpoints of external controllers.
 async fn channels(config: &Config) -> Result<Channels, StartError> {
     let keys = &config.openflow;
-    let tls = match &keys.tls {
-        None => None,
-        Some(tls) => {
-            let identity = Identity::load(&tls.certificate, &tls.private_key)?;
-            Some(Tls::new(&identity, &tls.trust)?)
-        }
-    };
     let settings = Settings {
         probe: (keys.probe_s > 0).then(|| Duration::from_secs(keys.probe_s)),
         max_connections: keys.max_connections,
-        tls,
+        tls: openflow_tls(keys.tls.as_ref())?,
         ..Settings::new(hello::offer(&keys.versions))
     };
     Ok(Channels::bind(settings, keys.endpoints.clone()).await?)
@@ -199,12 +217,44 @@ impl Held {
     }
 }
 
-/// Runs the site over XDP until SIGTERM, SIGINT or SIGHUP; the data path is left forwarding.
+/// Signals that end the daemon.
+type Signals = [std::io::Result<Signal>; 3];
+
+/// Catches the signals that end the daemon.
+fn catch() -> Signals {
+    [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal)
+}
+
+/// Says something when one of the signals comes.
+fn stop_on(signals: Signals, tasks: &mut JoinSet<String>) -> Result<mpsc::Receiver<()>, StartError> {
+    let (stopping, stop) = mpsc::channel(1);
+    for signal in signals {
+        let mut signal = signal.map_err(|source| StartError::System { what: "signals cannot be caught", source })?;
+        let stopping = stopping.clone();
+        tasks.spawn(async move {
+            signal.recv().await;
+            // Only that it is there counts.
+            let _ = stopping.try_send(());
+            std::future::pending().await
+        });
+    }
+    Ok(stop)
+}
+
+/// Runs the site until SIGTERM, SIGINT or SIGHUP; the switch is left forwarding, be it the
+/// XDP data path or a switch elsewhere.
 ///
 /// # Errors
 /// [`RunError`], with its remedy.
 pub async fn run(config: &Config) -> Result<(), RunError> {
-    let signals = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+    match &config.switch.remote {
+        None => run_xdp(config).await,
+        Some(remote) => elsewhere::run(config, remote).await,
+    }
+}
+
+async fn run_xdp(config: &Config) -> Result<(), RunError> {
+    let signals = catch();
     preflight::privilege()?;
     let mut monitor = links::Monitor::open().map_err(|e| StartError::Netlink(e.to_string()))?;
     let mut tasks = JoinSet::new();
@@ -247,17 +297,7 @@ pub async fn run(config: &Config) -> Result<(), RunError> {
     }
     tasks.spawn(ends("the watch over the interfaces", watch::watch(monitor, ports, changed)));
 
-    let (stopping, stop) = mpsc::channel(1);
-    for signal in signals {
-        let mut signal = signal.map_err(|source| StartError::System { what: "signals cannot be caught", source })?;
-        let stopping = stopping.clone();
-        tasks.spawn(async move {
-            signal.recv().await;
-            // Only that it is there counts.
-            let _ = stopping.try_send(());
-            std::future::pending().await
-        });
-    }
+    let stop = stop_on(signals, &mut tasks)?;
     let ended = Box::pin(serve(config, path, held, tasks, stop)).await;
     // Its thread looks every 100 ms whether it should stop.
     tokio::task::spawn_blocking(move || drop(opened.reader)).await.ok();
@@ -272,6 +312,38 @@ pub async fn run(config: &Config) -> Result<(), RunError> {
 pub async fn serve<F: FastPath>(
     config: &Config,
     path: DataPath<F>,
+    held: Held,
+    tasks: JoinSet<String>,
+    stop: mpsc::Receiver<()>,
+) -> Result<(), RunError> {
+    let (port_changes, changed) = mpsc::channel(QUEUE);
+    let ports = Ports::new(path.ports.clone()).alive_since(Instant::now());
+    let mut switch = Switch::new(path.fast, ports, Limits::default());
+    switch.set_description(SwitchDesc {
+        hardware: format!("{} data path", path.kind),
+        serial: path.dpid.to_string(),
+        datapath: config.site.clone(),
+        ..multipart::description()
+    });
+    let local = Local::new(switch, path.dpid, SwitchInputs { punts: path.punts, ports: changed });
+    let site = Site {
+        datapath: Any::Local(local),
+        kind: path.kind,
+        dpid: path.dpid,
+        ports: path.ports,
+        warnings: path.warnings,
+        attached: path.attached,
+        port_changes,
+        fast_ports: path.fast_ports,
+        changes: path.changes,
+        lost: path.lost,
+    };
+    operate(config, site, held, tasks, stop).await
+}
+
+async fn operate<F: FastPath>(
+    config: &Config,
+    path: Site<F>,
     held: Held,
     mut tasks: JoinSet<String>,
     stop: mpsc::Receiver<()>,
@@ -297,15 +369,6 @@ pub async fn serve<F: FastPath>(
         None => drop((said, to_say)),
     }
 
-    let (port_changes, changed) = mpsc::channel(QUEUE);
-    let mut switch = Switch::new(path.fast, Ports::new(path.ports.clone()).alive_since(now), Limits::default());
-    switch.set_description(SwitchDesc {
-        hardware: format!("{} data path", path.kind),
-        serial: path.dpid.to_string(),
-        datapath: config.site.clone(),
-        ..multipart::description()
-    });
-    let datapath = Local::new(switch, path.dpid, SwitchInputs { punts: path.punts, ports: changed });
     let learning = config.learning(path.dpid);
     let embedded = config.site(path.dpid).map(|site| Controller::new(site, learning, held.records, &path.ports, now));
     let (controller, first) = embedded.map_or((None, Vec::new()), |(c, first)| (Some(c), first));
@@ -314,11 +377,11 @@ pub async fn serve<F: FastPath>(
     tasks.spawn(ends("the channel to the controllers", held.channels.run(heard)));
     let mut control = Control {
         site: config.site.clone(),
-        datapath,
+        datapath: path.datapath,
         kind: path.kind,
         warnings: path.warnings,
         attached: path.attached,
-        port_changes,
+        port_changes: path.port_changes,
         ports: path.fast_ports,
         active: false,
         lost: path.lost,

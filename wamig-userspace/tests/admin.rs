@@ -26,6 +26,7 @@ fn status() -> Status {
             kind: "xdp".to_owned(),
             program: "general".to_owned(),
             standalone_since_unix_ms: None,
+            session: None,
             ports: vec![Port {
                 port: 1,
                 name: "up".to_owned(),

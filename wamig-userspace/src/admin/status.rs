@@ -65,16 +65,44 @@ pub struct ControllerLine {
 pub struct Datapath {
     /// 16 hexadecimal digits.
     pub dpid: String,
-    /// `xdp` or `memory`.
+    /// `xdp`, `memory` or `openflow`.
     pub kind: String,
-    /// Variant of the program in force.
+    /// Variant of the program in force; the profile of a switch elsewhere.
     pub program: String,
     /// Since when no controller is there and the switch acts by itself, in milliseconds since
     /// 1970 (`fail_mode = "standalone"`).
     #[serde(default)]
     pub standalone_since_unix_ms: Option<u64>,
+    /// The session with a switch elsewhere.
+    #[serde(default)]
+    pub session: Option<SwitchSession>,
     /// Ports, ascending.
     pub ports: Vec<Port>,
+}
+
+/// The session with a switch elsewhere.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct SwitchSession {
+    /// `up` or `down`. While it is down the switch keeps its flows, and nothing can be changed.
+    pub state: String,
+    /// Since when, in milliseconds since 1970, if that is known.
+    pub since_unix_ms: Option<u64>,
+    /// Endpoints where it is waited for or dialled.
+    pub endpoints: Vec<String>,
+    /// Who is at the other end.
+    pub remote: Option<String>,
+    /// OpenFlow version, `1.0` or `1.3`.
+    pub version: Option<String>,
+    /// How it is used.
+    pub profile: String,
+    /// Whether changes are made in bundles.
+    pub bundles: bool,
+    /// What the switch says it is.
+    pub description: String,
+    /// Our flows on it.
+    pub flows: usize,
+    /// Why there is no session, or why the last one ended.
+    pub last_error: Option<String>,
 }
 
 /// A port.

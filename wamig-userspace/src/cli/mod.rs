@@ -6,6 +6,7 @@
 mod check_config;
 mod detach;
 mod explain;
+mod export_flows;
 mod flows;
 mod keygen;
 mod layout;
@@ -56,6 +57,7 @@ enum Verb {
     Explain(explain::Arguments),
     Flows(flows::Arguments),
     Trace(trace::Arguments),
+    ExportFlows(export_flows::Arguments),
     Detach(detach::Arguments),
 }
 
@@ -117,6 +119,7 @@ fn carry_out(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Explain(arguments) => explain::run(arguments),
         Verb::Flows(arguments) => flows::run(arguments),
         Verb::Trace(arguments) => trace::run(arguments),
+        Verb::ExportFlows(arguments) => export_flows::run(arguments),
         Verb::Detach(arguments) => detach::run(arguments),
     };
     match done {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::layout::{ago, columns, date_time, now_unix_ms, time_us};
 use super::{Format, Target};
 use crate::admin::client;
-use crate::admin::status::{Address, ControllerLine, Event, Peer, Port, Status};
+use crate::admin::status::{Address, ControllerLine, Event, Peer, Port, Status, SwitchSession};
 
 /// Show how this site is doing
 ///
@@ -46,7 +46,10 @@ fn render(status: &Status, events: usize, now: u64) -> String {
     let started = now.saturating_sub(status.uptime_s * 1000);
     section(&mut out, &format!("site {}: wamig {}, up {}", status.site, status.version, ago(started, now)));
     let dp = &status.datapath;
-    section(&mut out, &format!("switch {}: data path {}, program {}", dp.dpid, dp.kind, dp.program));
+    match &dp.session {
+        None => section(&mut out, &format!("switch {}: data path {}, program {}", dp.dpid, dp.kind, dp.program)),
+        Some(session) => out += &switch_session(&dp.dpid, session, now),
+    }
     if let Some(at) = dp.standalone_since_unix_ms {
         section(&mut out, &format!("no controller is there: the switch acts by itself, {}", since(at, now)));
     }
@@ -104,6 +107,30 @@ fn ports(ports: &[Port]) -> String {
     for (name, warning) in ports.iter().filter_map(|p| Some((&p.name, p.warning.as_ref()?))) {
         // Writing to a String does not fail.
         let _ = writeln!(out, "  warning: {name}: {warning}");
+    }
+    out
+}
+
+/// A switch elsewhere.
+fn switch_session(dpid: &str, session: &SwitchSession, now: u64) -> String {
+    let mut out = format!("switch {dpid}: OpenFlow, profile {}, {}", session.profile, session.state);
+    if let Some(at) = session.since_unix_ms {
+        // Writing to a String does not fail.
+        let _ = write!(out, " {}", since(at, now));
+    }
+    out.push('\n');
+    match (&session.remote, &session.version) {
+        (Some(remote), Some(version)) => {
+            let bundles = if session.bundles { "changes in bundles" } else { "changes one by one" };
+            let _ = writeln!(out, "  {remote} OpenFlow {version}, {bundles}, {} flows of ours", session.flows);
+            let _ = writeln!(out, "  {}", session.description);
+        }
+        _ => {
+            let _ = writeln!(out, "  waits at {}; the switch keeps its flows", session.endpoints.join(", "));
+        }
+    }
+    if let Some(why) = &session.last_error {
+        let _ = writeln!(out, "      last error: {why}");
     }
     out
 }

@@ -82,6 +82,9 @@ impl Check<'_, '_> {
         if control == Some(Control::OpenFlow) {
             self.only_embedded(file)?;
         }
+        if file.switch.remote.is_some() {
+            self.only_local(file)?;
+        }
         let peers = self.peers(&file.peer, site.as_deref());
         let peering = file.peering.as_ref().map(|p| self.peering(p.get_ref()));
         if peering.is_none() {
@@ -291,6 +294,10 @@ impl Check<'_, '_> {
                 ),
             },
         };
+        let remote = match &switch.remote {
+            None => Some(None),
+            Some(remote) => self.remote(remote, switch).map(Some),
+        };
         Some(Switch {
             datapath_id: datapath_id?,
             ports: ports?,
@@ -298,6 +305,7 @@ impl Check<'_, '_> {
             xdp_mode: xdp_mode?,
             in_band: switch.in_band,
             control: self.control(switch.control.as_ref())?,
+            remote: remote?,
         })
     }
 

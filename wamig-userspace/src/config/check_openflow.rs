@@ -66,24 +66,12 @@ impl Check<'_, '_> {
         let versions = self.versions(keys);
         let probe = self.number(keys.inactivity_probe_s.as_ref(), 5, 0, 3600, "seconds, 0 = never");
         let most = self.number(keys.max_connections.as_ref(), 32, 1, MAX_CONNECTIONS, "connections");
-        let tls = self.openflow_tls(keys);
+        let tls = self.openflow_tls(&keys.tls());
         let fail_mode = self.fail_mode(keys.fail_mode.as_ref(), control);
         let (mut endpoints, passive) = (active?, passive?);
         endpoints.extend(passive);
         let tls = tls?;
-        if tls.is_none()
-            && let Some(text) = keys
-                .controllers
-                .iter()
-                .chain(&keys.listen)
-                .find(|t| t.get_ref().parse::<Endpoint>().is_ok_and(|e| e.is_tls()))
-        {
-            return self.wrong(
-                text.span(),
-                format!("{} needs certificates", text.get_ref()),
-                "needed in [openflow]: certificate, private_key, and ca or fingerprints",
-            );
-        }
+        self.certified(keys.controllers.iter().chain(&keys.listen), tls.is_some(), "[openflow]")?;
         Some(OpenFlow {
             endpoints,
             versions: versions?,
@@ -94,7 +82,25 @@ impl Check<'_, '_> {
         })
     }
 
-    fn endpoints(&mut self, texts: &[Text], passive: bool) -> Option<Vec<Endpoint>> {
+    /// Endpoints of TLS need certificates.
+    pub(super) fn certified<'f>(
+        &mut self,
+        mut endpoints: impl Iterator<Item = &'f Text>,
+        there_are: bool,
+        section: &str,
+    ) -> Option<()> {
+        let tls = endpoints.find(|t| t.get_ref().parse::<Endpoint>().is_ok_and(|e| e.is_tls()));
+        match tls.filter(|_| !there_are) {
+            None => Some(()),
+            Some(text) => self.wrong(
+                text.span(),
+                format!("{} needs certificates", text.get_ref()),
+                format!("needed in {section}: certificate, private_key, and ca or fingerprints"),
+            ),
+        }
+    }
+
+    pub(super) fn endpoints(&mut self, texts: &[Text], passive: bool) -> Option<Vec<Endpoint>> {
         let allowed = if passive {
             "allowed: ptcp:[PORT][:IP], ptls:[PORT][:IP], punix:PATH"
         } else {
@@ -165,8 +171,8 @@ impl Check<'_, '_> {
     }
 
     #[expect(clippy::option_option, reason = "a mistake, no keys at all, or all of them")]
-    fn openflow_tls(&mut self, keys: &file::Openflow) -> Option<Option<OpenFlowTls>> {
-        let trust = match (&keys.ca, &keys.fingerprints) {
+    pub(super) fn openflow_tls(&mut self, keys: &file::Tls<'_>) -> Option<Option<OpenFlowTls>> {
+        let trust = match (keys.ca, keys.fingerprints) {
             (Some(ca), None) => Some(Trust::Ca(self.existing(ca)?)),
             (None, Some(list)) => {
                 self.not_empty(list, "fingerprints of the controllers' certificates")?;
@@ -178,15 +184,15 @@ impl Check<'_, '_> {
             }
             (None, None) => None,
         };
-        match (&keys.certificate, &keys.private_key, trust) {
+        match (keys.certificate, keys.private_key, trust) {
             (None, None, None) => Some(None),
             (Some(certificate), Some(key), Some(trust)) => {
                 let (certificate, private_key) = (self.existing(certificate)?, self.existing(key)?);
                 Some(Some(OpenFlowTls { certificate, private_key, trust }))
             }
             (certificate, key, _) => {
-                let span = certificate.as_ref().or(key.as_ref()).or(keys.ca.as_ref()).map_or(0..0, Text::span);
-                let needed = "needed in [openflow]: certificate, private_key, and ca or fingerprints";
+                let span = certificate.or(key).or(keys.ca).map_or(0..0, Text::span);
+                let needed = format!("needed in {}: certificate, private_key, and ca or fingerprints", keys.section);
                 self.wrong(span, "the keys for TLS are not complete", needed)
             }
         }

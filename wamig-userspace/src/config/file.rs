@@ -49,6 +49,58 @@ pub(super) struct Switch {
     #[serde(default)]
     pub(super) in_band: bool,
     pub(super) control: Option<Text>,
+    pub(super) remote: Option<Spanned<Remote>>,
+}
+
+/// `[switch.remote]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Remote {
+    #[serde(default)]
+    pub(super) connect: Vec<Text>,
+    #[serde(default)]
+    pub(super) listen: Vec<Text>,
+    pub(super) version: Option<Text>,
+    pub(super) profile: Text,
+    pub(super) role: Option<Text>,
+    pub(super) inactivity_probe_s: Option<Number>,
+    pub(super) certificate: Option<Text>,
+    pub(super) private_key: Option<Text>,
+    pub(super) ca: Option<Text>,
+    pub(super) fingerprints: Option<Spanned<Vec<Text>>>,
+}
+
+/// The keys for TLS, of whichever section.
+pub(super) struct Tls<'f> {
+    pub(super) section: &'static str,
+    pub(super) certificate: Option<&'f Text>,
+    pub(super) private_key: Option<&'f Text>,
+    pub(super) ca: Option<&'f Text>,
+    pub(super) fingerprints: Option<&'f Spanned<Vec<Text>>>,
+}
+
+impl Openflow {
+    pub(super) fn tls(&self) -> Tls<'_> {
+        Tls {
+            section: "[openflow]",
+            certificate: self.certificate.as_ref(),
+            private_key: self.private_key.as_ref(),
+            ca: self.ca.as_ref(),
+            fingerprints: self.fingerprints.as_ref(),
+        }
+    }
+}
+
+impl Remote {
+    pub(super) fn tls(&self) -> Tls<'_> {
+        Tls {
+            section: "[switch.remote]",
+            certificate: self.certificate.as_ref(),
+            private_key: self.private_key.as_ref(),
+            ca: self.ca.as_ref(),
+            fingerprints: self.fingerprints.as_ref(),
+        }
+    }
 }
 
 /// `[metrics]`

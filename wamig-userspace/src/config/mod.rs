@@ -12,6 +12,7 @@
 mod address;
 mod check;
 mod check_openflow;
+mod check_remote;
 mod check_sites;
 mod check_timers;
 pub mod error;
@@ -23,11 +24,13 @@ mod tests;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use wamig_openflow::message::ControllerRole;
 use wamig_openflow::{DatapathId, MacAddr, PortNo, Version};
 
 use crate::channel::endpoint::Endpoint;
 use crate::channel::tls::Trust;
 use crate::controller::learning::{self, Settings};
+use crate::datapath::remote::profile::Profile;
 use crate::fastpath::xdp::XdpMode;
 use crate::migration::config::{Hosting, Prefix, Server, SiteConfig, Timers};
 use crate::peer::{Identity, PeerConfig, PeerTimers, PeeringConfig};
@@ -90,6 +93,25 @@ pub struct Switch {
     pub in_band: bool,
     /// Who owns the tables.
     pub control: Control,
+    /// The switch is elsewhere; `None` = it is in this process.
+    pub remote: Option<Remote>,
+}
+
+/// A switch elsewhere, under the embedded controller.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Remote {
+    /// Where it is, those that are dialled first.
+    pub endpoints: Vec<Endpoint>,
+    /// The version spoken.
+    pub version: Version,
+    /// How it is used.
+    pub profile: Profile,
+    /// Our role at it.
+    pub role: ControllerRole,
+    /// Seconds of silence until it is asked for an echo; 0 = never.
+    pub probe_s: u64,
+    /// For TLS.
+    pub tls: Option<OpenFlowTls>,
 }
 
 /// Who owns the switch's tables.

@@ -136,6 +136,13 @@ impl Learning {
         Plan { mods: vec![FlowMod::delete_by_cookie(self.settings.cookie, u64::MAX)], ..Plan::default() }
     }
 
+    /// The switch was connected again and has these ports now.
+    pub fn begin_again(&mut self, ports: &[PortDesc]) {
+        self.forget_all();
+        self.ports = ports.iter().map(|p| p.port).collect();
+        self.ports.sort_unstable();
+    }
+
     /// The switch has lost its flows.
     pub fn forget_all(&mut self) {
         self.hosts.clear();

@@ -128,6 +128,7 @@ impl Controller {
                 let plan = self.learning.port_status(&status);
                 self.learn(plan)
             }
+            Event::Up(ports) => self.begin_again(now, &ports),
             Event::FlowRemoved(_) | Event::Miss(_) | Event::Down(_) => Vec::new(),
         }
     }
@@ -171,6 +172,14 @@ impl Controller {
         }
         commands.extend(self.on_migration(now, Input::Tick));
         commands
+    }
+
+    /// The switch is there again: batches that were under way are in the new one or void.
+    fn begin_again(&mut self, now: Instant, ports: &[PortDesc]) -> Vec<Command> {
+        self.batches.clear();
+        self.learn_again = None;
+        self.learning.begin_again(ports);
+        self.start(now, Vec::new())
     }
 
     /// Programs the switch from nothing. The migration's batches join the learning switch's

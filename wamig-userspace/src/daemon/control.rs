@@ -26,7 +26,7 @@ use crate::channel::endpoint::Endpoint;
 use crate::controller::learning::Plan;
 use crate::controller::standalone::Standalone;
 use crate::controller::{Command, Controller};
-use crate::datapath::local::Local;
+use crate::datapath::any::Any;
 use crate::datapath::{Datapath, DatapathError, Event};
 use crate::fastpath::xdp::attach::SharedPorts;
 use crate::fastpath::{FastPath, FastPort};
@@ -74,8 +74,8 @@ pub struct Control<F> {
     /// The site's name.
     pub site: String,
     /// The switch.
-    pub datapath: Local<F>,
-    /// `xdp` or `memory`.
+    pub datapath: Any<F>,
+    /// `xdp`, `memory` or `openflow`.
     pub kind: &'static str,
     /// What an operator should know about the ports' interfaces.
     pub warnings: Vec<(PortNo, String)>,
@@ -139,8 +139,11 @@ impl<F: FastPath> Control<F> {
             let commands = match happened {
                 Happened::Stop => return Ended::Stopped,
                 Happened::Datapath(None) => return Ended::Datapath("it says nothing any more".to_owned()),
-                Happened::Datapath(Some(Event::Down(why))) => return Ended::Datapath(why),
+                Happened::Datapath(Some(Event::Down(why))) if self.datapath.remote().is_none() => {
+                    return Ended::Datapath(why);
+                }
                 Happened::Datapath(Some(event)) => {
+                    self.note_session(&event);
                     if let Some(event) = said(&event)
                         && !(self.standalone.is_some() && Standalone::owns(&event))
                     {
@@ -151,8 +154,10 @@ impl<F: FastPath> Control<F> {
                 Happened::Peer(event) => self.on_peer(now, event),
                 Happened::Deadline => {
                     self.agent.tick(now);
-                    if let Some(standalone) = &mut self.standalone {
-                        let plan = standalone.tick(self.datapath.switch().ports().iter().cloned(), now);
+                    if let Some(standalone) = &mut self.standalone
+                        && let Some(switch) = self.datapath.switch()
+                    {
+                        let plan = standalone.tick(switch.ports().iter().cloned(), now);
                         let begins = plan.is_some();
                         self.act_alone(plan, now);
                         if begins && let Err(ended) = self.activate() {
@@ -164,7 +169,9 @@ impl<F: FastPath> Control<F> {
                 Happened::Channel(event) => {
                     let begins = matches!(event, ChannelEvent::Opened(_));
                     let changes = begins || matches!(event, ChannelEvent::Closed(..));
-                    self.agent.on_channel(event, self.datapath.switch(), now);
+                    if let Some(switch) = self.datapath.switch() {
+                        self.agent.on_channel(event, switch, now);
+                    }
                     if changes {
                         self.count_controllers(now);
                     }
@@ -178,7 +185,8 @@ impl<F: FastPath> Control<F> {
                     Vec::new()
                 }
                 Happened::Agent => {
-                    let events = self.agent.work(self.datapath.switch(), now);
+                    let switch = self.datapath.switch();
+                    let events = switch.map_or_else(Vec::new, |switch| self.agent.work(switch, now));
                     events.into_iter().flat_map(|e| self.on_datapath(now, e.into())).collect()
                 }
                 Happened::Links(change) => {
@@ -216,6 +224,22 @@ impl<F: FastPath> Control<F> {
         }
     }
 
+    /// A switch elsewhere comes and goes; what is not programmed waits until it is back.
+    fn note_session(&mut self, event: &Event) {
+        match event {
+            Event::Down(why) => {
+                let detail =
+                    format!("the switch is not under control: {why}; it keeps its flows, nothing can be changed");
+                self.timeline.add(unix_us(), None, event::ALERT, detail, true);
+            }
+            Event::Up(_) => {
+                let detail = "the switch is under control; its flows are brought up to date".to_owned();
+                self.timeline.add(unix_us(), None, event::SWITCH_UP, detail, false);
+            }
+            _ => {}
+        }
+    }
+
     fn on_datapath(&mut self, now: Instant, event: Event) -> Vec<Command> {
         if let Some(standalone) = &mut self.standalone
             && let Some(event) = said(&event)
@@ -240,7 +264,8 @@ impl<F: FastPath> Control<F> {
     /// Applies flows of the switch's own. What comes of them is told to nobody.
     fn act_alone(&mut self, plan: Option<Plan>, now: Instant) {
         let (Some(plan), Some(standalone)) = (plan, &mut self.standalone) else { return };
-        let taken = self.datapath.switch().apply(plan.mods.clone(), now);
+        let Some(switch) = self.datapath.switch() else { return };
+        let taken = switch.apply(plan.mods.clone(), now);
         if let Err(refused) = &taken {
             tracing::debug!("flows of the switch's own: {}", refused.error);
         }
@@ -279,7 +304,9 @@ impl<F: FastPath> Control<F> {
     /// The data path takes in the interfaces as they are now, then the switch learns of it.
     fn on_links(&mut self, Change { change, ports }: Change) {
         if ports != self.ports {
-            if let Err(error) = self.datapath.switch().fast_path().set_ports(&ports) {
+            if let Some(switch) = self.datapath.switch()
+                && let Err(error) = switch.fast_path().set_ports(&ports)
+            {
                 let detail = format!("the data path cannot follow its interfaces: {error}; restart wamig");
                 self.timeline.add(unix_us(), None, event::ALERT, detail, true);
             }
@@ -297,7 +324,7 @@ impl<F: FastPath> Control<F> {
         if self.active {
             return Ok(());
         }
-        let begun = self.datapath.switch().fast_path().activate();
+        let begun = self.datapath.switch().map_or(Ok(()), |switch| switch.fast_path().activate());
         begun.map_err(|error| Ended::Datapath(format!("the data path does not begin to forward: {error}")))?;
         self.active = true;
         for port in self.attached.lock().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -322,6 +349,8 @@ impl<F: FastPath> Control<F> {
                 }
                 Command::Program { ticket, mods } => {
                     let result = match self.datapath.send(mods, now).await {
+                        // Everything is programmed anew when it is back.
+                        Err(DatapathError::Down(_)) if self.datapath.remote().is_some() => continue,
                         Err(DatapathError::Down(why)) => return Some(Ended::Datapath(why)),
                         Err(refused) => Err(refused.to_string()),
                         Ok(()) => Ok(()),
@@ -337,7 +366,9 @@ impl<F: FastPath> Control<F> {
                     }
                 }
                 Command::PacketOut(out) => match self.datapath.packet_out(out, now).await {
-                    Err(DatapathError::Down(why)) => return Some(Ended::Datapath(why)),
+                    Err(DatapathError::Down(why)) if self.datapath.remote().is_none() => {
+                        return Some(Ended::Datapath(why));
+                    }
                     // Frame by frame, so for those only who want to know all of it.
                     Err(refused) => tracing::trace!("packet-out: {refused}"),
                     Ok(()) => {}
@@ -412,13 +443,16 @@ impl<F: FastPath> Control<F> {
             Query::Status(answer) => drop(answer.send(report::status(self, now, unix_us()))),
             Query::Explain(address, answer) => drop(answer.send(report::explain(self, now, unix_us(), address))),
             Query::Flows(filter, answer) => {
-                let flows = self.datapath.dump_flows(now).await;
+                let flows = self.datapath.own_flows(now).await;
                 let lines = flows.map(|f| f.iter().filter(|f| filter.takes(f)).map(FlowLine::from).collect());
                 drop(answer.send(lines.map_err(|e| e.to_string())));
             }
             Query::Trace(request, answer) => {
-                let trace = self.datapath.switch().trace(request.in_port, &request.frame);
-                drop(answer.send(trace.map_err(|e| e.to_string())));
+                let trace = match self.datapath.switch() {
+                    Some(switch) => switch.trace(request.in_port, &request.frame).map_err(|e| e.to_string()),
+                    None => Err("the switch is elsewhere: on Open vSwitch, ask `ovs-appctl ofproto/trace`".to_owned()),
+                };
+                drop(answer.send(trace));
             }
         }
     }
@@ -431,7 +465,7 @@ fn said(event: &Event) -> Option<effect::Event> {
         Event::Miss(m) => effect::Event::Miss(m),
         Event::FlowRemoved(m) => effect::Event::FlowRemoved(m),
         Event::PortStatus(m) => effect::Event::PortStatus(m),
-        Event::Down(_) => return None,
+        Event::Down(_) | Event::Up(_) => return None,
     })
 }
 

@@ -7,13 +7,14 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::control::Control;
-use wamig_openflow::Version;
+use wamig_openflow::{PortDesc, Version};
 
 use crate::admin::explain::{self, Explanation};
-use crate::admin::status::{Address, ControllerLine, Datapath as Switch, Pool, Port, Status};
+use crate::admin::status::{Address, ControllerLine, Datapath as Switch, Pool, Port, Status, SwitchSession};
 use crate::controller::Controller;
 use crate::controller::standalone::Standalone;
 use crate::datapath::Datapath;
+use crate::datapath::remote::Remote;
 use crate::fastpath::FastPath;
 use crate::migration::Migration;
 use crate::migration::status::AddressStatus;
@@ -27,11 +28,15 @@ const SLOW_PATH_BUSY: &str = "slow-path-busy";
 
 /// The status of `control` at `now`, which the wall clock calls `unix_us`.
 pub fn status<F: FastPath>(control: &mut Control<F>, now: Instant, unix_us: u64) -> Status {
-    let reasons = control.datapath.switch().fast_path().reasons();
-    let mut drops = named(reasons.drops);
-    drops.insert(SLOW_PATH_BUSY.to_owned(), control.datapath.switch().slow_counters().limited);
-    let mut punts = named(reasons.punts);
-    punts.insert(CONTROL_BUSY.to_owned(), control.lost.load(Ordering::Relaxed));
+    let (mut drops, mut punts, mut anomalies) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    if let Some(switch) = control.datapath.switch() {
+        let reasons = switch.fast_path().reasons();
+        drops = named(reasons.drops);
+        drops.insert(SLOW_PATH_BUSY.to_owned(), switch.slow_counters().limited);
+        punts = named(reasons.punts);
+        punts.insert(CONTROL_BUSY.to_owned(), control.lost.load(Ordering::Relaxed));
+        anomalies = named(reasons.anomalies);
+    }
     let mut refused = named(control.refusals.snapshot());
     let migration = control.controller.as_ref().map(Controller::migration);
     for (name, count) in migration.iter().flat_map(|m| m.refused()) {
@@ -54,14 +59,17 @@ pub fn status<F: FastPath>(control: &mut Control<F>, now: Instant, unix_us: u64)
         site: control.site.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_s: now.saturating_duration_since(control.started).as_secs(),
-        datapath: switch(control, wall),
+        datapath: match control.datapath.remote() {
+            Some(remote) => elsewhere(remote, wall),
+            None => switch(control, wall),
+        },
         peers: control.peers.list(),
         controllers,
         addresses,
         pool,
         timeline: control.timeline.events(),
         drops,
-        anomalies: named(reasons.anomalies),
+        anomalies,
         punts,
         refused,
     }
@@ -130,11 +138,11 @@ fn switch<F: FastPath>(control: &mut Control<F>, wall: impl Fn(Instant) -> u64) 
     let standalone_since_unix_ms = control.standalone.as_ref().and_then(Standalone::since).map(wall);
     let dpid = control.datapath.features().dpid.to_string();
     let descs = control.datapath.features().ports.clone();
-    let fast = control.datapath.switch().fast_path();
+    let mut fast = control.datapath.switch().map(|switch| switch.fast_path());
     let attached = control.attached.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut ports = Vec::new();
     for desc in descs {
-        let counters = fast.port_counters(desc.port);
+        let counters = fast.as_mut().map(|fast| fast.port_counters(desc.port)).unwrap_or_default();
         let attached = attached.iter().find(|a| a.port == desc.port);
         let mode = attached.map_or("none", |a| a.mode);
         let of_kind = control.warnings.iter().filter(|(p, _)| *p == desc.port).map(|(_, w)| w.as_str());
@@ -152,7 +160,44 @@ fn switch<F: FastPath>(control: &mut Control<F>, wall: impl Fn(Instant) -> u64) 
             rx_dropped: counters.rx_dropped,
         });
     }
-    Switch { dpid, kind: control.kind.to_owned(), program: PROGRAM.to_owned(), standalone_since_unix_ms, ports }
+    Switch { dpid, kind: control.kind.to_owned(), program: PROGRAM.to_owned(), standalone_since_unix_ms, session: None, ports }
+}
+
+/// A switch elsewhere, which counts for itself.
+fn elsewhere(remote: &Remote, wall: impl Fn(Instant) -> u64) -> Switch {
+    let session = remote.status();
+    let features = remote.features();
+    let port = |desc: &PortDesc| Port {
+        port: desc.port.0,
+        name: desc.name.clone(),
+        mode: "none".to_owned(),
+        link_up: desc.link_up,
+        warning: None,
+        rx_packets: 0,
+        rx_bytes: 0,
+        tx_packets: 0,
+        tx_bytes: 0,
+        rx_dropped: 0,
+    };
+    Switch {
+        dpid: features.dpid.to_string(),
+        kind: "openflow".to_owned(),
+        program: session.profile.to_string(),
+        standalone_since_unix_ms: None,
+        ports: features.ports.iter().map(port).collect(),
+        session: Some(SwitchSession {
+            state: if session.remote.is_some() { "up" } else { "down" }.to_owned(),
+            since_unix_ms: session.since.map(wall),
+            endpoints: session.endpoints,
+            remote: session.remote,
+            version: session.version.map(|v| if v == Version::V10 { "1.0" } else { "1.3" }.to_owned()),
+            profile: session.profile.to_string(),
+            bundles: session.bundles,
+            description: session.description,
+            flows: session.flows,
+            last_error: session.last_error,
+        }),
+    }
 }
 
 fn address(status: AddressStatus, wall: impl Fn(Instant) -> u64) -> Address {

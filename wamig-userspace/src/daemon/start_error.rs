@@ -33,8 +33,11 @@ pub enum StartError {
     /// An endpoint for controllers.
     #[error("{0} (openflow.listen)")]
     OpenFlow(#[from] crate::channel::BindError),
-    /// Certificates for controllers.
-    #[error("{0}; correct the keys for TLS in [openflow]")]
+    /// An endpoint for the switch.
+    #[error("{0} (switch.remote.listen)")]
+    Switch(#[source] crate::channel::BindError),
+    /// Certificates for OpenFlow.
+    #[error("{0}; correct the keys for TLS in [openflow] or [switch.remote]")]
     OpenFlowTls(#[from] crate::channel::tls::TlsError),
     /// No such interface.
     #[error(

@@ -1,8 +1,10 @@
 //! What a controller holds: a datapath, be it the switch in this process, a remote OpenFlow
 //! switch, or a fake for tests. The migration code and the learning switch know only this.
 
+pub mod any;
 pub mod fake;
 pub mod local;
+pub mod remote;
 
 use std::time::Instant;
 
@@ -32,8 +34,11 @@ pub enum Event {
     FlowRemoved(FlowRemoved),
     /// A port changed.
     PortStatus(PortStatus),
-    /// The connection is lost.
+    /// The switch is lost, and why.
     Down(String),
+    /// The switch is there, or there again, with these ports: it has to be programmed as if
+    /// from nothing.
+    Up(Vec<PortDesc>),
 }
 
 /// Why a datapath did not do as told.

@@ -95,6 +95,8 @@ pub struct Change {
 
 /// The timeline's event names: part of the interface of `wamig status -o json`.
 pub mod event {
+    /// Either: a switch elsewhere is under control, or again.
+    pub const SWITCH_UP: &str = "switch-up";
     /// Host: the guest's ARP was seen and is held.
     pub const ARP_SEEN: &str = "arp-seen";
     /// Host: a guest was heard otherwise than by ARP, which is held.

@@ -10,6 +10,7 @@ use clap::Args;
 use super::play::{self, Outcome, Pace};
 use super::proof::Links;
 use super::signals::{self, Interrupted};
+use super::switch::Switches;
 use super::timeline::millis;
 use super::topology::{CLIENT, GATEWAY1, GATEWAY2, SERVER, Site, WEB};
 use super::{DEMO_PREFIX, Lab, Options, live, poke};
@@ -30,6 +31,9 @@ pub struct Demo {
     /// Move a virtual machine while it runs, with an open TCP connection, in place of booting a copy
     #[arg(long, conflicts_with = "pcap")]
     live_vm: bool,
+    /// The switches: xdp (wamig's own) or ovs (Open vSwitch), for each site dc1=…,dc2=…
+    #[arg(long, value_name = "KINDS", default_value = "xdp", conflicts_with = "live_vm")]
+    switch: Switches,
     /// The wamig program (default: $WAMIG_BIN, else the one built beside this program)
     #[arg(long, value_name = "FILE")]
     wamig: Option<PathBuf>,
@@ -84,6 +88,7 @@ impl Demo {
         }
         let mut options = Options::new(&self.prefix, &std::env::current_exe()?, &wamig);
         options.delay = Duration::from_millis(self.delay);
+        (options.dc1.switch, options.dc2.switch) = (self.switch.dc1, self.switch.dc2);
 
         let done = self.play_in(&options, &wamig);
         // Whatever an interrupted step complains of, the signal is the reason.
@@ -149,8 +154,12 @@ impl Demo {
 fn play_acts(lab: &mut Lab, links: &Links) -> Result<bool> {
     lab.start_daemons()?;
     for site in Site::BOTH {
-        let ports = lab.gateway(site).status()?.datapath.ports;
-        let modes: Vec<String> = ports.iter().map(|port| format!("{} {}", port.name, port.mode)).collect();
+        let switch = lab.gateway(site).status()?.datapath;
+        if let Some(session) = switch.session {
+            println!("{}: wamig runs and controls {}, profile {}", site.title(), session.description, session.profile);
+            continue;
+        }
+        let modes: Vec<String> = switch.ports.iter().map(|port| format!("{} {}", port.name, port.mode)).collect();
         println!("{}: wamig runs, XDP mode of its ports: {}", site.title(), modes.join(", "));
     }
     let outcome = play::run(lab, links, Pace::DEMO)?;

@@ -10,9 +10,9 @@ use serde::de::DeserializeOwned;
 
 use super::journal::Journal;
 use super::process::Process;
-use super::signals;
 use super::status::{Flow, Status};
 use super::topology::{GATEWAY1, GATEWAY2, POOL, SERVER, SERVER_MAC, Site, mac_text};
+use super::{signals, switch};
 
 /// What a test changes about a site's configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,11 +25,19 @@ pub struct Settings {
     pub learning: String,
     /// The site shows a certificate that the other one does not know.
     pub stranger: bool,
+    /// Its switch.
+    pub switch: switch::Kind,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { pool: POOL.to_owned(), timers: String::new(), learning: String::new(), stranger: false }
+        Self {
+            pool: POOL.to_owned(),
+            timers: String::new(),
+            learning: String::new(),
+            stranger: false,
+            switch: switch::Kind::default(),
+        }
     }
 }
 
@@ -131,7 +139,7 @@ control_socket = "{socket}"
 [switch]
 datapath_id = "{n:016x}"
 ports = ["up", "lan1", "srv"]
-pin_path = "{pins}"
+{switch}
 
 [lan]
 uplink = "up"
@@ -159,13 +167,41 @@ fingerprint = "{peer_fingerprint}"
             name = site.name(),
             dir = self.dir.display(),
             socket = self.socket().display(),
-            pins = self.pins.display(),
+            switch = self.switch_keys(settings.switch),
             listen = site.management(),
             other_name = other.name(),
             endpoint = other.management(),
             learning = settings.learning,
             timers = settings.timers,
         )
+    }
+
+    fn switch_keys(&self, kind: switch::Kind) -> String {
+        match kind {
+            switch::Kind::Xdp => format!("pin_path = \"{}\"", self.pins.display()),
+            switch::Kind::Ovs => {
+                let socket = self.switch_socket();
+                format!("[switch.remote]\nlisten = [\"punix:{}\"]\nprofile = \"ovs\"", socket.display())
+            }
+        }
+    }
+
+    /// Where the daemon waits for a switch that is not its own.
+    fn switch_socket(&self) -> PathBuf {
+        self.dir.join("switch.sock")
+    }
+
+    /// Where a switch that is not the daemon's own has its database and its sockets.
+    pub fn switch_dir(&self) -> PathBuf {
+        self.dir.join("ovs")
+    }
+
+    /// Starts a switch that is not the daemon's own.
+    ///
+    /// # Errors
+    /// As [`switch::start`].
+    pub fn start_switch(&self, journal: &Journal) -> Result<()> {
+        switch::start(journal, self.site, &self.namespace, &self.dir, &self.switch_socket())
     }
 
     /// Starts the daemon; returns when it answers `wamig status`.

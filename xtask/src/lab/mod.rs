@@ -6,6 +6,7 @@
 //! | [`topology`] | the places, addresses and links; [`netns`], [`offload`], [`delay_line`] make them |
 //! | [`server`], [`web`] | the name server that moves, the web server that does not |
 //! | [`gateway`], [`status`] | the `wamig` daemons and what they say |
+//! | [`switch`] | which switch each of them has |
 //! | [`stream`], [`dns`] | the client's questions |
 //! | [`capture`], [`frame`], [`raw`], [`proof`] | what was on the links, and what that proves |
 //! | [`play`], [`script`], [`timeline`] | the paper's experiment, step by step, and how it is told |
@@ -34,6 +35,7 @@ pub mod server;
 pub mod signals;
 pub mod status;
 pub mod stream;
+pub mod switch;
 pub mod timeline;
 pub mod topology;
 pub mod trial;
@@ -176,6 +178,9 @@ impl Lab {
                 gateway.keygen("stranger")?;
             }
             gateway.configure(settings, &fingerprints[usize::from(gateway.site() == Site::Dc1)])?;
+            if settings.switch == switch::Kind::Ovs {
+                gateway.start_switch(journal)?;
+            }
         }
         let slot = |site| Slot::new(journal, site, name(Place::Slot(site)));
         let slots = [slot(Site::Dc1)?, slot(Site::Dc2)?];
@@ -260,7 +265,8 @@ impl Lab {
         }
         let ready = || -> Result<Option<()>> {
             let [home, host] = self.statuses()?;
-            Ok((home.peer_up("dc2") && host.peer_up("dc1") && host.pool.ready > 0).then_some(()))
+            let switches = home.switch_up() && host.switch_up();
+            Ok((switches && home.peer_up("dc2") && host.peer_up("dc1") && host.pool.ready > 0).then_some(()))
         };
         if signals::wait_for(Duration::from_secs(30), ready)?.is_none() {
             let [home, host] = self.statuses()?;

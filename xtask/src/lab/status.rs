@@ -35,10 +35,30 @@ pub struct Status {
 /// The switch.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct Datapath {
+    /// `xdp` or `openflow`.
+    pub kind: String,
     /// Variant of the program in force.
     pub program: String,
+    /// The session with a switch that is not the daemon's own.
+    #[serde(default)]
+    pub session: Option<Session>,
     /// Ports.
     pub ports: Vec<Port>,
+}
+
+/// The session with a switch that is not the daemon's own.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct Session {
+    /// `up` or `down`.
+    pub state: String,
+    /// OpenFlow version.
+    pub version: Option<String>,
+    /// How it is used.
+    pub profile: String,
+    /// What it says it is.
+    pub description: String,
+    /// Why there is none, or why the last one ended.
+    pub last_error: Option<String>,
 }
 
 /// A port.
@@ -153,6 +173,11 @@ impl Status {
     /// migration that is neither over nor not begun.
     pub fn is_settled(&self, address: Ipv4Addr) -> bool {
         matches!(self.state(address), "-" | "HOME" | "NONE")
+    }
+
+    /// Whether the daemon controls its switch.
+    pub fn switch_up(&self) -> bool {
+        self.datapath.session.as_ref().is_none_or(|session| session.state == "up")
     }
 
     /// Whether the session to the other site is up.

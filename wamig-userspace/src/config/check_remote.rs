@@ -1,0 +1,103 @@
+//! The keys about a switch elsewhere: `[switch.remote]`.
+
+use toml::Spanned;
+use wamig_openflow::Version;
+use wamig_openflow::message::ControllerRole;
+
+use super::check::Check;
+use super::file::{self, File};
+use super::{Control, Remote};
+use crate::datapath::remote::profile::Profile;
+
+impl Check<'_, '_> {
+    pub(super) fn remote(&mut self, remote: &Spanned<file::Remote>, switch: &file::Switch) -> Option<Remote> {
+        let keys = remote.get_ref();
+        if switch.datapath_id.is_none() {
+            return self.wrong(
+                remote.span(),
+                "[switch.remote] needs to know which switch",
+                "needed in [switch]: datapath_id, as the switch has it (Open vSwitch: `ovs-ofctl show BRIDGE`)",
+            );
+        }
+        let (active, passive) = (self.endpoints(&keys.connect, false), self.endpoints(&keys.listen, true));
+        let version = self.remote_version(keys);
+        let profile = self.profile(keys);
+        let role = self.role(keys);
+        let probe = self.number(keys.inactivity_probe_s.as_ref(), 5, 0, 3600, "seconds, 0 = never");
+        let tls = self.openflow_tls(&keys.tls())?;
+        self.certified(keys.connect.iter().chain(&keys.listen), tls.is_some(), "[switch.remote]")?;
+        let (mut endpoints, passive) = (active?, passive?);
+        endpoints.extend(passive);
+        if endpoints.is_empty() {
+            return self.wrong(
+                remote.span(),
+                "[switch.remote] says neither where the switch is nor where it connects to",
+                "needed: connect, as in [\"tcp:192.0.2.9\"], or listen, as in [\"ptcp:6653:127.0.0.1\"]",
+            );
+        }
+        Some(Remote { endpoints, version: version?, profile: profile?, role: role?, probe_s: probe?, tls })
+    }
+
+    /// Notes what has no meaning when the switch is elsewhere.
+    pub(super) fn only_local(&mut self, file: &File) -> Option<()> {
+        let switch = &file.switch;
+        let mut good = Some(());
+        let spans = [
+            ("pin_path", switch.pin_path.as_ref().map(Spanned::span)),
+            ("xdp_mode", switch.xdp_mode.as_ref().map(Spanned::span)),
+        ];
+        for (name, span) in spans {
+            if let Some(span) = span {
+                let what = format!("{name} is for the switch in this process, but there is [switch.remote]");
+                good = self.wrong(span, what, format!("take out {name} or [switch.remote]"));
+            }
+        }
+        let external = switch.control.as_ref().filter(|c| c.get_ref() == "openflow");
+        let controllers = file.openflow.as_ref().and_then(|o| o.controllers.iter().chain(&o.listen).next());
+        if let Some(text) = external.or(controllers) {
+            good = self.wrong(
+                text.span(),
+                "external controllers cannot control a switch that is elsewhere by way of wamig",
+                "let them connect to that switch itself, or take out [switch.remote]",
+            );
+        }
+        good.filter(|()| self.control(switch.control.as_ref()) == Some(Control::Embedded))
+    }
+
+    fn remote_version(&mut self, keys: &file::Remote) -> Option<Version> {
+        match keys.version.as_ref().map(|t| (t, t.get_ref().as_str())) {
+            None | Some((_, "1.3" | "OpenFlow13")) => Some(Version::V13),
+            Some((text, other)) => self.wrong(
+                text.span(),
+                format!("{other:?} is not a version for a profile of today"),
+                "allowed: \"1.3\"",
+            ),
+        }
+    }
+
+    fn profile(&mut self, keys: &file::Remote) -> Option<Profile> {
+        let text = &keys.profile;
+        if let Some(profile) = Profile::ALL.iter().find(|p| p.as_str() == text.get_ref()) {
+            return Some(*profile);
+        }
+        let names: Vec<_> = Profile::ALL.iter().map(|p| format!("\"{p}\"")).collect();
+        self.wrong(
+            text.span(),
+            format!("{:?} is not a profile", text.get_ref()),
+            format!("allowed: {}", names.join(", ")),
+        )
+    }
+
+    fn role(&mut self, keys: &file::Remote) -> Option<ControllerRole> {
+        let Some(text) = &keys.role else { return Some(ControllerRole::Equal) };
+        match text.get_ref().as_str() {
+            "equal" => Some(ControllerRole::Equal),
+            "master" => Some(ControllerRole::Master),
+            other => self.wrong(
+                text.span(),
+                format!("{other:?} is not a role"),
+                "allowed: \"equal\" (beside other controllers, the default), \"master\" (the others may only look)",
+            ),
+        }
+    }
+}

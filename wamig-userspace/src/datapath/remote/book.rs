@@ -1,0 +1,320 @@
+//! Two lists of a remote switch's flows: those the controller wants, and those of ours that the
+//! switch has. A batch changes the first; what is sent is the difference of the two, so that
+//! after a reconnection only what is missing is added, and only what is ours is deleted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use wamig_openflow::{
+    Cookie, ErrorKind, FlowMod, FlowModCommand, FlowModFlags, FlowRemoved, FlowStats, GroupId, Instructions, Match,
+    OfpError, PortNo, TableId,
+};
+
+use crate::controller::learning;
+use crate::migration::cookie;
+
+/// What tells flows apart (OpenFlow 1.3.5 §5.2): table, priority, match.
+type Key = (TableId, u16, Match);
+
+/// The rest of a flow.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Entry {
+    cookie: Cookie,
+    idle_timeout: u16,
+    hard_timeout: u16,
+    flags: FlowModFlags,
+    instructions: Instructions,
+}
+
+/// The two lists.
+#[derive(Debug, Default)]
+pub struct Book {
+    wanted: BTreeMap<Key, Entry>,
+    installed: BTreeMap<Key, Entry>,
+    /// Flows of others.
+    foreign: BTreeSet<Key>,
+    /// The next batch is the whole of what is wanted.
+    fresh: bool,
+}
+
+/// What a batch comes to on the switch.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Plan {
+    /// To be sent: what is added stands before what is deleted.
+    pub mods: Vec<FlowMod>,
+    /// Takes back what of `mods` has been done, in the opposite order.
+    pub undo: Vec<FlowMod>,
+    wanted: BTreeMap<Key, Option<Entry>>,
+    installed: Vec<(Key, Option<Entry>)>,
+}
+
+/// Whether a flow belongs to one of this controller's applications.
+pub fn is_ours(cookie: Cookie) -> bool {
+    cookie::is_ours(cookie) || cookie.0 & learning::COOKIE_MASK == learning::COOKIE.0
+}
+
+impl Book {
+    /// The switch was connected and has these flows; what was wanted before is forgotten.
+    pub fn begin(&mut self, flows: Vec<FlowStats>) {
+        *self = Self { fresh: true, ..Self::default() };
+        for flow in flows {
+            let key = (flow.table, flow.priority, flow.matching);
+            if is_ours(flow.cookie) {
+                let entry = Entry {
+                    cookie: flow.cookie,
+                    idle_timeout: flow.idle_timeout,
+                    hard_timeout: flow.hard_timeout,
+                    flags: flow.flags,
+                    instructions: flow.instructions,
+                };
+                self.installed.insert(key, entry);
+            } else {
+                self.foreign.insert(key);
+            }
+        }
+    }
+
+    /// Flows of ours on the switch.
+    pub fn len(&self) -> usize {
+        self.installed.len()
+    }
+
+    /// What a batch comes to.
+    ///
+    /// # Errors
+    /// `OFPFMFC_OVERLAP`: it would replace a flow of somebody else.
+    pub fn plan(&self, batch: &[FlowMod]) -> Result<Plan, OfpError> {
+        let mut plan = Plan::default();
+        let mut named = BTreeSet::new();
+        for change in batch {
+            if change.command == FlowModCommand::Add {
+                named.insert((change.table, change.priority, change.matching.clone()));
+            }
+            self.change(&mut plan.wanted, change);
+        }
+        let mut goal = plan.wanted.clone();
+        if self.fresh {
+            for key in self.installed.keys() {
+                goal.entry(key.clone()).or_insert(None);
+            }
+        }
+        let (mut deleted, mut restored) = (Vec::new(), Vec::new());
+        for (key, entry) in goal {
+            let there = self.installed.get(&key);
+            // An add that is repeated is sent again: the switch may have lost the flow.
+            if there == entry.as_ref() && (self.fresh || entry.is_none() || !named.contains(&key)) {
+                continue;
+            }
+            if entry.is_some() && there.is_none() && self.foreign.contains(&key) {
+                return Err(taken(&key));
+            }
+            match &entry {
+                Some(entry) => plan.mods.push(add(&key, entry)),
+                None => deleted.extend(there.map(|old| delete(&key, old.cookie))),
+            }
+            restored.push(match (there, &entry) {
+                (Some(old), _) => add(&key, old),
+                (None, Some(new)) => delete(&key, new.cookie),
+                (None, None) => continue,
+            });
+            plan.installed.push((key, entry));
+        }
+        plan.mods.extend(deleted);
+        restored.reverse();
+        plan.undo = restored;
+        Ok(plan)
+    }
+
+    /// The switch has carried out a plan.
+    pub fn commit(&mut self, plan: Plan) {
+        self.fresh = false;
+        for (key, entry) in plan.wanted {
+            set(&mut self.wanted, key, entry);
+        }
+        for (key, entry) in plan.installed {
+            set(&mut self.installed, key, entry);
+        }
+    }
+
+    /// The switch says that a flow is gone. True if it was wanted.
+    pub fn removed(&mut self, removed: &FlowRemoved) -> bool {
+        let stats = &removed.stats;
+        let key = (stats.table, stats.priority, stats.matching.clone());
+        let same = |entry: &Entry| entry.cookie == stats.cookie;
+        if self.installed.get(&key).is_some_and(same) {
+            self.installed.remove(&key);
+        }
+        self.wanted.get(&key).is_some_and(same) && self.wanted.remove(&key).is_some()
+    }
+
+    /// Adds to `changes` what a flow-mod does to the flows that are wanted (§6.4).
+    fn change(&self, changes: &mut BTreeMap<Key, Option<Entry>>, m: &FlowMod) {
+        let exact = (m.table, m.priority, m.matching.clone());
+        let meant: Vec<(Key, Entry)> = match m.command {
+            FlowModCommand::Add => {
+                changes.insert(exact, Some(entry(m)));
+                return;
+            }
+            FlowModCommand::ModifyStrict | FlowModCommand::DeleteStrict => {
+                let found = changes.get(&exact).map_or_else(|| self.wanted.get(&exact), Option::as_ref);
+                found.filter(|e| passes(m, e)).cloned().map(|e| (exact, e)).into_iter().collect()
+            }
+            FlowModCommand::Modify | FlowModCommand::Delete => {
+                let old = self.wanted.iter().filter(|(key, _)| !changes.contains_key(*key));
+                let new = changes.iter().filter_map(|(key, entry)| Some((key, entry.as_ref()?)));
+                let in_table = |key: &Key| m.table == TableId::ALL || m.table == key.0;
+                let all =
+                    old.chain(new).filter(|(key, e)| in_table(key) && key.2.is_within(&m.matching) && passes(m, e));
+                all.map(|(key, e)| (key.clone(), e.clone())).collect()
+            }
+        };
+        let deletes = matches!(m.command, FlowModCommand::Delete | FlowModCommand::DeleteStrict);
+        for (key, old) in meant {
+            let new = (!deletes).then(|| Entry { instructions: m.instructions.clone(), ..old });
+            changes.insert(key, new);
+        }
+    }
+}
+
+fn set(list: &mut BTreeMap<Key, Entry>, key: Key, entry: Option<Entry>) {
+    match entry {
+        Some(entry) => drop(list.insert(key, entry)),
+        None => drop(list.remove(&key)),
+    }
+}
+
+/// Whether cookie and output of a flow are those that a modify or a delete asks for.
+fn passes(m: &FlowMod, entry: &Entry) -> bool {
+    (entry.cookie.0 ^ m.cookie.0) & m.cookie_mask == 0
+        && (m.out_port == PortNo::ANY || entry.instructions.outputs_to(m.out_port))
+        && (m.out_group == GroupId::ANY || entry.instructions.uses_group(m.out_group))
+}
+
+fn entry(m: &FlowMod) -> Entry {
+    Entry {
+        cookie: m.cookie,
+        idle_timeout: m.idle_timeout,
+        hard_timeout: m.hard_timeout,
+        flags: m.flags,
+        instructions: m.instructions.clone(),
+    }
+}
+
+fn add((table, priority, matching): &Key, entry: &Entry) -> FlowMod {
+    FlowMod {
+        idle_timeout: entry.idle_timeout,
+        hard_timeout: entry.hard_timeout,
+        flags: entry.flags,
+        ..FlowMod::add(*table, *priority, matching.clone(), entry.instructions.clone(), entry.cookie)
+    }
+}
+
+/// Deletes the flow only while it has our cookie.
+fn delete((table, priority, matching): &Key, cookie: Cookie) -> FlowMod {
+    FlowMod { cookie, cookie_mask: u64::MAX, ..FlowMod::delete_strict(*table, *priority, matching.clone()) }
+}
+
+fn taken((table, priority, matching): &Key) -> OfpError {
+    OfpError::new(
+        ErrorKind::FlowModOverlap,
+        format!(
+            "table={table},priority={priority},{matching}: somebody else's flow is there; move it to another priority"
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use wamig_openflow::{Action, FlowRemovedReason};
+
+    use super::*;
+
+    const OURS: Cookie = Cookie(cookie::SPACE | 7);
+
+    fn matching(port: u32) -> Match {
+        Match::any().in_port(PortNo(port))
+    }
+
+    fn flow(port: u32, out: u32) -> FlowMod {
+        FlowMod::add(TableId(0), 5, matching(port), Instructions::apply(vec![Action::output(PortNo(out))]), OURS)
+    }
+
+    fn stats(m: &FlowMod) -> FlowStats {
+        FlowStats {
+            table: m.table,
+            priority: m.priority,
+            matching: m.matching.clone(),
+            cookie: m.cookie,
+            duration: Duration::ZERO,
+            idle_age: Duration::ZERO,
+            idle_timeout: 0,
+            hard_timeout: 0,
+            flags: FlowModFlags::default(),
+            packets: 0,
+            bytes: 0,
+            instructions: m.instructions.clone(),
+            slow: None,
+        }
+    }
+
+    fn texts(mods: &[FlowMod]) -> Vec<(FlowModCommand, String)> {
+        mods.iter().map(|m| (m.command, m.matching.to_string())).collect()
+    }
+
+    #[test]
+    fn after_a_connection_only_the_difference_is_sent_and_only_ours_is_deleted() {
+        let mut book = Book::default();
+        let theirs = FlowMod { cookie: Cookie(9), ..flow(4, 1) };
+        book.begin([flow(1, 2), flow(2, 9), flow(3, 1), theirs].iter().map(stats).collect());
+        let batch = [FlowMod::delete_by_cookie(Cookie(cookie::SPACE), cookie::SPACE_MASK), flow(1, 2), flow(2, 1)];
+        let plan = book.plan(&batch).unwrap();
+        assert_eq!(
+            texts(&plan.mods),
+            [(FlowModCommand::Add, "in_port=2".into()), (FlowModCommand::DeleteStrict, "in_port=3".into())]
+        );
+        assert!(plan.mods[1].cookie_mask == u64::MAX && plan.mods[1].cookie == OURS, "only while it is ours");
+        assert_eq!(
+            texts(&plan.undo),
+            [(FlowModCommand::Add, "in_port=3".into()), (FlowModCommand::Add, "in_port=2".into())]
+        );
+        book.commit(plan);
+        assert_eq!(book.len(), 2);
+        assert_eq!(book.plan(&[flow(1, 2)]).unwrap().mods.len(), 1, "an add that is repeated is sent");
+    }
+
+    #[test]
+    fn a_flow_of_somebody_else_is_never_replaced() {
+        let mut book = Book::default();
+        book.begin(vec![stats(&FlowMod { cookie: Cookie(9), ..flow(4, 1) })]);
+        let refused = book.plan(&[flow(4, 2)]).unwrap_err();
+        assert_eq!(refused.kind, ErrorKind::FlowModOverlap);
+    }
+
+    #[test]
+    fn deletes_and_modifies_are_worked_out_here() {
+        let mut book = Book::default();
+        book.begin(Vec::new());
+        let other = FlowMod { cookie: Cookie(OURS.0 + 1), ..flow(2, 1) };
+        book.commit(book.plan(&[flow(1, 2), other]).unwrap());
+        let modify = FlowMod { command: FlowModCommand::Modify, cookie_mask: u64::MAX, ..flow(1, 7) };
+        let plan = book.plan(&[FlowMod { matching: Match::any(), ..modify }]).unwrap();
+        assert_eq!(texts(&plan.mods), [(FlowModCommand::Add, "in_port=1".into())]);
+        let plan = book.plan(&[FlowMod::delete_by_cookie(OURS, u64::MAX)]).unwrap();
+        assert_eq!(texts(&plan.mods), [(FlowModCommand::DeleteStrict, "in_port=1".into())]);
+        book.commit(plan);
+        let undone = book.plan(&[FlowMod::delete_by_cookie(OURS, u64::MAX)]).unwrap();
+        assert_eq!(undone.mods, []);
+    }
+
+    #[test]
+    fn a_flow_that_expired_is_neither_wanted_nor_there() {
+        let mut book = Book::default();
+        book.begin(Vec::new());
+        book.commit(book.plan(&[flow(1, 2)]).unwrap());
+        let removed = FlowRemoved { reason: FlowRemovedReason::IdleTimeout, stats: stats(&flow(1, 2)) };
+        assert!(book.removed(&removed));
+        assert!(!book.removed(&removed), "once");
+        assert_eq!(book.plan(&[FlowMod::delete_strict(TableId(0), 5, matching(1))]).unwrap().mods, []);
+    }
+}

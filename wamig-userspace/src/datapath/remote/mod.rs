@@ -1,0 +1,436 @@
+//! A switch elsewhere as a datapath: an OpenFlow switch that is controlled over a connection.
+//!
+//! ```text
+//!   channel ── ChannelEvent ──▶ ┌────────┐ ── next_event ──▶ controller
+//!      ▲ the switch             │ Remote │ ◀── send, packet_out ──┘
+//!      └────── Outbox ◀──────── └────────┘
+//! ```
+//!
+//! * [`session`] — one connection, without IO; [`work`] — a batch under way on it
+//! * [`book`] — what is wanted and what the switch has: what has to be sent
+//! * [`ports`] — the switch's port numbers and the controller's
+//! * [`profile`] — what is asked of the switch
+//!
+//! Connections come and go; the datapath is down in between, and says [`Event::Up`] when the
+//! switch can be programmed again. One connection controls the switch at a time: another one
+//! of the same datapath id is refused while it lasts.
+
+pub mod book;
+pub mod ports;
+pub mod profile;
+pub mod session;
+pub mod work;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant as TokioInstant, sleep_until, timeout_at};
+use wamig_openflow::message::Role;
+use wamig_openflow::{DatapathId, FlowMod, FlowStats, Message, PacketOut, PortDesc, PortReason, PortStatus, Version};
+
+use super::{Datapath, DatapathError, Event, Features};
+use crate::channel::outbox::{Class, Outbox};
+use crate::channel::{ChannelEvent, ConnId, Opened};
+use book::Book;
+use ports::PortMap;
+use profile::Profile;
+use session::{Expected, News, Session};
+
+/// A switch that has not answered for so long is given up.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Which switch, and how it is used.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// Its identity.
+    pub dpid: DatapathId,
+    /// Names or numbers of its ports; the first is the controller's port 1.
+    pub ports: Vec<String>,
+    /// How it is used.
+    pub profile: Profile,
+    /// Our role at it (1.3).
+    pub role: Role,
+    /// Where it is waited for or dialled, for status.
+    pub endpoints: Vec<String>,
+}
+
+/// A connection.
+#[derive(Debug)]
+struct Link {
+    conn: ConnId,
+    remote: String,
+    version: Version,
+    outbox: Arc<Outbox>,
+    session: Session,
+    /// It has to be ready by then.
+    deadline: TokioInstant,
+    since: Instant,
+}
+
+impl Link {
+    fn flush(&mut self) {
+        for (xid, message) in self.session.take_out() {
+            if let Err(error) = self.outbox.push(Class::Reply, self.version, xid, &message) {
+                tracing::error!(remote = self.remote, %error, "a message cannot be said");
+            }
+        }
+    }
+}
+
+/// How the session is, for status.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SessionStatus {
+    /// Where the switch is waited for or dialled.
+    pub endpoints: Vec<String>,
+    /// Who is at the other end; `None` = nobody.
+    pub remote: Option<String>,
+    /// What is spoken.
+    pub version: Option<Version>,
+    /// Since when it is as it is.
+    pub since: Option<Instant>,
+    /// Whether changes are made in bundles.
+    pub bundles: bool,
+    /// What the switch says it is.
+    pub description: String,
+    /// How it is used.
+    pub profile: Profile,
+    /// Our flows on it.
+    pub flows: usize,
+    /// Why there is no session, or why the last one ended.
+    pub last_error: Option<String>,
+}
+
+/// The remote switch.
+#[derive(Debug)]
+pub struct Remote {
+    settings: Settings,
+    features: Features,
+    channel: mpsc::Receiver<ChannelEvent>,
+    /// The connection that controls the switch.
+    link: Option<Link>,
+    /// Those that are not as far.
+    greeting: Vec<Link>,
+    book: Book,
+    map: PortMap,
+    events: VecDeque<Event>,
+    done: Option<Result<(), wamig_openflow::OfpError>>,
+    flows: Option<Vec<FlowStats>>,
+    last_error: Option<String>,
+    down_since: Option<Instant>,
+    closed: bool,
+    /// The controller has heard [`Event::Up`]; what it sent before meant the last connection.
+    announced: bool,
+}
+
+impl Remote {
+    /// A switch that is not connected yet; its connections come by `channel`.
+    pub fn new(settings: Settings, channel: mpsc::Receiver<ChannelEvent>) -> Self {
+        let port = |(i, name): (usize, &String)| PortDesc {
+            port: wamig_openflow::PortNo(i as u32 + 1),
+            name: name.clone(),
+            ..PortDesc::default()
+        };
+        let features = Features {
+            dpid: settings.dpid,
+            tables: settings.profile.tables(),
+            ports: settings.ports.iter().enumerate().map(port).collect(),
+        };
+        Self {
+            settings,
+            features,
+            channel,
+            link: None,
+            greeting: Vec::new(),
+            book: Book::default(),
+            map: PortMap::default(),
+            events: VecDeque::new(),
+            done: None,
+            flows: None,
+            last_error: None,
+            down_since: None,
+            closed: false,
+            announced: false,
+        }
+    }
+
+    /// How the session is.
+    pub fn status(&self) -> SessionStatus {
+        let link = self.link.as_ref();
+        let describe = |l: &Link| {
+            let d = &l.session.description;
+            [&d.manufacturer, &d.hardware, &d.software].map(String::as_str).join(" ").trim().to_owned()
+        };
+        SessionStatus {
+            endpoints: self.settings.endpoints.clone(),
+            remote: link.map(|l| l.remote.clone()),
+            version: link.map(|l| l.version),
+            since: link.map(|l| l.since).or(self.down_since),
+            bundles: link.is_some_and(|l| l.session.bundles),
+            description: link.map(describe).unwrap_or_default(),
+            profile: self.settings.profile,
+            flows: self.book.len(),
+            last_error: self.last_error.clone(),
+        }
+    }
+
+    /// Our flows as the switch has them, with its own port numbers.
+    ///
+    /// # Errors
+    /// [`DatapathError::Down`].
+    pub async fn installed_flows(&mut self) -> Result<Vec<FlowStats>, DatapathError> {
+        self.ready_link()?.session.dump();
+        self.flows = None;
+        self.wait(|remote| remote.flows.take()).await
+    }
+
+    fn ready_link(&mut self) -> Result<&mut Link, DatapathError> {
+        let why = self.last_error.as_deref().unwrap_or("it has not connected");
+        match &mut self.link {
+            Some(link) => Ok(link),
+            None => Err(DatapathError::Down(why.to_owned())),
+        }
+    }
+
+    /// Sends what is to be sent, then takes in what comes until the answer is there.
+    async fn wait<T>(&mut self, answer: impl Fn(&mut Self) -> Option<T>) -> Result<T, DatapathError> {
+        let deadline = TokioInstant::now() + PATIENCE;
+        self.ready_link()?.flush();
+        loop {
+            if let Some(answer) = answer(self) {
+                return Ok(answer);
+            }
+            self.ready_link()?;
+            match timeout_at(deadline, self.channel.recv()).await {
+                Ok(Some(event)) => self.on_channel(event),
+                Ok(None) => self.close(),
+                Err(_) => self.lose(&format!("it has not answered for {} s", PATIENCE.as_secs())),
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        self.closed = true;
+        self.lose("the connections have ended");
+    }
+
+    /// Ends the connection in control.
+    fn lose(&mut self, why: &str) {
+        if let Some(link) = self.link.take() {
+            link.outbox.close(why);
+            self.announced = false;
+            self.down_since = Some(TokioInstant::now().into_std());
+            self.last_error = Some(why.to_owned());
+            self.events.push_back(Event::Down(why.to_owned()));
+        }
+    }
+
+    fn on_channel(&mut self, event: ChannelEvent) {
+        match event {
+            ChannelEvent::Opened(opened) => self.greet(opened),
+            ChannelEvent::Batch(conn, batch) => {
+                for received in batch.messages {
+                    self.on_message(conn, |session| session.take(received.xid, received.message));
+                }
+            }
+            ChannelEvent::Closed(conn, why) => {
+                self.greeting.retain(|l| l.conn != conn);
+                if self.link.as_ref().is_some_and(|l| l.conn == conn) {
+                    self.lose(&why);
+                }
+            }
+            ChannelEvent::Failed { why, .. } => {
+                if self.link.is_none() {
+                    self.last_error = Some(why);
+                }
+            }
+            // What is said here is little, and waits for an answer each time.
+            ChannelEvent::Room(_) => {}
+        }
+    }
+
+    fn greet(&mut self, opened: Opened) {
+        let Opened { conn, remote, version, outbox, .. } = opened;
+        let Settings { dpid, profile, role, .. } = self.settings;
+        tracing::debug!(remote, "a switch connects");
+        let session = Session::new(version, Expected { dpid, profile, role });
+        let now = TokioInstant::now();
+        let mut link = Link { conn, remote, version, outbox, session, deadline: now + PATIENCE, since: now.into_std() };
+        link.flush();
+        self.greeting.push(link);
+    }
+
+    fn on_message(&mut self, conn: ConnId, take: impl FnOnce(&mut Session) -> Vec<News>) {
+        let in_control = self.link.as_mut().filter(|l| l.conn == conn);
+        let Some(link) = in_control.or_else(|| self.greeting.iter_mut().find(|l| l.conn == conn)) else { return };
+        let news = take(&mut link.session);
+        link.flush();
+        for news in news {
+            self.on_news(conn, news);
+        }
+    }
+
+    fn on_news(&mut self, conn: ConnId, news: News) {
+        match news {
+            News::Ready => self.promote(conn),
+            News::Event(event) => self.tell(event),
+            News::Done(result) => self.done = Some(result),
+            News::Flows(flows) => self.flows = Some(flows),
+            News::Over(why) => self.refuse(conn, &why),
+        }
+    }
+
+    /// Ends a connection for a reason of ours.
+    fn refuse(&mut self, conn: ConnId, why: &str) {
+        if self.link.as_ref().is_some_and(|l| l.conn == conn) {
+            tracing::warn!("switch {}: {why}", self.settings.dpid);
+            self.lose(why);
+        } else if let Some(at) = self.greeting.iter().position(|l| l.conn == conn) {
+            let link = self.greeting.swap_remove(at);
+            let known = self.last_error.as_deref() == Some(why);
+            if !known {
+                tracing::warn!("the switch at {} is refused: {why}", link.remote);
+            }
+            link.outbox.close(why);
+            if self.link.is_none() {
+                self.last_error = Some(why.to_owned());
+                if !known {
+                    self.events.push_back(Event::Down(why.to_owned()));
+                }
+            }
+        }
+    }
+
+    /// A session is ready: it controls the switch from now on.
+    fn promote(&mut self, conn: ConnId) {
+        if self.link.is_some() {
+            let why = format!("another switch with datapath id {} is connected", self.settings.dpid);
+            return self.refuse(conn, &why);
+        }
+        let Some(at) = self.greeting.iter().position(|l| l.conn == conn) else { return };
+        let map = match PortMap::find(&self.settings.ports, &self.greeting[at].session.ports) {
+            Ok(map) => map,
+            Err(why) => return self.refuse(conn, &why),
+        };
+        let mut link = self.greeting.swap_remove(at);
+        link.since = TokioInstant::now().into_std();
+        self.map = map;
+        self.features.tables = link.session.tables;
+        let ports = link.session.ports.iter().filter_map(|p| self.map.port_in(p));
+        self.features.ports = ports.filter(|p| p.port <= wamig_openflow::PortNo::MAX).collect();
+        self.features.ports.sort_unstable_by_key(|p| p.port);
+        self.book.begin(link.session.take_flows());
+        self.last_error = None;
+        tracing::info!("switch {} at {} is connected", self.settings.dpid, link.remote);
+        self.link = Some(link);
+        self.events.push_back(Event::Up(self.features.ports.clone()));
+    }
+
+    /// The switch says something: with the controller's port numbers, if it is its business.
+    fn tell(&mut self, event: Event) {
+        match event {
+            Event::PacketIn(mut m) => {
+                let Some(port) = self.map.inward(m.in_port) else { return };
+                m.in_port = port;
+                self.events.push_back(Event::PacketIn(m));
+            }
+            Event::FlowRemoved(mut m) => {
+                if self.book.removed(&m) {
+                    m.stats = self.map.flow_in(m.stats);
+                    self.events.push_back(Event::FlowRemoved(m));
+                }
+            }
+            Event::PortStatus(m) => self.on_port(&m),
+            Event::Miss(_) | Event::Down(_) | Event::Up(_) => {}
+        }
+    }
+
+    fn on_port(&mut self, status: &PortStatus) {
+        let Some(desc) = self.map.port_in(&status.desc) else {
+            // Its flows name the old number: everything anew.
+            if status.reason == PortReason::Add && self.settings.ports.contains(&status.desc.name) {
+                self.lose(&format!("port {} has another number now, {}", status.desc.name, status.desc.port));
+            }
+            return;
+        };
+        if desc.port > wamig_openflow::PortNo::MAX {
+            return;
+        }
+        self.features.ports.retain(|p| p.port != desc.port);
+        if status.reason != PortReason::Delete {
+            self.features.ports.push(desc.clone());
+            self.features.ports.sort_unstable_by_key(|p| p.port);
+        }
+        self.events.push_back(Event::PortStatus(PortStatus { reason: status.reason, desc }));
+    }
+
+    /// Gives up connections that do not become ready.
+    fn on_time(&mut self) {
+        let now = TokioInstant::now();
+        let late: Vec<ConnId> = self.greeting.iter().filter(|l| l.deadline <= now).map(|l| l.conn).collect();
+        for conn in late {
+            self.refuse(conn, &format!("it did not answer what every session asks within {} s", PATIENCE.as_secs()));
+        }
+    }
+}
+
+impl Datapath for Remote {
+    fn features(&self) -> &Features {
+        &self.features
+    }
+
+    async fn send(&mut self, batch: Vec<FlowMod>, _: Instant) -> Result<(), DatapathError> {
+        self.ready_link()?;
+        if !self.announced {
+            return Err(DatapathError::Down("it has connected just now".to_owned()));
+        }
+        let batch: Vec<FlowMod> = batch.into_iter().map(|m| self.map.flow_out(m)).collect();
+        let plan = self.book.plan(&batch)?;
+        if !plan.mods.is_empty() {
+            self.done = None;
+            self.ready_link()?.session.program(&plan.mods, plan.undo.clone());
+            self.wait(|remote| remote.done.take()).await??;
+        }
+        self.book.commit(plan);
+        Ok(())
+    }
+
+    async fn packet_out(&mut self, out: PacketOut, _: Instant) -> Result<(), DatapathError> {
+        let in_port = self.map.outward(out.in_port);
+        let out = PacketOut { in_port, actions: self.map.actions_out(out.actions), ..out };
+        let link = self.ready_link()?;
+        link.session.say(Message::PacketOut(out));
+        link.flush();
+        Ok(())
+    }
+
+    async fn dump_flows(&mut self, _: Instant) -> Result<Vec<FlowStats>, DatapathError> {
+        let flows = self.installed_flows().await?;
+        Ok(flows.into_iter().map(|f| self.map.flow_in(f)).collect())
+    }
+
+    async fn next_event(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                self.announced |= matches!(event, Event::Up(_)) && self.link.is_some();
+                return Some(event);
+            }
+            if self.closed {
+                return None;
+            }
+            let far = TokioInstant::now() + Duration::from_hours(1);
+            let deadline = self.greeting.iter().map(|l| l.deadline).min().unwrap_or(far);
+            tokio::select! {
+                event = self.channel.recv() => match event {
+                    Some(event) => self.on_channel(event),
+                    None => self.close(),
+                },
+                () = sleep_until(deadline) => self.on_time(),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

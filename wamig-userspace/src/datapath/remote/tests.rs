@@ -1,0 +1,332 @@
+//! The remote datapath against a switch that is played by the test.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use wamig_openflow::header;
+use wamig_openflow::message::{
+    BundleControl, BundleControlType, Capabilities, ControllerRole, ErrorCode, ErrorMessage,
+    Features as SwitchFeatures, MultipartReply, MultipartRequest, SwitchDesc,
+};
+use wamig_openflow::{
+    Action, Cookie, ErrorKind, FlowModCommand, Hello, Instructions, Match, PacketIn, PacketInReason, PortNo, TableId,
+    Xid, decode, encode,
+};
+
+use super::*;
+use crate::channel::{Channels, Settings as ChannelSettings, hello};
+use crate::migration::cookie;
+
+const OURS: Cookie = Cookie(cookie::SPACE | 1);
+
+/// The switch: it does what flow-mods say to a list of flows, and keeps what it was told.
+struct Scripted {
+    tcp: TcpStream,
+    buffer: BytesMut,
+    dpid: u64,
+    bundles: bool,
+    /// Flow-mods with this text in them are refused.
+    refuses: Option<&'static str>,
+    flows: Vec<FlowMod>,
+    /// Messages of an open bundle.
+    bundle: Vec<FlowMod>,
+    packet_outs: Vec<PacketOut>,
+}
+
+impl Scripted {
+    async fn connect(address: std::net::SocketAddr, dpid: u64) -> Self {
+        let mut tcp = TcpStream::connect(address).await.unwrap();
+        let mut out = BytesMut::new();
+        let hello = Message::Hello(Hello { version: 4, versions: Some(1 << 4) });
+        encode(Version::V13, Xid(1), &hello, &mut out).unwrap();
+        tcp.write_all(&out).await.unwrap();
+        Self {
+            tcp,
+            buffer: BytesMut::new(),
+            dpid,
+            bundles: true,
+            refuses: None,
+            flows: Vec::new(),
+            bundle: Vec::new(),
+            packet_outs: Vec::new(),
+        }
+    }
+
+    async fn say(&mut self, xid: Xid, message: Message) {
+        let mut out = BytesMut::new();
+        encode(Version::V13, xid, &message, &mut out).unwrap();
+        self.tcp.write_all(&out).await.unwrap();
+    }
+
+    /// Serves until the other side closes the connection, or `enough`.
+    async fn serve(&mut self, enough: impl Fn(&Self) -> bool) -> bool {
+        while !enough(self) {
+            let frame = loop {
+                if let Some(frame) = header::decode(&mut self.buffer).unwrap() {
+                    break frame;
+                }
+                if self.tcp.read_buf(&mut self.buffer).await.unwrap_or(0) == 0 {
+                    return false;
+                }
+            };
+            let (xid, message) = (frame.header.xid, decode(&frame).unwrap());
+            for answer in self.answer(xid, message) {
+                self.say(xid, answer).await;
+            }
+        }
+        true
+    }
+
+    fn error(kind: ErrorKind) -> Vec<Message> {
+        vec![Message::Error(ErrorMessage { code: ErrorCode::Known(kind), data: bytes::Bytes::new() })]
+    }
+
+    fn answer(&mut self, xid: Xid, message: Message) -> Vec<Message> {
+        let reply = |body| vec![Message::MultipartReply { more: false, body }];
+        match message {
+            Message::FeaturesRequest => vec![Message::FeaturesReply(SwitchFeatures {
+                datapath_id: DatapathId(self.dpid),
+                buffers: 0,
+                tables: 254,
+                auxiliary_id: 0,
+                capabilities: Capabilities::default(),
+                actions: 0,
+                ports: Vec::new(),
+            })],
+            Message::RoleRequest(role) => vec![Message::RoleReply(role)],
+            Message::BarrierRequest => vec![Message::BarrierReply],
+            Message::MultipartRequest { body: MultipartRequest::PortDesc, .. } => {
+                let port = |port, name: &str| PortDesc { port: PortNo(port), name: name.into(), ..PortDesc::default() };
+                reply(MultipartReply::PortDesc(vec![port(11, "up"), port(12, "lan1")]))
+            }
+            Message::MultipartRequest { body: MultipartRequest::Desc, .. } => {
+                reply(MultipartReply::Desc(SwitchDesc { manufacturer: "Scripted".into(), ..SwitchDesc::default() }))
+            }
+            Message::MultipartRequest { body: MultipartRequest::Flow(asked), .. } => {
+                let meant = |m: &&FlowMod| (m.cookie.0 ^ asked.cookie.0) & asked.cookie_mask == 0;
+                reply(MultipartReply::Flow(self.flows.iter().filter(meant).map(stats).collect()))
+            }
+            Message::BundleControl(_) if !self.bundles => Self::error(ErrorKind::BadRequestBadExperimenter),
+            Message::BundleControl(control) => {
+                let taken = std::mem::take(&mut self.bundle);
+                if control.ty == BundleControlType::CommitRequest {
+                    taken.into_iter().for_each(|m| self.change(m));
+                }
+                let ty = BundleControlType::from_number(control.ty.number() + 1).unwrap();
+                vec![Message::BundleControl(BundleControl { ty, ..control })]
+            }
+            Message::BundleAdd(add) => {
+                let mut bytes = BytesMut::from(&add.message[..]);
+                let frame = header::decode(&mut bytes).unwrap().unwrap();
+                assert_eq!(frame.header.xid, xid, "EXT-230: the same xid inside and outside");
+                let Ok(Message::FlowMod(m)) = decode(&frame) else { panic!("no flow-mod in the bundle") };
+                if self.is_refused(&m) {
+                    return Self::error(ErrorKind::BadActionBadType);
+                }
+                self.bundle.push(m);
+                Vec::new()
+            }
+            Message::FlowMod(m) if self.is_refused(&m) => Self::error(ErrorKind::FlowModTableFull),
+            Message::FlowMod(m) => {
+                self.change(m);
+                Vec::new()
+            }
+            Message::PacketOut(out) => {
+                self.packet_outs.push(out);
+                Vec::new()
+            }
+            Message::Hello(_) | Message::SetConfig(_) => Vec::new(),
+            other => panic!("not expected of a controller: {other:?}"),
+        }
+    }
+
+    fn is_refused(&self, m: &FlowMod) -> bool {
+        m.command == FlowModCommand::Add && self.refuses.is_some_and(|text| m.to_string().contains(text))
+    }
+
+    fn change(&mut self, m: FlowMod) {
+        let same = |f: &FlowMod| (f.table, f.priority, &f.matching) == (m.table, m.priority, &m.matching);
+        match m.command {
+            FlowModCommand::Add => {
+                self.flows.retain(|f| !same(f));
+                self.flows.push(m);
+            }
+            FlowModCommand::DeleteStrict => {
+                assert!(m.cookie_mask == u64::MAX && book::is_ours(m.cookie), "only ours is deleted");
+                self.flows.retain(|f| !same(f) || f.cookie != m.cookie);
+            }
+            other => panic!("{other:?} is worked out by the controller"),
+        }
+    }
+
+    fn listed(&self) -> Vec<String> {
+        let mut lines: Vec<_> = self.flows.iter().map(ToString::to_string).collect();
+        lines.sort();
+        lines
+    }
+}
+
+fn stats(m: &FlowMod) -> FlowStats {
+    FlowStats {
+        table: m.table,
+        priority: m.priority,
+        matching: m.matching.clone(),
+        cookie: m.cookie,
+        duration: Duration::ZERO,
+        idle_age: Duration::ZERO,
+        idle_timeout: m.idle_timeout,
+        hard_timeout: m.hard_timeout,
+        flags: m.flags,
+        packets: 0,
+        bytes: 0,
+        instructions: m.instructions.clone(),
+        slow: None,
+    }
+}
+
+fn flow(priority: u16, port: u32, out: u32) -> FlowMod {
+    let instructions = Instructions::apply(vec![Action::output(PortNo(out))]);
+    FlowMod::add(TableId(0), priority, Match::any().in_port(PortNo(port)), instructions, OURS)
+}
+
+/// A datapath that listens; where.
+async fn remote() -> (Remote, std::net::SocketAddr) {
+    let settings = ChannelSettings::new(hello::offer(&[Version::V13]));
+    let channels = Channels::bind(settings, vec!["ptcp:0:127.0.0.1".parse().unwrap()]).await.unwrap();
+    let address = channels.local(0).unwrap();
+    let (heard, channel) = mpsc::channel(8);
+    tokio::spawn(channels.run(heard));
+    let settings = Settings {
+        dpid: DatapathId(7),
+        ports: vec!["up".into(), "lan1".into()],
+        profile: Profile::Ovs,
+        role: Role { role: ControllerRole::Equal, generation_id: 1 },
+        endpoints: vec!["ptcp:0".into()],
+    };
+    (Remote::new(settings, channel), address)
+}
+
+/// Connects a switch, serves it in a task until `enough`, and gives it back.
+fn play(
+    mut switch: Scripted,
+    enough: impl Fn(&Scripted) -> bool + Send + 'static,
+) -> tokio::task::JoinHandle<(Scripted, bool)> {
+    tokio::spawn(async move {
+        let done = switch.serve(enough).await;
+        (switch, done)
+    })
+}
+
+#[tokio::test]
+async fn a_switch_is_brought_up_to_date_and_what_is_not_ours_stays() {
+    let (mut remote, address) = remote().await;
+    let mut switch = Scripted::connect(address, 7).await;
+    let theirs = FlowMod { cookie: Cookie(99), ..flow(7, 12, 11) };
+    let numbered = |m: FlowMod| PortMap::find(&["11".into(), "12".into()], &ports()).unwrap().flow_out(m);
+    switch.flows = vec![theirs.clone(), numbered(flow(1, 1, 2)), numbered(flow(2, 1, 2))];
+    let playing = play(switch, |s| s.flows.len() == 3 && s.flows.iter().any(|f| f.priority == 3));
+    let Some(Event::Up(ports)) = remote.next_event().await else { panic!("it does not come up") };
+    assert_eq!(ports.iter().map(|p| (p.port.0, p.name.as_str())).collect::<Vec<_>>(), [(1, "up"), (2, "lan1")]);
+    let batch = vec![FlowMod::delete_by_cookie(OURS, u64::MAX), flow(1, 1, 2), flow(3, 2, 1)];
+    let sending = tokio::spawn(async move {
+        // The switch stops answering when it has what the test waits for.
+        let _ = tokio::time::timeout(Duration::from_secs(5), remote.send(batch, Instant::now())).await;
+    });
+    let (switch, done) = playing.await.unwrap();
+    sending.abort();
+    assert!(done, "the switch was dropped");
+    let wanted: Vec<_> =
+        [theirs, numbered(flow(1, 1, 2)), numbered(flow(3, 2, 1))].iter().map(ToString::to_string).collect();
+    assert_eq!(switch.listed(), wanted);
+}
+
+fn ports() -> Vec<PortDesc> {
+    [11, 12].map(|p| PortDesc { port: PortNo(p), ..PortDesc::default() }).to_vec()
+}
+
+#[tokio::test]
+async fn a_refused_batch_leaves_nothing_behind_with_bundles_and_without() {
+    for bundles in [true, false] {
+        let (mut remote, address) = remote().await;
+        let mut switch = Scripted::connect(address, 7).await;
+        (switch.bundles, switch.refuses) = (bundles, Some("priority=5"));
+        let playing = play(switch, |s| !s.packet_outs.is_empty());
+        assert!(matches!(remote.next_event().await, Some(Event::Up(_))));
+        assert_eq!(remote.status().bundles, bundles);
+        remote.send(vec![flow(4, 1, 2)], Instant::now()).await.unwrap();
+        let batch = vec![flow(6, 1, 2), flow(5, 1, 2), flow(4, 1, 1)];
+        let refused = remote.send(batch, Instant::now()).await.unwrap_err();
+        assert!(refused.to_string().contains("priority=5"), "{refused}");
+        let out = PacketOut {
+            buffer_id: None,
+            in_port: PortNo::CONTROLLER,
+            actions: vec![Action::output(PortNo(2))],
+            data: bytes::Bytes::from_static(&[0; 60]),
+        };
+        remote.packet_out(out, Instant::now()).await.unwrap();
+        let (switch, _) = playing.await.unwrap();
+        let left: Vec<_> = switch.flows.iter().map(ToString::to_string).collect();
+        assert_eq!(left, ["table=0,priority=4,cookie=0x574d000000000001,in_port=11 actions=output:12"]);
+        assert_eq!(switch.packet_outs[0].actions, [Action::output(PortNo(12))], "by the switch's numbers");
+    }
+}
+
+#[tokio::test]
+async fn frames_come_in_by_the_configurations_numbers_and_a_lost_session_is_told() {
+    let (mut remote, address) = remote().await;
+    let switch = Scripted::connect(address, 7).await;
+    let playing = play(switch, |s| s.flows.iter().any(|f| f.priority == 4));
+    assert!(matches!(remote.next_event().await, Some(Event::Up(_))));
+    let early = tokio::time::timeout(Duration::from_secs(5), remote.send(vec![flow(4, 1, 2)], Instant::now()));
+    let (answer, played) = tokio::join!(early, async {
+        let (mut switch, _) = playing.await.unwrap();
+        for in_port in [13, 12] {
+            let m = PacketIn {
+                buffer_id: None,
+                reason: PacketInReason::Action,
+                table: TableId(0),
+                cookie: OURS,
+                in_port: PortNo(in_port),
+                metadata: 0,
+                total_len: 3,
+                data: bytes::Bytes::from_static(b"arp"),
+            };
+            switch.say(Xid(0), Message::PacketIn(m)).await;
+        }
+        drop(switch);
+    });
+    let () = played;
+    assert!(matches!(answer, Ok(Err(DatapathError::Down(_)))), "{answer:?}");
+    let Some(Event::PacketIn(m)) = remote.next_event().await else { panic!("no frame") };
+    assert_eq!((m.in_port, &m.data[..]), (PortNo(2), &b"arp"[..]), "port 13 is nobody's");
+    assert!(matches!(remote.next_event().await, Some(Event::Down(_))));
+    assert!(remote.status().remote.is_none() && remote.status().last_error.is_some());
+}
+
+#[tokio::test]
+async fn only_the_switch_that_is_named_is_taken_and_only_once() {
+    let (mut remote, address) = remote().await;
+    let stranger = play(Scripted::connect(address, 8).await, |_| false);
+    let Some(Event::Down(why)) = remote.next_event().await else { panic!("not told") };
+    assert!(why.contains("0000000000000008") && why.contains("0000000000000007"), "{why}");
+    assert!(!stranger.await.unwrap().1);
+    let _first = play(Scripted::connect(address, 7).await, |_| false);
+    assert!(matches!(remote.next_event().await, Some(Event::Up(_))));
+    let second = play(Scripted::connect(address, 7).await, |_| false);
+    let told = tokio::time::timeout(Duration::from_millis(500), remote.next_event()).await;
+    assert!(told.is_err(), "the first stays: {told:?}");
+    assert!(!second.await.unwrap().1, "the second is turned away");
+}
+
+#[tokio::test]
+async fn a_switch_that_a_profile_does_not_fit_is_told_what_it_refuses() {
+    let (mut remote, address) = remote().await;
+    let mut switch = Scripted::connect(address, 7).await;
+    switch.refuses = Some("move:");
+    let playing = play(switch, |_| false);
+    let Some(Event::Down(why)) = remote.next_event().await else { panic!("not told") };
+    assert!(why.contains("profile ovs does not fit") && why.contains("move:"), "{why}");
+    assert_eq!(playing.await.unwrap().0.listed(), [] as [String; 0], "the trial is taken back");
+}

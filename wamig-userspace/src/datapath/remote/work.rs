@@ -1,0 +1,161 @@
+//! A batch of flow-mods under way: in a bundle where the switch has them, else one by one with
+//! a way back, in either case with barriers around.
+//!
+//! ```text
+//!   bundle:  open, add, add, …, barrier ─▶ commit, barrier ─▶ barrier ─▶ done
+//!                                      └ refused ─▶ discard, barrier ─▶ refused
+//!   plain:   mod, mod, …, barrier ─▶ barrier ─▶ done
+//!                                └ refused ─▶ undo, barrier ─▶ refused
+//! ```
+//! The commit waits for the answers to the adds: a bundle without the flow-mod that was
+//! refused would be committed as well. The second barrier is for Open vSwitch, which answers
+//! the first before it has begun to look at the flows in its cache.
+
+use bytes::BytesMut;
+use wamig_openflow::message::{BundleAdd, BundleControl, BundleControlType, BundleFlags};
+use wamig_openflow::{ErrorKind, FlowMod, Message, OfpError, Version, Xid, encode};
+
+/// How bundles are applied.
+pub const FLAGS: BundleFlags = BundleFlags { atomic: true, ordered: true };
+/// The bundle that shows whether there are bundles.
+pub const TRIAL_BUNDLE: u32 = 1;
+/// The bundle of a batch; there is one at a time.
+const BUNDLE: u32 = 2;
+
+/// The next transaction of a connection.
+pub fn next(last: &mut u32) -> Xid {
+    *last = last.wrapping_add(1);
+    Xid(*last)
+}
+
+/// A step of the work, for its owner.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// An answer is missing.
+    Waits,
+    /// To be sent.
+    Sends(Vec<(Xid, Message)>),
+    /// The batch is in force as a whole, or nothing of it.
+    Done(Result<(), OfpError>),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    Adding,
+    Committing,
+    Settling,
+    Undoing,
+}
+
+/// A batch under way.
+#[derive(Debug)]
+pub struct Work {
+    version: Version,
+    bundle: bool,
+    stage: Stage,
+    /// The barrier that ends the stage.
+    barrier: Xid,
+    /// The first and the last transaction of the flow-mods.
+    range: (u32, u32),
+    texts: Vec<String>,
+    undo: Vec<FlowMod>,
+    error: Option<OfpError>,
+}
+
+impl Work {
+    /// Work that has not begun.
+    pub fn new(version: Version, bundle: bool, undo: Vec<FlowMod>) -> Self {
+        let stage = Stage::Adding;
+        Self { version, bundle, stage, barrier: Xid(0), range: (0, 0), texts: Vec::new(), undo, error: None }
+    }
+
+    /// The first messages.
+    pub fn begin(&mut self, mods: &[FlowMod], last: &mut u32) -> Vec<(Xid, Message)> {
+        let mut out = Vec::new();
+        self.range.0 = last.wrapping_add(1);
+        if self.bundle {
+            out.push(self.control(BundleControlType::OpenRequest, last));
+            self.texts.push("a bundle".to_owned());
+        }
+        for m in mods {
+            let xid = next(last);
+            self.texts.push(m.to_string());
+            match self.message(xid, m) {
+                Ok(message) => out.push((xid, message)),
+                Err(error) => self.fail(xid, error),
+            }
+        }
+        self.range.1 = *last;
+        out.push(self.barrier(last));
+        out
+    }
+
+    fn message(&self, xid: Xid, m: &FlowMod) -> Result<Message, OfpError> {
+        // A cookie's mask is of 1.1; the flow is strictly named, and was seen to be ours.
+        let m = FlowMod { cookie_mask: if self.version == Version::V10 { 0 } else { m.cookie_mask }, ..m.clone() };
+        let mut bytes = BytesMut::new();
+        let message = Message::FlowMod(m);
+        encode(self.version, xid, &message, &mut bytes)
+            .map_err(|e| OfpError::new(ErrorKind::FlowModUnknown, e.to_string()))?;
+        if !self.bundle {
+            return Ok(message);
+        }
+        Ok(Message::BundleAdd(BundleAdd { bundle: BUNDLE, flags: FLAGS, message: bytes.freeze() }))
+    }
+
+    fn control(&self, ty: BundleControlType, last: &mut u32) -> (Xid, Message) {
+        (next(last), Message::BundleControl(BundleControl { bundle: BUNDLE, ty, flags: FLAGS }))
+    }
+
+    fn barrier(&mut self, last: &mut u32) -> (Xid, Message) {
+        self.barrier = next(last);
+        (self.barrier, Message::BarrierRequest)
+    }
+
+    /// The switch refuses one of our messages. The first refusal is the reason.
+    pub fn fail(&mut self, xid: Xid, error: OfpError) {
+        if self.stage == Stage::Undoing {
+            tracing::warn!(%error, "the switch refuses to take a change back");
+            return;
+        }
+        let place = xid.0.wrapping_sub(self.range.0) as usize;
+        let text = self.texts.get(place).map_or("the commit", String::as_str);
+        self.error.get_or_insert(OfpError::new(error.kind, format!("{text}: {}", error.detail)));
+    }
+
+    /// Takes an answer.
+    pub fn take(&mut self, xid: Xid, message: &Message, last: &mut u32) -> Progress {
+        if *message != Message::BarrierReply || xid != self.barrier {
+            return Progress::Waits;
+        }
+        match (self.stage, self.error.take()) {
+            (Stage::Adding, None) if self.bundle => {
+                self.stage = Stage::Committing;
+                let commit = self.control(BundleControlType::CommitRequest, last);
+                Progress::Sends(vec![commit, self.barrier(last)])
+            }
+            (Stage::Adding | Stage::Committing, None) => {
+                self.stage = Stage::Settling;
+                Progress::Sends(vec![self.barrier(last)])
+            }
+            (Stage::Settling, None) => Progress::Done(Ok(())),
+            (Stage::Adding, Some(error)) => {
+                self.error = Some(error);
+                self.stage = Stage::Undoing;
+                let mut out = Vec::new();
+                if self.bundle {
+                    out.push(self.control(BundleControlType::DiscardRequest, last));
+                } else {
+                    for m in std::mem::take(&mut self.undo) {
+                        let xid = next(last);
+                        out.extend(self.message(xid, &m).ok().map(|message| (xid, message)));
+                    }
+                }
+                out.push(self.barrier(last));
+                Progress::Sends(out)
+            }
+            (_, Some(error)) => Progress::Done(Err(error)),
+            (Stage::Undoing, None) => Progress::Waits,
+        }
+    }
+}

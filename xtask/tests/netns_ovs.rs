@@ -1,0 +1,87 @@
+//! The whole play with Open vSwitch in the place of wamig's own switch, whose operator has
+//! flows there too.
+
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+use xtask::conformance::ovs;
+use xtask::lab::Lab;
+use xtask::lab::play::{self, Pace};
+use xtask::lab::proof::Links;
+use xtask::lab::switch::{Kind, Switches};
+use xtask::lab::topology::{SERVER, Site};
+use xtask::lab::trial;
+use xtask::process;
+
+const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
+
+/// The operator's: below wamig's, above and beside, and of every table that wamig uses.
+const OPERATORS: [&str; 3] = [
+    "table=0,priority=60000,cookie=0x5,udp,nw_dst=203.0.113.99,tp_dst=9,actions=drop",
+    "table=0,priority=10,cookie=0x6,tcp,tp_dst=2222,actions=drop",
+    "table=3,priority=7,cookie=0x7,ip,nw_src=203.0.113.98,actions=NORMAL",
+];
+
+fn ofctl(lab: &Lab, site: Site, words: &[&str]) -> Result<String> {
+    let bridge = format!("unix:{}", lab.gateway(site).switch_dir().join("br0.mgmt").display());
+    let (verb, rest) = (words[0], &words[1..]);
+    process::capture(Command::new("ovs-ofctl").args(["-O", "OpenFlow13", verb, &bridge]).args(rest))
+}
+
+fn operators_flows(lab: &Lab, site: Site) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for cookie in ["cookie=0x5/-1", "cookie=0x6/-1", "cookie=0x7/-1"] {
+        let text = ofctl(lab, site, &["dump-flows", cookie])?;
+        found.extend(text.lines().filter(|line| line.contains("cookie=")).map(|line| {
+            let kept =
+                |word: &&str| !["duration=", "n_packets=", "n_bytes=", "idle_age="].iter().any(|c| word.starts_with(c));
+            line.split_whitespace().filter(kept).collect::<Vec<_>>().join(" ")
+        }));
+    }
+    Ok(found)
+}
+
+fn whole_play(switches: Switches) -> Result<()> {
+    if !ovs::installed() {
+        println!("SKIP: Open vSwitch is not installed (scripts/setup of installs it)");
+        return Ok(());
+    }
+    let chosen = |options: &mut xtask::lab::Options| {
+        (options.dc1.switch, options.dc2.switch) = (switches.dc1, switches.dc2);
+    };
+    let Some(mut lab) = trial::lab(XTASK, chosen)? else { return Ok(()) };
+    let sites = [(Site::Dc1, switches.dc1), (Site::Dc2, switches.dc2)];
+    let sites: Vec<Site> = sites.into_iter().filter(|(_, kind)| *kind == Kind::Ovs).map(|(site, _)| site).collect();
+    let mut before = Vec::new();
+    for site in &sites {
+        for flow in OPERATORS {
+            ofctl(&lab, *site, &["add-flow", flow])?;
+        }
+        before.push(operators_flows(&lab, *site)?);
+    }
+    lab.start_daemons()?;
+    let links = Links::watch(&lab)?;
+    let outcome = play::run(&mut lab, &links, Pace::BRISK)?;
+    let failed: Vec<String> = outcome.proofs.iter().filter(|proof| !proof.holds()).map(ToString::to_string).collect();
+    ensure!(failed.is_empty(), "not proven:\n{}\n{}", failed.join("\n"), lab.last_words(20));
+    for (site, before) in sites.iter().zip(before) {
+        assert_eq!(before.len(), OPERATORS.len(), "the operator's flows were never there");
+        assert_eq!(operators_flows(&lab, *site)?, before, "the operator's flows of {}", site.title());
+        let session = lab.gateway(*site).status()?.datapath.session;
+        assert!(
+            session.is_some_and(|s| s.state == "up" && s.profile == "ovs" && s.description.contains("Open vSwitch"))
+        );
+    }
+    assert_eq!(lab.gateway(Site::Dc1).status()?.state(SERVER), "HOME");
+    Ok(())
+}
+
+#[test]
+fn the_server_moves_between_two_open_vswitches_and_comes_home() -> Result<()> {
+    whole_play(Switches { dc1: Kind::Ovs, dc2: Kind::Ovs })
+}
+
+#[test]
+fn the_server_moves_from_open_vswitch_to_wamigs_own_switch_and_comes_home() -> Result<()> {
+    whole_play(Switches { dc1: Kind::Ovs, dc2: Kind::Xdp })
+}
