@@ -106,7 +106,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "xdp_mode",
         "xdp",
-        "dc2.toml:6:1: unknown key `xdp`; allowed: datapath_id, ports, pin_path, xdp_mode, in_band, control",
+        "dc2.toml:6:1: unknown key `xdp`; allowed: datapath_id, ports, pin_path, xdp_mode, in_band, control, remote",
     ),
     ("max = 17", "max = \"x\"", "dc2.toml:36:7: invalid type: string \"x\"; allowed: a whole number"),
     // values
@@ -357,4 +357,27 @@ fn only_a_switch_that_controllers_own_can_stand_alone() {
     let text = format!("{}\n[openflow]\nfail_mode = \"standalone\"\n", Site::new().text);
     let said = Config::parse(Path::new("a.toml"), &text).unwrap_err().to_string();
     assert!(said.contains("is for a switch that controllers own"), "{said}");
+}
+
+#[test]
+fn a_switch_elsewhere_is_named_and_used_by_a_profile() {
+    let site = Site::new();
+    let remote = |keys: &str| format!("[switch.remote]\n{keys}\n[lan]");
+    let whole = |text: &str| {
+        Config::parse(&site.path(), &site.text.replace("xdp_mode = \"auto\"\n", "").replace("[lan]", text))
+    };
+    let config = whole(&remote("listen = [\"ptcp:6653:127.0.0.1\"]\nprofile = \"ovs\"")).unwrap();
+    let switch = config.switch.remote.unwrap();
+    assert_eq!((switch.endpoints[0].to_string().as_str(), switch.profile), ("ptcp:6653:127.0.0.1", Profile::Ovs));
+    for (keys, expected) in [
+        ("profile = \"ovs\"", "says neither where the switch is nor where it connects to"),
+        ("connect = [\"tcp:a\"]\nprofile = \"nx\"", "\"nx\" is not a profile; allowed: \"ovs\""),
+        ("connect = [\"tls:a\"]\nprofile = \"ovs\"", "needed in [switch.remote]: certificate"),
+        ("connect = [\"tcp:a\"]\nprofile = \"ovs\"\nrole = \"slave\"", "\"slave\" is not a role"),
+    ] {
+        let wrong = whole(&remote(keys)).unwrap_err().to_string();
+        assert!(wrong.contains(expected), "{keys}: {wrong}");
+    }
+    let local = site.with("[lan]", &remote("connect = [\"tcp:a\"]\nprofile = \"ovs\""));
+    assert!(local.contains("xdp_mode is for the switch in this process"), "{local}");
 }

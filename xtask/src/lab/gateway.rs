@@ -186,9 +186,10 @@ fingerprint = "{peer_fingerprint}"
         }
     }
 
-    /// Where the daemon waits for a switch that is not its own.
+    /// Where the daemon waits for a switch that is not its own: the one place where Open
+    /// vSwitch agrees to connect to a unix socket.
     fn switch_socket(&self) -> PathBuf {
-        self.dir.join("switch.sock")
+        self.switch_dir().join("br0.controller")
     }
 
     /// Where a switch that is not the daemon's own has its database and its sockets.

@@ -277,9 +277,9 @@ async fn a_refused_batch_leaves_nothing_behind_with_bundles_and_without() {
 async fn frames_come_in_by_the_configurations_numbers_and_a_lost_session_is_told() {
     let (mut remote, address) = remote().await;
     let switch = Scripted::connect(address, 7).await;
-    let playing = play(switch, |s| s.flows.iter().any(|f| f.priority == 4));
+    let playing = play(switch, |s| s.flows.iter().any(|f| f.priority == 44));
     assert!(matches!(remote.next_event().await, Some(Event::Up(_))));
-    let early = tokio::time::timeout(Duration::from_secs(5), remote.send(vec![flow(4, 1, 2)], Instant::now()));
+    let early = tokio::time::timeout(Duration::from_secs(5), remote.send(vec![flow(44, 1, 2)], Instant::now()));
     let (answer, played) = tokio::join!(early, async {
         let (mut switch, _) = playing.await.unwrap();
         for in_port in [13, 12] {
