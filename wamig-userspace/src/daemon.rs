@@ -338,7 +338,7 @@ pub async fn serve<F: FastPath>(
         changes: path.changes,
         lost: path.lost,
     };
-    operate(config, site, held, tasks, stop).await
+    Box::pin(operate(config, site, held, tasks, stop)).await
 }
 
 async fn operate<F: FastPath>(

@@ -138,7 +138,7 @@ fn switch<F: FastPath>(control: &mut Control<F>, wall: impl Fn(Instant) -> u64) 
     let standalone_since_unix_ms = control.standalone.as_ref().and_then(Standalone::since).map(wall);
     let dpid = control.datapath.features().dpid.to_string();
     let descs = control.datapath.features().ports.clone();
-    let mut fast = control.datapath.switch().map(|switch| switch.fast_path());
+    let mut fast = control.datapath.switch().map(crate::switch::Switch::fast_path);
     let attached = control.attached.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut ports = Vec::new();
     for desc in descs {

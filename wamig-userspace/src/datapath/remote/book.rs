@@ -74,7 +74,7 @@ impl Book {
     }
 
     /// Flows of ours on the switch.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.installed.len()
     }
 
@@ -279,7 +279,7 @@ mod tests {
             [(FlowModCommand::Add, "in_port=3".into()), (FlowModCommand::Add, "in_port=2".into())]
         );
         book.commit(plan);
-        assert_eq!(book.len(), 2);
+        assert_eq!(book.count(), 2);
         assert_eq!(book.plan(&[flow(1, 2)]).unwrap().mods.len(), 1, "an add that is repeated is sent");
     }
 

@@ -170,7 +170,7 @@ impl Remote {
             bundles: link.is_some_and(|l| l.session.bundles),
             description: link.map(describe).unwrap_or_default(),
             profile: self.settings.profile,
-            flows: self.book.len(),
+            flows: self.book.count(),
             last_error: self.last_error.clone(),
         }
     }

@@ -112,7 +112,9 @@ impl Scripted {
             Message::BundleControl(control) => {
                 let taken = std::mem::take(&mut self.bundle);
                 if control.ty == BundleControlType::CommitRequest {
-                    taken.into_iter().for_each(|m| self.change(m));
+                    for m in taken {
+                        self.change(m);
+                    }
                 }
                 let ty = BundleControlType::from_number(control.ty.number() + 1).unwrap();
                 vec![Message::BundleControl(BundleControl { ty, ..control })]

@@ -74,7 +74,7 @@ impl Work {
         let mut out = Vec::new();
         self.range.0 = last.wrapping_add(1);
         if self.bundle {
-            out.push(self.control(BundleControlType::OpenRequest, last));
+            out.push(Self::control(BundleControlType::OpenRequest, last));
             self.texts.push("a bundle".to_owned());
         }
         for m in mods {
@@ -103,7 +103,7 @@ impl Work {
         Ok(Message::BundleAdd(BundleAdd { bundle: BUNDLE, flags: FLAGS, message: bytes.freeze() }))
     }
 
-    fn control(&self, ty: BundleControlType, last: &mut u32) -> (Xid, Message) {
+    fn control(ty: BundleControlType, last: &mut u32) -> (Xid, Message) {
         (next(last), Message::BundleControl(BundleControl { bundle: BUNDLE, ty, flags: FLAGS }))
     }
 
@@ -131,7 +131,7 @@ impl Work {
         match (self.stage, self.error.take()) {
             (Stage::Adding, None) if self.bundle => {
                 self.stage = Stage::Committing;
-                let commit = self.control(BundleControlType::CommitRequest, last);
+                let commit = Self::control(BundleControlType::CommitRequest, last);
                 Progress::Sends(vec![commit, self.barrier(last)])
             }
             (Stage::Adding | Stage::Committing, None) => {
@@ -144,7 +144,7 @@ impl Work {
                 self.stage = Stage::Undoing;
                 let mut out = Vec::new();
                 if self.bundle {
-                    out.push(self.control(BundleControlType::DiscardRequest, last));
+                    out.push(Self::control(BundleControlType::DiscardRequest, last));
                 } else {
                     for m in std::mem::take(&mut self.undo) {
                         let xid = next(last);
