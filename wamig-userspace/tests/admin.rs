@@ -140,7 +140,7 @@ async fn status_arrives_with_the_keys_of_the_interface() {
         json,
         concat!(
             r#"{"site":"dc1","version":"0.1.0","uptime_s":3,"#,
-            r#""datapath":{"dpid":"0000000000000001","kind":"xdp","program":"general","standalone_since_unix_ms":null,"ports":[{"port":1,"name":"up","mode":"native","link_up":true,"warning":null,"rx_packets":0,"rx_bytes":0,"tx_packets":0,"tx_bytes":0,"rx_dropped":0}]},"#,
+            r#""datapath":{"dpid":"0000000000000001","kind":"xdp","program":"general","standalone_since_unix_ms":null,"session":null,"ports":[{"port":1,"name":"up","mode":"native","link_up":true,"warning":null,"rx_packets":0,"rx_bytes":0,"tx_packets":0,"tx_bytes":0,"rx_dropped":0}]},"#,
             r#""peers":[{"name":"dc2","state":"up","since_unix_ms":0,"reason":null,"remedy":null}],"controllers":[],"#,
             r#""addresses":[{"address":"192.0.2.53","mac":"02:00:00:00:00:53","role":"home","state":"AWAY","since_unix_ms":0,"peer":"dc2","transfer":"198.51.100.200","epoch":"1.3","reason":null,"remedy":null}],"#,
             r#""pool":{"size":10,"ready":3,"in_use":1,"quarantined":0},"#,

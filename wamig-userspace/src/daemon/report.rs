@@ -160,7 +160,14 @@ fn switch<F: FastPath>(control: &mut Control<F>, wall: impl Fn(Instant) -> u64) 
             rx_dropped: counters.rx_dropped,
         });
     }
-    Switch { dpid, kind: control.kind.to_owned(), program: PROGRAM.to_owned(), standalone_since_unix_ms, session: None, ports }
+    Switch {
+        dpid,
+        kind: control.kind.to_owned(),
+        program: PROGRAM.to_owned(),
+        standalone_since_unix_ms,
+        session: None,
+        ports,
+    }
 }
 
 /// A switch elsewhere, which counts for itself.
