@@ -24,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 pub mod action;
+pub mod cache;
 pub mod checksum;
 pub mod classify;
 pub mod entry;

@@ -61,5 +61,8 @@ pub const WINDOW_MASK: u32 = 255;
 /// Masks up to this number are searched by a plain loop, more by `bpf_loop`.
 pub const PLAIN_LOOP_MASKS: u32 = 8;
 
+/// Sets of the verdict cache of one CPU, a power of two; 1 MiB.
+pub const CACHE_SETS: u32 = 4096;
+
 /// Tables of so few masks are searched without asking the filters.
 pub const UNFILTERED_MASKS: u32 = 2;

@@ -33,6 +33,8 @@ constants! {
     USES_ACTION_SET = 1, action_set_in_use;
     /// Whether some flow changes headers.
     USES_EDITS = 1, edits_in_use;
+    /// Whether ways through the tables are remembered.
+    USES_CACHE = 1, cache_in_use;
     /// Whether a hairpin goes through the port map instead of `XDP_TX`: a veth sends nothing
     /// by `XDP_TX` unless its other end runs an XDP program.
     HAIRPIN_BY_REDIRECT = 0, hairpin_by_redirect;

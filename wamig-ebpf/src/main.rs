@@ -8,6 +8,7 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod cache;
 mod constants;
 mod frame;
 mod maps;

@@ -5,13 +5,14 @@ use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::{Array, DevMap, HashMap, PerCpuArray, RingBuf};
 use aya_ebpf::programs::XdpContext;
 use wamig_common::action::{ActionList, Op};
+use wamig_common::cache::{Luck, Set};
 use wamig_common::entry::{
     FlowCount, FlowEntry, FlowRecord, FlowValue, PortCount, Records, Slot, Table, TableCount, Tables, filter_bit,
 };
 use wamig_common::extract::Layout;
 use wamig_common::key::{FlowKey, FlowMask};
 use wamig_common::limits::{
-    ACTION_LISTS, DEFAULT_FLOWS, FILTER_WORDS, MAX_OPS, MAX_TABLES, PORT_SETS, PORT_SLOTS, SUBTABLE_IDS,
+    ACTION_LISTS, CACHE_SETS, DEFAULT_FLOWS, FILTER_WORDS, MAX_OPS, MAX_TABLES, PORT_SETS, PORT_SLOTS, SUBTABLE_IDS,
     UNFILTERED_MASKS,
 };
 use wamig_common::plan::Plan;
@@ -40,6 +41,8 @@ pub struct Scratch {
     pub plan: Plan,
     /// Flows met on the straight way.
     pub path: [u32; MAX_TABLES],
+    /// What the verdict cache was good for.
+    pub luck: Luck,
     /// Best flow so far. In map memory, because before Linux 6.7 the verifier checks a
     /// `bpf_loop` callback as if it ran once, and takes an accumulator on the stack for the
     /// constant that it starts with.
@@ -58,6 +61,9 @@ static VERSION: Array<u64> = Array::with_max_entries(1, MMAPABLE);
 /// Search order: table * 2 + (version & 1).
 #[map]
 static TABLES: Array<Table> = Array::with_max_entries(2 * MAX_TABLES as u32, 0);
+/// Set of a plain frame's key → ways through the tables.
+#[map]
+pub static CACHE: PerCpuArray<Set> = PerCpuArray::with_max_entries(CACHE_SETS, 0);
 #[map]
 static MASKS: Array<FlowMask> = Array::with_max_entries(SUBTABLE_IDS as u32, 0);
 #[map]

@@ -4,8 +4,9 @@
 use aya_ebpf::helpers::generated::bpf_jiffies64;
 use aya_ebpf::programs::XdpContext;
 use wamig_common::action::OUTPUT;
+use wamig_common::cache::{GENERAL, MISS, PlainKey};
 use wamig_common::classify::probe;
-use wamig_common::entry::{CLEAR, FlowRecord, NO_GOTO, NONE, Records as _, SLOW, Slot};
+use wamig_common::entry::{CLEAR, NO_GOTO, NONE, Records as _, SLOW, Slot};
 use wamig_common::key::METADATA;
 use wamig_common::limits::MAX_TABLES;
 use wamig_common::plan::{EDITED, MISSED, STALE_KEY};
@@ -14,7 +15,7 @@ use wamig_common::straight::{Edit, HEAD, Head, TCP_HEAD, extract};
 use wamig_common::verdict::DropReason;
 
 use crate::maps::{self, EDITS, Maps, Scratch};
-use crate::{constants, lose, output, stats, walk};
+use crate::{cache, constants, lose, output, stats, walk};
 
 /// The headers of a plain frame in packet memory.
 struct PlainHead {
@@ -67,23 +68,62 @@ pub fn run(ctx: &XdpContext, scratch: &mut Scratch) -> Option<u32> {
     if data + HEAD > end || rules.has(refusing) {
         return None;
     }
-    let total = (end - data) as u32;
     let proto = extract(&PlainHead { data, end }, end - data, constants::port(), constants::words(), &mut scratch.key)?;
     scratch.key.words[METADATA.word] = 0;
-    let (record, steps) = walk_tables(scratch)?;
-    let Some(record) = record else {
-        if rules.has(PortRules::MISSES_GO_UP) {
+    let version = maps::version();
+    if constants::cache_in_use() == 0 {
+        let (apply, steps) = walk_tables(scratch, version);
+        return finish(ctx, scratch, proto, Way { apply, steps, path: scratch.path.as_ptr() });
+    }
+    let key = PlainKey::of(&scratch.key, constants::words());
+    let tries = scratch.luck.tries();
+    if tries && let Some(entry) = cache::find(&key, version) {
+        scratch.luck.hits += 1;
+        scratch.luck.cold = 0;
+        return finish(ctx, scratch, proto, Way { apply: entry.apply, steps: entry.steps, path: entry.path.as_ptr() });
+    }
+    scratch.luck.cold += 1;
+    let (apply, steps) = walk_tables(scratch, version);
+    if tries {
+        cache::keep(scratch, key, version, apply, steps);
+    }
+    finish(ctx, scratch, proto, Way { apply, steps, path: scratch.path.as_ptr() })
+}
+
+/// The way of a frame through the tables.
+struct Way {
+    /// List of actions of the last flow (0 = none), [`MISS`] or [`GENERAL`].
+    apply: u32,
+    /// Tables that were searched.
+    steps: u32,
+    /// Flow and table of each: [`MAX_TABLES`] places.
+    path: *const u32,
+}
+
+/// Does to the frame what its way through the tables says, and counts it.
+#[inline(always)]
+fn finish(ctx: &XdpContext, scratch: &mut Scratch, proto: u8, way: Way) -> Option<u32> {
+    let (data, end) = (ctx.data(), ctx.data_end());
+    let total = (end - data) as u32;
+    if way.apply == GENERAL {
+        return None;
+    }
+    if way.apply == MISS {
+        if maps::rules(constants::port_index()).has(PortRules::MISSES_GO_UP) {
             return None;
         }
         scratch.plan.reset(constants::port_index(), total);
         scratch.plan.flags = MISSED;
-        count(scratch, steps, total);
+        count(&way, total);
         return Some(lose(ctx, DropReason::TableMiss));
-    };
-    let out = if record.apply == NONE { None } else { Some(edit(record.apply, proto)?) };
+    }
+    let out = if way.apply == NONE { None } else { Some(edit(way.apply, proto)?) };
     scratch.plan.reset(constants::port_index(), total);
     if let Some(edit) = out {
         if edit.is_edit() && constants::edits_in_use() != 0 {
+            if data + HEAD > end {
+                return None;
+            }
             edit.apply(&mut PlainHead { data, end }, proto);
             scratch.plan.flags = EDITED | STALE_KEY;
         }
@@ -95,14 +135,14 @@ pub fn run(ctx: &XdpContext, scratch: &mut Scratch) -> Option<u32> {
                 constants::port_index()
             };
     }
-    count(scratch, steps, total);
+    count(&way, total);
     Some(if out.is_some() { output::send(ctx, scratch) } else { lose(ctx, DropReason::NoOutput) })
 }
 
-/// The record of the last flow met (`None` = a miss), and how many tables were searched.
+/// What the last flow met does to the frame (see [`Way::apply`]), and how many tables were
+/// searched.
 #[inline(always)]
-fn walk_tables(scratch: &mut Scratch) -> Option<(Option<&'static FlowRecord>, u32)> {
-    let version = maps::version();
+fn walk_tables(scratch: &mut Scratch, version: u64) -> (u32, u32) {
     let mut table = 0u32;
     let mut steps = 0u32;
     while steps < constants::tables() {
@@ -115,23 +155,23 @@ fn walk_tables(scratch: &mut Scratch) -> Option<(Option<&'static FlowRecord>, u3
         unsafe { *scratch.path.as_mut_ptr().add(place as usize) = flow | table << 24 };
         steps += 1;
         if flow == NONE {
-            return Some((None, steps));
+            return (MISS, steps);
         }
-        let record = Maps.record(flow)?;
+        let Some(record) = Maps.record(flow) else { return (GENERAL, steps) };
         if record.flags & (SLOW | CLEAR) != 0 || record.write != NONE || record.meter != NONE {
-            return None;
+            return (GENERAL, steps);
         }
         if record.goto == NO_GOTO {
-            return Some((Some(record), steps));
+            return (record.apply, steps);
         }
         if record.apply != NONE {
-            return None;
+            return (GENERAL, steps);
         }
         let metadata = &mut scratch.key.words[METADATA.word];
         *metadata = *metadata & !record.metadata_mask | record.metadata;
         table = u32::from(record.goto);
     }
-    None
+    (GENERAL, steps)
 }
 
 /// The best flow of a table. One mask needs no loop.
@@ -155,20 +195,20 @@ fn edit(list: u32, proto: u8) -> Option<&'static Edit> {
 }
 
 #[inline(always)]
-fn count(scratch: &mut Scratch, steps: u32, total: u32) {
+fn count(way: &Way, total: u32) {
     // SAFETY: a helper without arguments.
     let jiffies = unsafe { bpf_jiffies64() };
     stats::received(total);
     let mut i = 0u32;
     while i < constants::tables() && i < MAX_TABLES as u32 {
-        if i >= steps {
+        if i >= way.steps {
             break;
         }
         let mut place = u64::from(i);
         // SAFETY: plain arithmetic, in assembly so that the verifier sees the mask.
         unsafe { core::arch::asm!("{0} &= 15", inout(reg) place) };
         // SAFETY: the path has 16 places.
-        let met = unsafe { *scratch.path.as_ptr().add(place as usize) };
+        let met = unsafe { *way.path.add(place as usize) };
         let flow = met & 0x00ff_ffff;
         stats::table(met >> 24, flow != NONE);
         if flow != NONE {

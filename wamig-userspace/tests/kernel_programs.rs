@@ -75,11 +75,15 @@ fn every_variant_loads_within_its_budget() {
     let general = Constants::default();
     let variants = [
         ("general", general),
+        ("general without cache", Constants { cache: false, ..general }),
         ("no action set", Constants { action_set: false, ..general }),
         ("at most 8 masks", Constants { masks: 8, action_set: false, ..general }),
         ("1 table, at most 8 masks", Constants { tables: 1, masks: 8, action_set: false, ..general }),
-        ("1 table, words in use", Constants { tables: 1, masks: 8, action_set: false, words, edits: true }),
-        ("1 table, no edits", Constants { tables: 1, masks: 8, action_set: false, words, edits: false }),
+        (
+            "1 table, words in use",
+            Constants { tables: 1, masks: 8, action_set: false, words, edits: true, cache: false },
+        ),
+        ("1 table, no edits", Constants { tables: 1, masks: 8, action_set: false, words, edits: false, cache: false }),
     ];
     let objects: Vec<_> = variants.iter().map(|(name, c)| (*name, variant(&bench.maps_dir, PortNo(1), *c))).collect();
     let mut times: Vec<Vec<Duration>> = vec![Vec::new(); objects.len() + 1];

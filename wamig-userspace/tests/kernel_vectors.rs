@@ -134,6 +134,6 @@ fn every_vector_by_the_xdp_program() {
         rig.install(v);
         wrong.extend(rig.check(v).into_iter().map(|w| format!("{}: {w}", v.name)));
     }
-    println!("{} vectors", vectors.len());
+    println!("{} vectors, {} frames remembered", vectors.len(), rig.plans.hits());
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
 }

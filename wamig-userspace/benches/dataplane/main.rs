@@ -12,6 +12,7 @@
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot be made may panic")]
 #![expect(clippy::cast_precision_loss, reason = "measured numbers are far below 2^52")]
 
+mod control;
 mod data_path;
 mod memory;
 mod netns;
@@ -32,7 +33,7 @@ pub struct Options {
     pub quick: bool,
 }
 
-const GROUPS: [&str; 3] = ["test-run", "veth", "memory"];
+const GROUPS: [&str; 4] = ["test-run", "veth", "control", "memory"];
 
 fn main() {
     let mut args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
@@ -54,6 +55,9 @@ fn main() {
     }
     if wanted("veth") {
         veth::measure(&options);
+    }
+    if wanted("control") {
+        control::measure(&options);
     }
     if wanted("memory") {
         memory::measure(&options);

@@ -38,8 +38,13 @@ pub fn must_run(program: &str, args: &[&str]) -> String {
 impl Row3 {
     /// Made, connected, up; hosts do not speak by themselves.
     pub fn new() -> Self {
+        Self::numbered(0)
+    }
+
+    /// One of several at a time.
+    pub fn numbered(number: u32) -> Self {
         let id = std::process::id();
-        let names = ["gen", "dut", "snk"].map(|n| format!("wb{id}-{n}"));
+        let names = ["gen", "dut", "snk"].map(|n| format!("wb{id}-{number}-{n}"));
         let row = Self { names };
         for name in &row.names {
             must_run("ip", &["netns", "add", name]);

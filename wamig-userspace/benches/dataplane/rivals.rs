@@ -7,6 +7,7 @@ use aya::Ebpf;
 use aya::programs::tc::{SchedClassifier, TcAttachType};
 use aya::programs::xdp::XdpMode;
 use wamig_openflow::{Field, FlowMod, Instructions, MacAddr, Match, PortNo, TableId};
+use wamig_userspace::fastpath::needs::Constants;
 use wamig_userspace::fastpath::{FastPath as _, FastPort};
 
 use super::Options;
@@ -163,8 +164,19 @@ pub fn forward(
         ifindex,
     };
     let mut path = DataPath::new(ports.into_iter().enumerate().map(port).collect(), mode, 8192);
-    path.install(&compiled(mods));
+    let flows = compiled(mods);
+    path.install(&flows);
     path.opened.fastpath.activate().map_err(|e| e.to_string())?;
+    // What is measured is the program that runs in the long run.
+    let fitting = Constants::needed(&flows).rounded();
+    let fitted = || path.opened.ports.lock().unwrap().iter().all(|port| port.program == fitting);
+    let since = std::time::Instant::now();
+    while !fitted() {
+        if since.elapsed().as_secs() > 20 {
+            return Err("no program was fitted to the tables".to_owned());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
     Ok(path)
 }
 
@@ -226,14 +238,20 @@ fn nft_dnat(row: &Row3, flows: u32) -> Result<(), String> {
 }
 
 /// Open vSwitch with its userspace data path, state in a directory of its own.
-struct Ovs {
+pub struct Ovs {
     dir: tempfile::TempDir,
     switch: u32,
     database: u32,
 }
 
 impl Ovs {
-    fn start(row: &Row3, kind: &str, flows: u32) -> Result<Self, String> {
+    /// Where it listens for OpenFlow 1.0 and 1.3.
+    pub fn socket(&self) -> std::path::PathBuf {
+        self.dir.path().join("br0.mgmt")
+    }
+
+    /// Started, with a flow for each server.
+    pub fn start(row: &Row3, kind: &str, flows: u32) -> Result<Self, String> {
         row.exec(&["ethtool", "-K", "in", "gro", "on"])?;
         let mac = |m: &[u8]| MacAddr(m.try_into().unwrap());
         let flow = |(from, to): &(Ipv4Addr, Ipv4Addr)| {
@@ -275,7 +293,9 @@ impl Ovs {
         let ovs = Self { switch: pid("sw.pid")?, database: pid("db.pid")?, dir };
         let at = |file: &str| path_of(ovs.dir.path(), file);
         let mut args: Vec<&str> = vec!["ovs-vsctl", &db, "--timeout=15", "add-br", "br0"];
-        args.extend("-- set bridge br0 datapath_type=netdev fail-mode=secure".split(' '));
+        args.extend(
+            "-- set bridge br0 datapath_type=netdev fail-mode=secure protocols=OpenFlow10,OpenFlow13".split(' '),
+        );
         let ports = ["in", "out"].map(|p| {
             let number = if p == "in" { 1 } else { 2 };
             let kind = if kind.is_empty() { String::new() } else { format!(" type={kind} options:n_rxq=1") };

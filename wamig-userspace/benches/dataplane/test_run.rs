@@ -17,6 +17,17 @@ const DROP: u32 = 1;
 const TX: u32 = 3;
 const REDIRECT: u32 = 4;
 
+/// Which program is run.
+#[derive(Clone, Copy)]
+enum How {
+    /// The one that fits the tables, as the daemon chooses it.
+    Fitted,
+    /// The one that can do everything.
+    General,
+    /// The fitting one without the verdict cache.
+    Forgetful,
+}
+
 /// A program, and the frame that it is run on.
 struct Case {
     row: Row,
@@ -46,41 +57,53 @@ impl Case {
         self.object.program(self.program).unwrap().try_into().unwrap()
     }
 
-    fn wamig(name: &str, mods: &[FlowMod], frame: Vec<u8>, action: u32, cut: bool) -> Self {
+    fn wamig(name: &str, mods: &[FlowMod], frame: Vec<u8>, action: u32, how: How) -> Self {
         let flows = compiled(mods);
         let mut path = DataPath::loopback((flows.len() as u32 + 1024).next_power_of_two());
         path.install(&flows);
-        let constants = if cut { Constants::needed(&flows) } else { Constants::default() };
+        let fitted = Constants::needed(&flows).rounded();
+        let (constants, what) = match how {
+            How::Fitted => (fitted, ""),
+            How::General => (Constants::default(), ", general program"),
+            How::Forgetful => (Constants { cache: false, ..fitted }, ", no cache"),
+        };
         let object = path.program(constants);
-        let name = if cut { name.to_owned() } else { format!("{name}, general program") };
+        let name = format!("{name}{what}");
         let row = Row::new(GROUP, name, "ns");
         Self { row, object, program: "wamig", frame, action, path: Some(path) }
     }
 }
 
 fn cases(options: &Options) -> Vec<Case> {
+    use How::{Fitted, Forgetful, General};
     let here = || udp(address_old(0));
     let stranger = || udp(address_old(0xf_0000));
     let mut cases = vec![
         Case::limit(options, "limit", 1),
         Case::limit(options, "limit, 1024 rules", 1024),
-        Case::wamig("1 migration rule", &rules::one(), here(), REDIRECT, true),
-        Case::wamig("1 migration rule", &rules::one(), here(), REDIRECT, false),
-        Case::wamig("AWAY tables", &rules::away(), here(), TX, true),
-        Case::wamig("AWAY tables", &rules::away(), here(), TX, false),
-        Case::wamig("1024 rules", &rules::exact(1024, 1024), here(), REDIRECT, true),
-        Case::wamig("100 k rules, 1 k active", &rules::exact(100_000, 1024), here(), REDIRECT, true),
+        Case::wamig("1 migration rule", &rules::one(), here(), REDIRECT, Fitted),
+        Case::wamig("1 migration rule", &rules::one(), here(), REDIRECT, General),
+        Case::wamig("AWAY tables", &rules::away(), here(), TX, Fitted),
+        Case::wamig("1 migration rule", &rules::one(), here(), REDIRECT, Forgetful),
+        Case::wamig("AWAY tables", &rules::away(), here(), TX, General),
+        Case::wamig("AWAY tables", &rules::away(), here(), TX, Forgetful),
+        Case::wamig("1024 rules", &rules::exact(1024, 1024), here(), REDIRECT, Fitted),
+        Case::wamig("1024 rules", &rules::exact(1024, 1024), here(), REDIRECT, Forgetful),
+        Case::wamig("100 k rules, 1 k active", &rules::exact(100_000, 1024), here(), REDIRECT, Fitted),
+        Case::wamig("100 k rules, 100 k active", &rules::exact(131_072, 131_072), here(), REDIRECT, Fitted),
+        Case::wamig("100 k rules, 100 k active", &rules::exact(131_072, 131_072), here(), REDIRECT, Forgetful),
     ];
     for n in [1, 4, 16, 64] {
-        cases.push(Case::wamig(&format!("{n} masks, warm"), &rules::masks(n, 1), here(), REDIRECT, true));
-        cases.push(Case::wamig(&format!("{n} masks, cold"), &rules::masks(n, 32768), here(), REDIRECT, true));
-        cases.push(Case::wamig(&format!("{n} masks, miss"), &rules::masks(n, 1), stranger(), DROP, true));
+        cases.push(Case::wamig(&format!("{n} masks, warm"), &rules::masks(n, 1), here(), REDIRECT, Fitted));
+        cases.push(Case::wamig(&format!("{n} masks, cold"), &rules::masks(n, 32768), here(), REDIRECT, Fitted));
+        cases.push(Case::wamig(&format!("{n} masks, cold"), &rules::masks(n, 32768), here(), REDIRECT, Forgetful));
+        cases.push(Case::wamig(&format!("{n} masks, miss"), &rules::masks(n, 1), stranger(), DROP, Fitted));
     }
     for n in [4, 10] {
-        cases.push(Case::wamig(&format!("{n} tables"), &rules::tables(n), here(), REDIRECT, true));
+        cases.push(Case::wamig(&format!("{n} tables"), &rules::tables(n), here(), REDIRECT, Fitted));
     }
-    cases.push(Case::wamig("IPv6", &rules::ipv6(), udp6(address6(1)), REDIRECT, true));
-    cases.push(Case::wamig("VLAN", &rules::vlan(), tagged(address_old(0)), REDIRECT, true));
+    cases.push(Case::wamig("IPv6", &rules::ipv6(), udp6(address6(1)), REDIRECT, Fitted));
+    cases.push(Case::wamig("VLAN", &rules::vlan(), tagged(address_old(0)), REDIRECT, Fitted));
     let empty = cases[2].path.as_ref().unwrap().program(Constants::default());
     let row = Row::new(GROUP, "empty", "ns");
     cases.insert(0, Case { row, object: empty, program: "empty", frame: here(), action: DROP, path: None });

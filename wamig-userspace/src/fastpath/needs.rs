@@ -25,17 +25,27 @@ pub struct Constants {
     pub action_set: bool,
     /// Whether some flow changes headers.
     pub edits: bool,
+    /// Whether ways through the tables are remembered. No program needs it, but every one is
+    /// the faster for it.
+    pub cache: bool,
 }
 
 impl Default for Constants {
     fn default() -> Self {
-        Self { tables: MAX_TABLES as u32, masks: MAX_SUBTABLES as u32, words: ALL_WORDS, action_set: true, edits: true }
+        Self {
+            tables: MAX_TABLES as u32,
+            masks: MAX_SUBTABLES as u32,
+            words: ALL_WORDS,
+            action_set: true,
+            edits: true,
+            cache: true,
+        }
     }
 }
 
 impl Constants {
     /// What is needed without any flow: one table, which is searched in vain.
-    pub const NOTHING: Self = Self { tables: 1, masks: 0, words: 0, action_set: false, edits: false };
+    pub const NOTHING: Self = Self { tables: 1, masks: 0, words: 0, action_set: false, edits: false, cache: true };
 
     /// What these flows need, and no more.
     pub fn needed<'a>(flows: impl IntoIterator<Item = &'a CompiledFlow>) -> Self {
@@ -167,6 +177,7 @@ impl Needs {
             words: masks.words,
             action_set: self.action_set != 0,
             edits: self.edits != 0,
+            cache: true,
         }
     }
 

@@ -49,7 +49,7 @@ fn edits_and_the_action_set_are_needed_where_an_action_says_so() {
 #[test]
 fn a_program_covers_what_it_was_made_for_and_less() {
     let general = Constants::default();
-    let small = Constants { tables: 1, masks: 2, words: 3, action_set: false, edits: true };
+    let small = Constants { tables: 1, masks: 2, words: 3, action_set: false, edits: true, cache: false };
     assert!(general.covers(&small) && small.covers(&small) && !small.covers(&general));
     let changed = [
         Constants { tables: 2, ..small },

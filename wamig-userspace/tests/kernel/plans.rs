@@ -15,7 +15,9 @@ struct Scratch {
     key: FlowKey,
     layout: [u64; 2],
     plan: Plan,
-    rest: [u64; MAX_TABLES / 2 + 1 + 2 + 3 * SET_SLOTS + WINDOW_BUF / 8],
+    path: [u32; MAX_TABLES],
+    hits: u64,
+    rest: [u64; 1 + 1 + 2 + 3 * SET_SLOTS + WINDOW_BUF / 8],
 }
 
 // SAFETY: whole numbers only, no padding, no pointers.
@@ -29,6 +31,11 @@ impl Plans {
     pub fn open(maps_dir: &Path) -> Self {
         let map = MapData::from_pin(pin_of(maps_dir, "SCRATCH")).unwrap();
         Self(PerCpuArray::try_from(aya::maps::Map::PerCpuArray(map)).unwrap())
+    }
+
+    /// Frames whose way through the tables was remembered.
+    pub fn hits(&self) -> u64 {
+        self.0.get(&0, 0).unwrap()[0].hits
     }
 
     /// The plan of the last run.

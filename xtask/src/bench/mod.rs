@@ -22,7 +22,7 @@ use self::report::Row;
 use crate::{bounded, bpf, process, user, workspace};
 
 /// The groups, in the order in which they are measured.
-const GROUPS: [&str; 3] = ["test-run", "veth", "memory"];
+const GROUPS: [&str; 4] = ["test-run", "veth", "control", "memory"];
 
 /// What `cargo xtask bench` takes.
 #[derive(Args, Clone, Debug, Default)]
@@ -30,7 +30,7 @@ pub struct Options {
     /// Fewer and shorter rounds: some five minutes in all
     #[arg(long)]
     quick: bool,
-    /// Only these groups: test-run, veth, memory
+    /// Only these groups: test-run, veth, control, memory
     #[arg(value_parser = GROUPS)]
     groups: Vec<String>,
 }

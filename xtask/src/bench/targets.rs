@@ -22,7 +22,12 @@ fn veth_ratio(rows: &[Row], name: &str, to: &str) -> Option<f64> {
     Some(median(rows, "veth", to)? / median(rows, "veth", name)?)
 }
 
-const TARGETS: [Target; 10] = [
+fn control_ratio(rows: &[Row], what: &str) -> Option<f64> {
+    let rate = |switch: &str| median(rows, "control", &format!("{switch}, {what}"));
+    Some(rate("wamig")? / rate("OVS netdev")?)
+}
+
+const TARGETS: [Target; 12] = [
     Target {
         what: "1 migration rule, net ns, of the limit's",
         at_most: true,
@@ -92,6 +97,20 @@ const TARGETS: [Target; 10] = [
         aim: 15.0,
         stretch: 20.0,
         measured: |rows| veth_ratio(rows, "wamig", "OVS netdev, AF_XDP"),
+    },
+    Target {
+        what: "100 k flow-mods one by one: rate, of OVS's",
+        at_most: false,
+        aim: 1.5,
+        stretch: 3.0,
+        measured: |rows| control_ratio(rows, "100000 flow-mods one by one"),
+    },
+    Target {
+        what: "100 k flow-mods in a bundle: rate, of OVS's",
+        at_most: false,
+        aim: 1.5,
+        stretch: 5.0,
+        measured: |rows| control_ratio(rows, "100000 flow-mods in a bundle"),
     },
 ];
 

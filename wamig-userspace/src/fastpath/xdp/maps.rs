@@ -385,10 +385,11 @@ impl Drop for Version {
 }
 
 /// Names of all maps, for pinning.
-pub const NAMES: [&str; 21] = [
+pub const NAMES: [&str; 22] = [
     "SCRATCH",
     "VERSION",
     "TABLES",
+    "CACHE",
     "MASKS",
     "FILTERS",
     "FLOWS",

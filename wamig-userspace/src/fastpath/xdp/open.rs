@@ -164,7 +164,8 @@ pub fn load(
     let mut loader = EbpfLoader::new();
     let number = port.map_or(1, |p| p.port.0);
     let index = port.and_then(|p| port_index(p.port)).unwrap_or(1);
-    let (action_set, edits) = (u32::from(constants.action_set), u32::from(constants.edits));
+    let flags = [constants.action_set, constants.edits, constants.cache].map(u32::from);
+    let [action_set, edits, cache] = &flags;
     let veth = u32::from(port.is_some_and(|p| driver(&p.name).as_deref() == Some("veth")));
     loader.override_global("HAIRPIN_BY_REDIRECT", &veth, true);
     loader.override_global("PORT_NUMBER", &number, true);
@@ -172,8 +173,9 @@ pub fn load(
     loader.override_global("TABLE_LIMIT", &constants.tables, true);
     loader.override_global("MASK_LIMIT", &constants.masks, true);
     loader.override_global("WORDS_USED", &constants.words, true);
-    loader.override_global("USES_ACTION_SET", &action_set, true);
-    loader.override_global("USES_EDITS", &edits, true);
+    loader.override_global("USES_ACTION_SET", action_set, true);
+    loader.override_global("USES_EDITS", edits, true);
+    loader.override_global("USES_CACHE", cache, true);
     for map in ["FLOWS", "RECORDS", "LISTS", "EDITS", "FLOW_COUNTS"] {
         loader.map_max_entries(map, flows);
     }
