@@ -106,7 +106,7 @@ impl Client {
                     _ => {}
                 }
             }
-            let mut part = [0; 65536];
+            let mut part = [0; 16384];
             let n = self.stream.read(&mut part).map_err(|e| format!("no answer: {e}"))?;
             if n == 0 {
                 return Err("the switch closed the connection".to_owned());
