@@ -77,12 +77,12 @@ struct Load {
 impl Load {
     /// Frames sent, and how many of them did not come.
     fn send(&self, packets: &Packets) -> (u64, u64) {
-        let (mut number, mut lost) = (0, 0);
+        let (mut number, mut lost) = (0u64, 0u64);
         while !self.stop.load(Ordering::Relaxed) {
             let since = Instant::now();
-            while number - lost - self.received.load(Ordering::Acquire) >= UNDERWAY {
+            while number.saturating_sub(lost + self.received.load(Ordering::Acquire)) >= UNDERWAY {
                 if since.elapsed() > LOST {
-                    lost = number - self.received.load(Ordering::Acquire);
+                    lost = number.saturating_sub(self.received.load(Ordering::Acquire));
                 }
                 std::thread::yield_now();
             }
