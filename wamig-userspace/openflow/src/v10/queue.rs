@@ -15,7 +15,9 @@ pub(super) fn decode_config(r: &mut Reader<'_>) -> Result<QueueConfig, OfpError>
         let mut r = r.structure(4, 8, ErrorKind::BadRequestBadLen)?;
         let queue = r.u32()?;
         r.skip(4)?;
-        Ok(QueueDesc { queue, port, properties: r.list(decode_property)? })
+        let mut properties = r.list(decode_property)?;
+        properties.retain(is_known);
+        Ok(QueueDesc { queue, port, properties })
     })?;
     Ok(QueueConfig { port, queues })
 }
@@ -27,11 +29,14 @@ pub(super) fn encode_config(w: &mut Writer<'_>, c: &QueueConfig) -> Result<(), E
         let mark = w.begin(4);
         w.u32(q.queue);
         w.zeros(4);
-        // 1.0 has no other property.
-        let known = q.properties.iter().filter(|p| matches!(p, QueueProperty::MinRate(_)));
-        known.into_iter().try_for_each(|p| encode_property(w, p))?;
+        q.properties.iter().filter(|p| is_known(p)).try_for_each(|p| encode_property(w, p))?;
         w.end(mark)
     })
+}
+
+/// 1.0 has no other property: what is not known to it is left out both ways.
+const fn is_known(property: &QueueProperty) -> bool {
+    matches!(property, QueueProperty::MinRate(_))
 }
 
 pub(super) fn decode_request(r: &mut Reader<'_>) -> Result<QueueStatsRequest, OfpError> {
