@@ -81,7 +81,7 @@ pub const REQUIRED: &[(&str, &str, &str)] =
 
 /// Text that no file may contain, and why. `WAMIG_LINT_FORBID` (separated by `:`) adds to it.
 pub const TEXTS: &[(&str, &str)] = &[
-    ("/root/", "a path of one machine"),
+    (concat!("/", "root/"), "a path of one machine"),
     ("deb.debian.org", "which mirror is used is up to the machine"),
     ("index.crates.io", "which registry is used is up to the machine"),
     ("static.crates.io", "which registry is used is up to the machine"),

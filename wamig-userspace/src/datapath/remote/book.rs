@@ -224,11 +224,10 @@ fn taken((table, priority, matching): &Key) -> OfpError {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use wamig_openflow::{Action, FlowRemovedReason};
 
     use super::*;
+    use crate::datapath::remote::tests::stats;
 
     const OURS: Cookie = Cookie(cookie::SPACE | 7);
 
@@ -238,24 +237,6 @@ mod tests {
 
     fn flow(port: u32, out: u32) -> FlowMod {
         FlowMod::add(TableId(0), 5, matching(port), Instructions::apply(vec![Action::output(PortNo(out))]), OURS)
-    }
-
-    fn stats(m: &FlowMod) -> FlowStats {
-        FlowStats {
-            table: m.table,
-            priority: m.priority,
-            matching: m.matching.clone(),
-            cookie: m.cookie,
-            duration: Duration::ZERO,
-            idle_age: Duration::ZERO,
-            idle_timeout: 0,
-            hard_timeout: 0,
-            flags: FlowModFlags::default(),
-            packets: 0,
-            bytes: 0,
-            instructions: m.instructions.clone(),
-            slow: None,
-        }
     }
 
     fn texts(mods: &[FlowMod]) -> Vec<(FlowModCommand, String)> {

@@ -170,7 +170,8 @@ impl Scripted {
     }
 }
 
-fn stats(m: &FlowMod) -> FlowStats {
+/// The flow as the switch tells of it.
+pub(super) fn stats(m: &FlowMod) -> FlowStats {
     FlowStats {
         table: m.table,
         priority: m.priority,
