@@ -18,7 +18,7 @@ mod notice;
 mod request;
 mod role;
 mod session;
-mod translate;
+pub mod translate;
 
 use std::collections::BTreeMap;
 use std::time::Instant;

@@ -8,9 +8,9 @@ use wamig_openflow::{Action, Field, FlowStats, Instructions, Match};
 const TAG: u16 = 0x8100;
 
 /// The flow as 1.3 can say it. A tag that is pushed only where there is none is shown as pushed
-/// unless the match or an action before says that there is one, as Open vSwitch shows it; ports
-/// are named by the protocol that the match fixes. What that leaves open has no words.
-pub(super) fn as_v13(flow: FlowStats) -> FlowStats {
+/// unless the match or an action before says that there is one; ports are named by the protocol
+/// that the match fixes, and not shown where it leaves that open: as Open vSwitch shows both.
+pub fn as_v13(flow: FlowStats) -> FlowStats {
     let apply = said(flow.instructions.apply, &flow.matching);
     FlowStats { instructions: Instructions { apply, ..flow.instructions }, ..flow }
 }
@@ -31,6 +31,7 @@ fn said(actions: Vec<Action>, matching: &Match) -> Vec<Action> {
             (Action::SetVlanPcp(pcp), _) => Action::set(Field::VlanPcp, u128::from(*pcp)),
             (Action::SetTpSrc(port), Some([source, _])) => Action::set(source, u128::from(*port)),
             (Action::SetTpDst(port), Some([_, destination])) => Action::set(destination, u128::from(*port)),
+            (Action::SetTpSrc(_) | Action::SetTpDst(_), None) => continue,
             _ => action.clone(),
         };
         match action {
@@ -52,6 +53,7 @@ fn said(actions: Vec<Action>, matching: &Match) -> Vec<Action> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wamig_openflow::PortNo;
 
     fn shown(actions: &[Action], matching: &Match) -> String {
         Instructions::apply(said(actions.to_vec(), matching)).to_string()
@@ -72,10 +74,10 @@ mod tests {
 
     #[test]
     fn ports_are_those_of_the_protocol() {
-        let set = [Action::SetTpSrc(1), Action::SetTpDst(2)];
+        let set = [Action::SetTpSrc(1), Action::SetTpDst(2), Action::output(PortNo(3))];
         let of = |proto| Match::any().with(Field::EthType, 0x86dd).with(Field::IpProto, proto);
-        assert_eq!(shown(&set, &of(6)), "set_field:1->tcp_src,set_field:2->tcp_dst");
-        assert_eq!(shown(&set, &of(17)), "set_field:1->udp_src,set_field:2->udp_dst");
-        assert_eq!(shown(&set, &of(47)), "mod_tp_src:1,mod_tp_dst:2", "there are no words for it");
+        assert_eq!(shown(&set, &of(6)), "set_field:1->tcp_src,set_field:2->tcp_dst,output:3");
+        assert_eq!(shown(&set, &of(17)), "set_field:1->udp_src,set_field:2->udp_dst,output:3");
+        assert_eq!(shown(&set, &of(47)), "output:3", "there are no words for it");
     }
 }
