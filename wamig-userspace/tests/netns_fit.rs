@@ -28,7 +28,7 @@ const ROUNDS: u64 = 3;
 /// Frames on their way at most: fewer than a veth's ring holds.
 const UNDERWAY: u64 = 64;
 /// A frame that has not come for so long is lost.
-const LOST: Duration = Duration::from_millis(500);
+const LOST: Duration = Duration::from_secs(5);
 /// Where a frame carries its number, and the generation that was committed before it was sent.
 const NUMBER: usize = 42;
 

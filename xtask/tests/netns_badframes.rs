@@ -13,7 +13,7 @@ const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
 const HOST: Place = Place::Host(Site::Dc1);
 const ROUTER: Place = Place::Router(Site::Dc1);
 const SLOT2: Place = Place::Slot(Site::Dc2);
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(40);
 
 /// Repeatable noise (xorshift64*).
 struct Noise(u64);

@@ -12,7 +12,7 @@ use xtask::lab::{Lab, netns, signals, trial};
 
 const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
 /// For a state to come about.
-const SOON: Duration = Duration::from_secs(12);
+const SOON: Duration = Duration::from_secs(40);
 
 /// Which copy answers the client, if one does.
 fn who_answers(lab: &Lab, patience: Duration) -> Option<String> {

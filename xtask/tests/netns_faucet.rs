@@ -16,7 +16,7 @@ use xtask::lab::trial;
 const PREFIX: &str = "wamig-io-faucet-";
 /// Until the first pair reaches each other: Faucet starts, takes the switch, learns.
 const START: Duration = Duration::from_secs(30);
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(40);
 /// How long is tried what should not be.
 const NEVER: Duration = Duration::from_secs(3);
 

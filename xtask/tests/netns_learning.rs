@@ -13,7 +13,7 @@ const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
 const ROUTER: Place = Place::Router(Site::Dc1);
 const HOST: Place = Place::Host(Site::Dc1);
 const SLOT: Place = Place::Slot(Site::Dc1);
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(40);
 
 fn lab() -> Result<Option<Lab>> {
     let Some(mut lab) = trial::lab(XTASK, |options| options.dc1.learning = "idle_s = 2".into())? else {
@@ -64,7 +64,7 @@ fn learns_where_hosts_are_and_forgets_the_silent() -> Result<()> {
     let unicast = slot.records().iter().filter(|record| !record.sent && record.bytes[0] & 1 == 0).count();
     assert_eq!(unicast, 0, "unicast frames between others reached the slot");
 
-    wait_learned(&lab, host, None, Duration::from_secs(12))?;
+    wait_learned(&lab, host, None, SOON)?;
     assert!(trial::reaches(&lab.name(HOST), GATEWAY1, SOON)?, "a forgotten host is learned again");
     wait_learned(&lab, host, Some(2), SOON)
 }

@@ -13,7 +13,7 @@ use xtask::lab::{netns, signals};
 
 const PREFIX: &str = "wamig-io-ofctl-";
 const VERSIONS: [&str; 2] = ["OpenFlow13", "OpenFlow10"];
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(40);
 
 fn up() -> Result<Option<Rig>> {
     if !ofctl::installed() {

@@ -13,7 +13,7 @@ use xtask::lab::topology::mac_text;
 use xtask::lab::{signals, trial};
 
 const PREFIX: &str = "wamig-io-osken-";
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(40);
 const HOSTS: [[u8; 4]; 3] = [[10, 9, 0, 1], [10, 9, 0, 2], [10, 9, 0, 3]];
 
 /// What of the flow from one host to another the application gives: its text around ports and addresses.

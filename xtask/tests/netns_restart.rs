@@ -11,7 +11,7 @@ use xtask::lab::topology::{Place, SERVER, Site};
 use xtask::lab::{Lab, signals, trial};
 
 const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
-const SOON: Duration = Duration::from_secs(15);
+const SOON: Duration = Duration::from_secs(40);
 
 fn stream(lab: &Lab) -> Result<Stream> {
     Stream::start(&lab.name(Place::Client), SERVER, MARKER, Duration::from_millis(10))

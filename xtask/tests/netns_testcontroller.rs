@@ -12,7 +12,7 @@ use xtask::lab::{signals, trial};
 use xtask::workspace;
 
 const PREFIX: &str = "wamig-io-ovstc-";
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(40);
 const HOSTS: [[u8; 4]; 3] = [[10, 9, 0, 1], [10, 9, 0, 2], [10, 9, 0, 3]];
 /// Seconds after which the controller's flows end when they are idle.
 const IDLE: &str = "--max-idle=2";

@@ -9,7 +9,7 @@ use wamig_userspace::fastpath::Punt;
 use crate::paths::Up;
 
 /// How long a frame may take to come up; it is some microseconds on a machine that has time.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Takes `n` frames, or as many as come in time.
 pub fn take(from: &mut Receiver<Punt>, n: usize) -> Vec<Punt> {

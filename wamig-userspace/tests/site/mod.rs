@@ -136,14 +136,14 @@ impl Daemon {
         format!("/proc/{}/ns/net", self.child.id())
     }
 
-    /// Asks until the answer is as wanted, 10 s at most.
+    /// Asks until the answer is as wanted, 40 s at most.
     pub fn until(&mut self, what: &str, wanted: impl Fn(&Status) -> bool) -> Status {
         let begun = Instant::now();
         loop {
             let status = client::get_json::<Status>(&self.socket, "/v1/status");
             match status {
                 Ok(status) if wanted(&status) => return status,
-                other if begun.elapsed() > Duration::from_secs(10) => {
+                other if begun.elapsed() > Duration::from_secs(40) => {
                     self.child.kill().unwrap();
                     let (_, said) = self.end(Duration::from_secs(1));
                     panic!("{what} does not come: {other:?}\n{said}");

@@ -72,7 +72,7 @@ impl World {
 
     /// Lets frames flow until something holds, 10 s at most.
     pub async fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
-        let patience = tokio::time::sleep(Duration::from_secs(10));
+        let patience = tokio::time::sleep(Duration::from_secs(40));
         tokio::pin!(patience);
         while !holds(self) {
             tokio::select! {

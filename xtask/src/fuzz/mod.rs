@@ -101,7 +101,7 @@ pub fn run(options: &Options) -> Result<()> {
 /// A short run of each target, as a suite of the tests; what it cannot build with is a failure.
 pub fn short() -> Result<Tally> {
     let mut tally = Tally::new();
-    let settings = Settings { runs: SHORT, seed: Some(SHORT_SEED), limit: Duration::from_mins(5) };
+    let settings = Settings { runs: SHORT, seed: Some(SHORT_SEED), limit: Duration::from_mins(15) };
     let programs = match build(false) {
         Ok(programs) => programs,
         Err(error) => {

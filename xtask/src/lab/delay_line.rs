@@ -75,7 +75,7 @@ impl DelayLine {
         let args = ["lab", "delay-line", &a, &b, "--delay-us", &micros];
         let process = Process::start(journal, label, &ends[0].namespace, helper, &args, log, true)?;
         let mut line = Self { process };
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(40);
         for end in ends {
             while !netns::enter(&end.namespace, || Ok(nix::net::if_::if_nametoindex(end.interface.as_str()).is_ok()))? {
                 ensure!(

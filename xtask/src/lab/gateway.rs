@@ -216,7 +216,7 @@ fingerprint = "{peer_fingerprint}"
         let config = config.to_str().context("the lab's directory is no text")?;
         let args = ["run", "--config", config];
         let mut process = Process::start(journal, &label, &self.namespace, &self.wamig, &args, &self.log(), false)?;
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(40);
         loop {
             signals::check()?;
             match self.status() {

@@ -154,7 +154,7 @@ impl Play<'_> {
     /// Waits for the NOTIFY of a boot, the first thing the server says.
     fn notified(&self, before: usize) -> Result<()> {
         let heard = || Ok((self.secondary.heard() > before).then_some(()));
-        match signals::wait_for(Duration::from_secs(10), heard)? {
+        match signals::wait_for(Duration::from_secs(40), heard)? {
             Some(()) => step(&format!("Its NOTIFY reached the secondary {SECONDARY}.")),
             None => bail!("the server's NOTIFY did not reach {SECONDARY}\n{}", self.lab.last_words(12)),
         }
@@ -185,11 +185,11 @@ impl Play<'_> {
         let booted = now_us();
         let heard = self.secondary.heard();
         self.lab.boot(Site::Dc1, Boot::Talking)?;
-        let (_, answered) = self.first_answer(booted, Site::Dc1, Duration::from_secs(15))?;
+        let (_, answered) = self.first_answer(booted, Site::Dc1, Duration::from_secs(40))?;
         self.notified(heard)?;
         self.ask_marker("The client asks who it is", "dc1")?;
         self.fetch_page()?;
-        self.lab.wait_state(Site::Dc1, Duration::from_secs(5), "HOME", |status| status.is_settled(SERVER))?;
+        self.lab.wait_state(Site::Dc1, Duration::from_secs(40), "HOME", |status| status.is_settled(SERVER))?;
         let window = self.stay(answered)?;
         self.show_flows()?;
         Ok(window)
@@ -230,13 +230,13 @@ impl Play<'_> {
         let booted = now_us();
         let heard = self.secondary.heard();
         self.lab.boot(Site::Dc2, Boot::Talking)?;
-        let (_, answered) = self.first_answer(booted, Site::Dc2, Duration::from_secs(20))?;
+        let (_, answered) = self.first_answer(booted, Site::Dc2, Duration::from_secs(40))?;
         self.notified(heard)?;
         let host = self
             .lab
-            .wait_state(Site::Dc2, Duration::from_secs(10), "HOSTING", |status| status.state(SERVER) == "HOSTING")?;
+            .wait_state(Site::Dc2, Duration::from_secs(40), "HOSTING", |status| status.state(SERVER) == "HOSTING")?;
         let home =
-            self.lab.wait_state(Site::Dc1, Duration::from_secs(10), "AWAY", |status| status.state(SERVER) == "AWAY")?;
+            self.lab.wait_state(Site::Dc1, Duration::from_secs(40), "AWAY", |status| status.state(SERVER) == "AWAY")?;
         let entry = host.address(SERVER).context("DC2 knows the server")?;
         let transfer = entry.transfer.context("DC2 says HOSTING without a transfer address")?;
 
@@ -272,11 +272,11 @@ impl Play<'_> {
         let booted = now_us();
         let heard = self.secondary.heard();
         self.lab.boot(Site::Dc1, Boot::Talking)?;
-        let (_, answered) = self.first_answer(booted, Site::Dc1, Duration::from_secs(20))?;
+        let (_, answered) = self.first_answer(booted, Site::Dc1, Duration::from_secs(40))?;
         self.notified(heard)?;
         let home =
-            self.lab.wait_state(Site::Dc1, Duration::from_secs(10), "HOME", |status| status.is_settled(SERVER))?;
-        let host = self.lab.wait_state(Site::Dc2, Duration::from_secs(15), "rid of the server", |status| {
+            self.lab.wait_state(Site::Dc1, Duration::from_secs(40), "HOME", |status| status.is_settled(SERVER))?;
+        let host = self.lab.wait_state(Site::Dc2, Duration::from_secs(40), "rid of the server", |status| {
             status.is_settled(SERVER) && status.pool.in_use == 0
         })?;
         let seen = timeline::first(&home, "seen-at-home", booted).context("DC1's timeline has no seen-at-home")?;

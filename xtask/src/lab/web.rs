@@ -30,7 +30,7 @@ pub fn start(journal: &Journal, namespace: &str) -> Result<Process> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let log = journal.dir().join("web.log");
     let mut process = Process::start(journal, "web server of DC1", namespace, &program, &args, &log, false)?;
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(40);
     while fetch(namespace, WEB, "localhost", Duration::from_millis(500)).is_err() {
         ensure!(process.running() && Instant::now() < deadline, "no web server: {}", process.last_words(5));
         std::thread::sleep(Duration::from_millis(20));
