@@ -27,7 +27,13 @@ fn can_run() -> bool {
 }
 
 fn left_behind(prefix: &str) -> Result<Vec<String>> {
-    let names = std::fs::read_dir("/run/netns")?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let entries = match std::fs::read_dir("/run/netns") {
+        Ok(entries) => entries,
+        // No namespace was ever named on this machine, or the last one is gone.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     Ok(names.filter(|name| name.starts_with(prefix)).collect())
 }
 
