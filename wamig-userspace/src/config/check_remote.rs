@@ -20,8 +20,8 @@ impl Check<'_, '_> {
             );
         }
         let (active, passive) = (self.endpoints(&keys.connect, false), self.endpoints(&keys.listen, true));
-        let version = self.remote_version(keys);
         let profile = self.profile(keys);
+        let version = profile.and_then(|p| self.remote_version(keys, p));
         let role = self.role(keys);
         let probe = self.number(keys.inactivity_probe_s.as_ref(), 5, 0, 3600, "seconds, 0 = never");
         let tls = self.openflow_tls(&keys.tls())?;
@@ -64,14 +64,18 @@ impl Check<'_, '_> {
         good.filter(|()| self.control(switch.control.as_ref()) == Some(Control::Embedded))
     }
 
-    fn remote_version(&mut self, keys: &file::Remote) -> Option<Version> {
-        match keys.version.as_ref().map(|t| (t, t.get_ref().as_str())) {
-            None | Some((_, "1.3" | "OpenFlow13")) => Some(Version::V13),
-            Some((text, other)) => self.wrong(
+    fn remote_version(&mut self, keys: &file::Remote, profile: Profile) -> Option<Version> {
+        let (word, wanted) = match profile.version() {
+            Version::V10 => ("1.0", ["1.0", "OpenFlow10"]),
+            _ => ("1.3", ["1.3", "OpenFlow13"]),
+        };
+        match &keys.version {
+            Some(text) if !wanted.contains(&text.get_ref().as_str()) => self.wrong(
                 text.span(),
-                format!("{other:?} is not a version for a profile of today"),
-                "allowed: \"1.3\"",
+                format!("{:?} is not the version of profile {profile}", text.get_ref()),
+                format!("allowed: \"{word}\", or take version out"),
             ),
+            _ => Some(profile.version()),
         }
     }
 

@@ -17,6 +17,7 @@ use crate::channel::{Channels, Settings, hello};
 use crate::config::{Config, Remote};
 use crate::datapath::Datapath as _;
 use crate::datapath::any::Any;
+use crate::datapath::narrow::Narrow;
 use crate::datapath::remote;
 use crate::fastpath::memory::Memory;
 use crate::fastpath::xdp::attach::SharedPorts;
@@ -55,7 +56,10 @@ pub(super) async fn run(config: &Config, remote: &Remote) -> Result<(), RunError
         kind: "openflow",
         dpid,
         ports: switch.features().ports.clone(),
-        datapath: Any::Remote(switch),
+        datapath: match remote.profile.is_narrow() {
+            true => Any::Narrow(Narrow::new(switch, remote.profile)),
+            false => Any::Remote(switch),
+        },
         warnings: Vec::new(),
         attached: SharedPorts::default(),
         port_changes,

@@ -5,6 +5,7 @@ use std::time::Instant;
 use wamig_openflow::{FlowMod, FlowStats, PacketOut};
 
 use super::local::Local;
+use super::narrow::Narrow;
 use super::remote::Remote;
 use super::{Datapath, DatapathError, Event, Features};
 use crate::fastpath::FastPath;
@@ -16,6 +17,8 @@ pub enum Any<F> {
     Local(Local<F>),
     /// A switch elsewhere.
     Remote(Remote),
+    /// A switch elsewhere that holds only part of the flows.
+    Narrow(Narrow),
 }
 
 impl<F: FastPath> Any<F> {
@@ -23,7 +26,7 @@ impl<F: FastPath> Any<F> {
     pub fn switch(&mut self) -> Option<&mut Switch<F>> {
         match self {
             Self::Local(local) => Some(local.switch()),
-            Self::Remote(_) => None,
+            Self::Remote(_) | Self::Narrow(_) => None,
         }
     }
 
@@ -32,6 +35,7 @@ impl<F: FastPath> Any<F> {
         match self {
             Self::Local(_) => None,
             Self::Remote(remote) => Some(remote),
+            Self::Narrow(narrow) => Some(narrow.remote()),
         }
     }
 
@@ -43,6 +47,7 @@ impl<F: FastPath> Any<F> {
         match self {
             Self::Local(local) => local.dump_flows(now).await,
             Self::Remote(remote) => remote.installed_flows().await,
+            Self::Narrow(narrow) => narrow.installed_flows().await,
         }
     }
 }
@@ -52,6 +57,7 @@ impl<F: FastPath> Datapath for Any<F> {
         match self {
             Self::Local(local) => local.features(),
             Self::Remote(remote) => remote.features(),
+            Self::Narrow(narrow) => narrow.features(),
         }
     }
 
@@ -59,6 +65,7 @@ impl<F: FastPath> Datapath for Any<F> {
         match self {
             Self::Local(local) => local.send(batch, now).await,
             Self::Remote(remote) => remote.send(batch, now).await,
+            Self::Narrow(narrow) => narrow.send(batch, now).await,
         }
     }
 
@@ -66,6 +73,7 @@ impl<F: FastPath> Datapath for Any<F> {
         match self {
             Self::Local(local) => local.packet_out(out, now).await,
             Self::Remote(remote) => remote.packet_out(out, now).await,
+            Self::Narrow(narrow) => narrow.packet_out(out, now).await,
         }
     }
 
@@ -73,6 +81,7 @@ impl<F: FastPath> Datapath for Any<F> {
         match self {
             Self::Local(local) => local.dump_flows(now).await,
             Self::Remote(remote) => remote.dump_flows(now).await,
+            Self::Narrow(narrow) => narrow.dump_flows(now).await,
         }
     }
 
@@ -80,6 +89,7 @@ impl<F: FastPath> Datapath for Any<F> {
         match self {
             Self::Local(local) => local.next_event().await,
             Self::Remote(remote) => remote.next_event().await,
+            Self::Narrow(narrow) => narrow.next_event().await,
         }
     }
 }

@@ -48,7 +48,7 @@ use self::flow_table::{FlowTables, Selector};
 use self::modification::{Applied, Modification, Refused};
 use self::packet_in::ToController;
 use self::port::{PortChange, Ports};
-use self::slowpath::{Output, Side};
+use self::slowpath::{Output, Side, Steps};
 use self::timeout::{Expiry, Timeouts, judge};
 use self::token_bucket::TokenBucket;
 use self::trace::Trace;
@@ -219,6 +219,20 @@ impl<F: FastPath> Switch<F> {
             frame: punt.frame,
         };
         vec![Effect::Event(self.packet_in(frame))]
+    }
+
+    /// Takes a whole frame through the tables that no fast path has seen or counted; what becomes
+    /// of it, and the flows that it met. `None`: the token bucket is empty.
+    pub fn forward(&mut self, in_port: PortNo, frame: &[u8], now: Instant) -> Option<(Vec<Effect>, Steps)> {
+        if !self.bucket.take(now) {
+            self.slow_counters.limited += 1;
+            return None;
+        }
+        let (outputs, steps) = self.walk(in_port, frame, now);
+        self.fast.count(&steps, frame.len() as u64);
+        let mut effects = Vec::new();
+        self.effects(in_port, outputs, now, &mut effects);
+        Some((effects, steps))
     }
 
     /// Carries out a packet-out. Frames that it sends through the tables are counted by their
@@ -398,18 +412,23 @@ impl<F: FastPath> Switch<F> {
             self.slow_counters.limited += 1;
             return Vec::new();
         }
-        self.slow_counters.frames += 1;
-        let mut side = Side { tables: &mut self.tables, now: Some(now) };
-        let (mut outputs, steps) = slowpath::walk(&self.slow, &self.ports, &mut side, punt.in_port, &punt.frame);
-        if punt.frame.len() >= MIN_FRAME {
-            outputs.iter_mut().for_each(pad);
-        }
+        let (outputs, steps) = self.walk(punt.in_port, &punt.frame, now);
         if let Some(counted) = slowpath::counted(&self.slow, punt.in_port, &punt.frame) {
             self.fast.count(steps.get(counted..).unwrap_or_default(), u64::from(punt.frame_len));
         }
         let mut effects = Vec::new();
         self.effects(punt.in_port, outputs, now, &mut effects);
         effects
+    }
+
+    fn walk(&mut self, in_port: PortNo, frame: &[u8], now: Instant) -> (Vec<Output>, Steps) {
+        self.slow_counters.frames += 1;
+        let mut side = Side { tables: &mut self.tables, now: Some(now) };
+        let (mut outputs, steps) = slowpath::walk(&self.slow, &self.ports, &mut side, in_port, frame);
+        if frame.len() >= MIN_FRAME {
+            outputs.iter_mut().for_each(pad);
+        }
+        (outputs, steps)
     }
 
     fn effects(&mut self, in_port: PortNo, outputs: Vec<Output>, now: Instant, effects: &mut Vec<Effect>) {

@@ -31,9 +31,13 @@ pub struct Demo {
     /// Move a virtual machine while it runs, with an open TCP connection, in place of booting a copy
     #[arg(long, conflicts_with = "pcap")]
     live_vm: bool,
-    /// The switches: xdp (wamig's own) or ovs (Open vSwitch), for each site dc1=…,dc2=…
+    /// The switches: xdp (wamig's own) or ovs (Open vSwitch), for each site dc1=…,dc2=…; ovs:of13 and
+    /// ovs:of13-arp-punt use no more of it than a narrow hardware switch has
     #[arg(long, value_name = "KINDS", default_value = "xdp", conflicts_with = "live_vm")]
     switch: Switches,
+    /// The version that Open vSwitch is controlled by: 1.3 or 1.0
+    #[arg(long, value_name = "VERSION", default_value = "1.3", value_parser = ["1.3", "1.0"])]
+    openflow: String,
     /// The wamig program (default: $WAMIG_BIN, else the one built beside this program)
     #[arg(long, value_name = "FILE")]
     wamig: Option<PathBuf>,
@@ -88,7 +92,8 @@ impl Demo {
         }
         let mut options = Options::new(&self.prefix, &std::env::current_exe()?, &wamig);
         options.delay = Duration::from_millis(self.delay);
-        (options.dc1.switch, options.dc2.switch) = (self.switch.dc1, self.switch.dc2);
+        let switches = if self.openflow == "1.0" { self.switch.over_openflow_10() } else { self.switch };
+        (options.dc1.switch, options.dc2.switch) = (switches.dc1, switches.dc2);
 
         let done = self.play_in(&options, &wamig);
         // Whatever an interrupted step complains of, the signal is the reason.

@@ -179,9 +179,9 @@ fingerprint = "{peer_fingerprint}"
     fn switch_keys(&self, kind: switch::Kind) -> String {
         match kind {
             switch::Kind::Xdp => format!("pin_path = \"{}\"", self.pins.display()),
-            switch::Kind::Ovs => {
-                let socket = self.switch_socket();
-                format!("[switch.remote]\nlisten = [\"punix:{}\"]\nprofile = \"ovs\"", socket.display())
+            switch::Kind::Ovs(profile) => {
+                let (socket, profile) = (self.switch_socket(), profile.as_str());
+                format!("[switch.remote]\nlisten = [\"punix:{}\"]\nprofile = \"{profile}\"", socket.display())
             }
         }
     }
@@ -201,8 +201,8 @@ fingerprint = "{peer_fingerprint}"
     ///
     /// # Errors
     /// As [`switch::start`].
-    pub fn start_switch(&self, journal: &Journal) -> Result<()> {
-        switch::start(journal, self.site, &self.namespace, &self.dir, &self.switch_socket())
+    pub fn start_switch(&self, profile: switch::Profile, journal: &Journal) -> Result<()> {
+        switch::start(journal, self.site, profile, &self.namespace, &self.dir, &self.switch_socket())
     }
 
     /// Starts the daemon; returns when it answers `wamig status`.

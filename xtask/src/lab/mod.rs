@@ -178,8 +178,8 @@ impl Lab {
                 gateway.keygen("stranger")?;
             }
             gateway.configure(settings, &fingerprints[usize::from(gateway.site() == Site::Dc1)])?;
-            if settings.switch == switch::Kind::Ovs {
-                gateway.start_switch(journal)?;
+            if let switch::Kind::Ovs(profile) = settings.switch {
+                gateway.start_switch(profile, journal)?;
             }
         }
         let slot = |site| Slot::new(journal, site, name(Place::Slot(site)));

@@ -15,8 +15,45 @@ pub enum Kind {
     /// wamig's XDP data path.
     #[default]
     Xdp,
-    /// Open vSwitch with its userspace datapath.
+    /// Open vSwitch with its userspace datapath, used by a profile.
+    Ovs(Profile),
+}
+
+/// How much of Open vSwitch is used; the names are those of `switch.remote.profile`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Profile {
+    /// All of it.
+    #[default]
     Ovs,
+    /// One table of OpenFlow 1.3.
+    Of13,
+    /// The same without fields of ARP.
+    Of13ArpPunt,
+    /// OpenFlow 1.0.
+    Of10,
+}
+
+impl Profile {
+    /// Every profile.
+    const ALL: [Self; 4] = [Self::Ovs, Self::Of13, Self::Of13ArpPunt, Self::Of10];
+
+    /// The name in wamig's configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ovs => "ovs",
+            Self::Of13 => "of13",
+            Self::Of13ArpPunt => "of13-arp-punt",
+            Self::Of10 => "of10",
+        }
+    }
+
+    /// The version that the switch has to speak, as Open vSwitch names it.
+    pub const fn protocol(self) -> &'static str {
+        match self {
+            Self::Ovs | Self::Of13 | Self::Of13ArpPunt => "OpenFlow13",
+            Self::Of10 => "OpenFlow10",
+        }
+    }
 }
 
 /// The switches of both sites.
@@ -32,11 +69,30 @@ impl FromStr for Kind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "xdp" => Ok(Self::Xdp),
-            "ovs" => Ok(Self::Ovs),
-            _ => Err(format!("{text:?} is no switch; allowed: xdp, ovs, or for each site dc1=…,dc2=…")),
+        let profile = match text.split_once(':') {
+            None if text == "xdp" => return Ok(Self::Xdp),
+            None if text == "ovs" => Some(Profile::default()),
+            Some(("ovs", name)) => Profile::ALL.into_iter().find(|p| p.as_str() == name),
+            _ => None,
+        };
+        profile.map(Self::Ovs).ok_or_else(|| {
+            let profiles = Profile::ALL.map(|p| format!("ovs:{}", p.as_str())).join(", ");
+            format!("{text:?} is no switch; allowed: xdp, ovs, {profiles}, or for each site dc1=…,dc2=…")
+        })
+    }
+}
+
+impl Switches {
+    /// With Open vSwitch used over OpenFlow 1.0.
+    #[must_use]
+    pub const fn over_openflow_10(self) -> Self {
+        const fn over(kind: Kind) -> Kind {
+            match kind {
+                Kind::Xdp => Kind::Xdp,
+                Kind::Ovs(_) => Kind::Ovs(Profile::Of10),
+            }
         }
+        Self { dc1: over(self.dc1), dc2: over(self.dc2) }
     }
 }
 
@@ -65,13 +121,20 @@ impl FromStr for Switches {
 ///
 /// # Errors
 /// As [`ovs::start`].
-pub fn start(journal: &Journal, site: Site, namespace: &str, dir: &Path, controller: &Path) -> Result<()> {
+pub fn start(
+    journal: &Journal,
+    site: Site,
+    profile: Profile,
+    namespace: &str,
+    dir: &Path,
+    controller: &Path,
+) -> Result<()> {
     let bridge = Bridge {
         namespace,
         dir: dir.join("ovs"),
         controller: format!("unix:{}", controller.display()),
         datapath_id: &format!("{:016x}", site.number()),
-        protocol: "OpenFlow13".to_owned(),
+        protocol: profile.protocol().to_owned(),
         interfaces: ["up", "lan1", "srv"],
     };
     ovs::start(journal, &bridge).with_context(|| format!("the switch of {}", site.title()))
@@ -83,9 +146,14 @@ mod tests {
 
     #[test]
     fn each_site_may_have_its_own() {
-        assert_eq!("ovs".parse(), Ok(Switches { dc1: Kind::Ovs, dc2: Kind::Ovs }));
-        assert_eq!("dc2=ovs".parse(), Ok(Switches { dc1: Kind::Xdp, dc2: Kind::Ovs }));
-        assert_eq!("dc1=ovs,dc2=xdp".parse(), Ok(Switches { dc1: Kind::Ovs, dc2: Kind::Xdp }));
+        let ovs = Kind::Ovs(Profile::Ovs);
+        assert_eq!("ovs".parse(), Ok(Switches { dc1: ovs, dc2: ovs }));
+        assert_eq!("dc2=ovs".parse(), Ok(Switches { dc1: Kind::Xdp, dc2: ovs }));
+        let punting = Kind::Ovs(Profile::Of13ArpPunt);
+        assert_eq!("dc1=ovs:of13-arp-punt,dc2=xdp".parse(), Ok(Switches { dc1: punting, dc2: Kind::Xdp }));
+        let old = "dc1=ovs".parse::<Switches>().unwrap().over_openflow_10();
+        assert_eq!(old, Switches { dc1: Kind::Ovs(Profile::Of10), dc2: Kind::Xdp });
+        assert!("ovs:of14".parse::<Switches>().unwrap_err().contains("ovs:of13-arp-punt"));
         assert!("dc3=ovs".parse::<Switches>().is_err());
         assert!("linux".parse::<Switches>().unwrap_err().contains("allowed"));
     }

@@ -28,7 +28,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::{Instant as TokioInstant, sleep_until, timeout_at};
 use wamig_openflow::message::Role;
-use wamig_openflow::{DatapathId, FlowMod, FlowStats, Message, PacketOut, PortDesc, PortReason, PortStatus, Version};
+use wamig_openflow::{
+    DatapathId, FlowMod, FlowRemoved, FlowRemovedReason, FlowStats, Message, PacketOut, PortDesc, PortReason, PortStatus,
+    Version,
+};
 
 use super::{Datapath, DatapathError, Event, Features};
 use crate::channel::outbox::{Class, Outbox};
@@ -185,6 +188,45 @@ impl Remote {
         self.wait(|remote| remote.flows.take()).await
     }
 
+    /// Whether it can be programmed now.
+    ///
+    /// # Errors
+    /// [`DatapathError::Down`], with the reason.
+    pub fn check(&mut self) -> Result<(), DatapathError> {
+        self.ready_link()?;
+        if self.announced { Ok(()) } else { Err(DatapathError::Down("it has connected just now".to_owned())) }
+    }
+
+    /// Emits a frame.
+    ///
+    /// # Errors
+    /// [`DatapathError::Down`].
+    pub fn emit(&mut self, out: PacketOut) -> Result<(), DatapathError> {
+        let in_port = self.map.outward(out.in_port);
+        let out = PacketOut { in_port, actions: self.map.actions_out(out.actions), ..out };
+        let link = self.ready_link()?;
+        link.session.say(Message::PacketOut(out));
+        link.flush();
+        Ok(())
+    }
+
+    /// Changes a flow, beside the batches and without waiting for the outcome: should the switch
+    /// refuse to add it, an [`Event::FlowRemoved`] with reason `OFPRR_DELETE` tells.
+    ///
+    /// # Errors
+    /// [`DatapathError::Down`], or it would replace a flow of somebody else.
+    pub fn say(&mut self, m: FlowMod) -> Result<(), DatapathError> {
+        self.check()?;
+        let plan = self.book.plan(&[self.map.flow_out(m)])?;
+        let link = self.ready_link()?;
+        for m in &plan.mods {
+            link.session.say_mod(m);
+        }
+        link.flush();
+        self.book.commit(plan);
+        Ok(())
+    }
+
     fn ready_link(&mut self) -> Result<&mut Link, DatapathError> {
         let why = self.last_error.as_deref().unwrap_or("it has not connected");
         match &mut self.link {
@@ -277,6 +319,7 @@ impl Remote {
             News::Event(event) => self.tell(event),
             News::Done(result) => self.done = Some(result),
             News::Flows(flows) => self.flows = Some(flows),
+            News::Refused(m) => self.tell(Event::FlowRemoved(not_added(&m))),
             News::Over(why) => self.refuse(conn, &why),
         }
     }
@@ -375,16 +418,33 @@ impl Remote {
     }
 }
 
+/// A flow that the switch did not add, as if it had removed it.
+fn not_added(m: &FlowMod) -> FlowRemoved {
+    let stats = FlowStats {
+        table: m.table,
+        priority: m.priority,
+        matching: m.matching.clone(),
+        cookie: m.cookie,
+        duration: Duration::ZERO,
+        idle_age: Duration::ZERO,
+        idle_timeout: m.idle_timeout,
+        hard_timeout: m.hard_timeout,
+        flags: m.flags,
+        packets: 0,
+        bytes: 0,
+        instructions: m.instructions.clone(),
+        slow: None,
+    };
+    FlowRemoved { reason: FlowRemovedReason::Delete, stats }
+}
+
 impl Datapath for Remote {
     fn features(&self) -> &Features {
         &self.features
     }
 
     async fn send(&mut self, batch: Vec<FlowMod>, _: Instant) -> Result<(), DatapathError> {
-        self.ready_link()?;
-        if !self.announced {
-            return Err(DatapathError::Down("it has connected just now".to_owned()));
-        }
+        self.check()?;
         let batch: Vec<FlowMod> = batch.into_iter().map(|m| self.map.flow_out(m)).collect();
         let plan = self.book.plan(&batch)?;
         if !plan.mods.is_empty() {
@@ -397,12 +457,7 @@ impl Datapath for Remote {
     }
 
     async fn packet_out(&mut self, out: PacketOut, _: Instant) -> Result<(), DatapathError> {
-        let in_port = self.map.outward(out.in_port);
-        let out = PacketOut { in_port, actions: self.map.actions_out(out.actions), ..out };
-        let link = self.ready_link()?;
-        link.session.say(Message::PacketOut(out));
-        link.flush();
-        Ok(())
+        self.emit(out)
     }
 
     async fn dump_flows(&mut self, _: Instant) -> Result<Vec<FlowStats>, DatapathError> {

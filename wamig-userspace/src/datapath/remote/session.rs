@@ -3,6 +3,7 @@
 //! ```text
 //!   features ─▶ ports ─▶ role ─▶ description ─▶ bundles? ─▶ flows ─▶ trial ─▶ withdrawal ─▶ ready
 //! ```
+//! If the trial fails, those of the other profiles follow, to name one that would do.
 //! Ready, it does one thing at a time: a batch of flow-mods ([`work`]) or a dump of flows.
 //! Until then any refusal by the switch ends the session, but for what is merely asked.
 
@@ -13,7 +14,7 @@ use wamig_openflow::message::{
     MultipartReply, MultipartRequest, Role, SwitchConfig, SwitchDesc,
 };
 use wamig_openflow::{
-    Cookie, DatapathId, DecodeError, ErrorKind, FlowMod, FlowStats, Message, OfpError, PortDesc, Version, Xid,
+    Cookie, DatapathId, DecodeError, ErrorKind, FlowMod, FlowModCommand, FlowStats, Message, OfpError, PortDesc, Version, Xid,
 };
 
 use super::profile::Profile;
@@ -21,6 +22,9 @@ use super::work::{self, Progress, Work};
 use crate::controller::learning;
 use crate::datapath::Event;
 use crate::migration::cookie;
+
+/// So many flow-mods said beside the batches are known by their transaction.
+const REMEMBERED: usize = 1024;
 
 /// What the session has to say to its owner.
 #[derive(Clone, PartialEq, Debug)]
@@ -33,6 +37,8 @@ pub enum News {
     Done(Result<(), OfpError>),
     /// The flows that were asked for.
     Flows(Vec<FlowStats>),
+    /// A flow that was added beside the batches is not there.
+    Refused(FlowMod),
     /// The session cannot go on.
     Over(String),
 }
@@ -67,6 +73,10 @@ pub struct Session {
     version: Version,
     expected: Expected,
     step: Step,
+    /// The profile on trial.
+    trying: Profile,
+    /// Why the profile of the configuration does not fit.
+    misfit: Option<String>,
     last_xid: u32,
     out: Vec<(Xid, Message)>,
     /// The request whose answer the step waits for.
@@ -75,6 +85,8 @@ pub struct Session {
     /// Dumps still to be asked for; true = its answer may be unreadable.
     dumps: VecDeque<(FlowStatsRequest, bool)>,
     flows: Vec<FlowStats>,
+    /// Flow-mods said beside the batches, which the switch may still refuse.
+    said: VecDeque<(Xid, FlowMod)>,
     /// Who made the switch.
     pub description: SwitchDesc,
     /// Its ports.
@@ -92,12 +104,15 @@ impl Session {
             version,
             expected,
             step: Step::Features,
+            trying: expected.profile,
+            misfit: None,
             last_xid: 0,
             out: Vec::new(),
             asked: Xid(0),
             work: None,
             dumps: VecDeque::new(),
             flows: Vec::new(),
+            said: VecDeque::new(),
             description: SwitchDesc::default(),
             ports: Vec::new(),
             tables: 0,
@@ -136,6 +151,16 @@ impl Session {
     pub fn say(&mut self, message: Message) {
         let xid = work::next(&mut self.last_xid);
         self.out.push((xid, message));
+    }
+
+    /// Says a flow-mod beside the batches; only a refusal is heard of.
+    pub fn say_mod(&mut self, m: &FlowMod) {
+        let xid = work::next(&mut self.last_xid);
+        self.out.push((xid, Message::FlowMod(work::worded(self.version, m))));
+        self.said.push_back((xid, m.clone()));
+        if self.said.len() > REMEMBERED {
+            self.said.pop_front();
+        }
     }
 
     /// Takes a message of the switch.
@@ -230,12 +255,10 @@ impl Session {
         if auxiliary_id != 0 {
             return over("an auxiliary connection, which is not used".to_owned());
         }
-        if tables < self.expected.profile.tables() {
-            return over(format!(
-                "profile {} needs {} tables, the switch has {tables}",
-                self.expected.profile,
-                self.expected.profile.tables()
-            ));
+        let Expected { profile, .. } = self.expected;
+        if tables < profile.tables() {
+            self.misfit =
+                Some(format!("profile {profile} needs {} tables, the switch has {tables}", profile.tables()));
         }
         self.tables = tables;
         if self.version == Version::V10 {
@@ -291,9 +314,34 @@ impl Session {
             return vec![News::Flows(std::mem::take(&mut self.flows))];
         }
         self.step = Step::Trial;
-        let trial = self.expected.profile.trial();
+        if self.misfit.is_some() {
+            return self.try_another(None);
+        }
+        self.try_out(self.expected.profile)
+    }
+
+    fn try_out(&mut self, profile: Profile) -> Vec<News> {
+        self.step = Step::Trial;
+        self.trying = profile;
+        let trial = profile.trial();
         self.program(&trial, Profile::withdrawal(&trial));
         Vec::new()
+    }
+
+    /// The profile of the configuration does not fit. Which does?
+    fn try_another(&mut self, after: Option<Profile>) -> Vec<News> {
+        let others = Profile::ALL.iter().filter(|p| {
+            let new = after.is_none_or(|tried| **p > tried);
+            new && **p != self.expected.profile && p.version() == self.version && p.tables() <= self.tables
+        });
+        match others.min().copied() {
+            Some(profile) => self.try_out(profile),
+            None => over(format!(
+                "{}; no other profile fits it either over OpenFlow {}",
+                self.misfit.take().unwrap_or_default(),
+                if self.version == Version::V10 { "1.0; is the other version switched on there?" } else { "1.3; of10 may" }
+            )),
+        }
     }
 
     /// The flows that were there when the session became ready.
@@ -320,23 +368,36 @@ impl Session {
         match (self.step, result) {
             (Step::Trial, Ok(())) => {
                 self.step = Step::Withdrawal;
-                let trial = Profile::withdrawal(&self.expected.profile.trial());
+                let trial = Profile::withdrawal(&self.trying.trial());
                 self.program(&trial, Vec::new());
                 Vec::new()
             }
-            (Step::Trial | Step::Withdrawal, Err(error)) => {
-                over(format!("profile {} does not fit the switch, which refuses {error}", self.expected.profile))
+            (Step::Trial, Err(error)) => {
+                let tried = self.misfit.is_some().then_some(self.trying);
+                let profile = self.expected.profile;
+                self.misfit
+                    .get_or_insert_with(|| format!("profile {profile} does not fit the switch, which refuses {error}"));
+                self.try_another(tried)
             }
-            (Step::Withdrawal, Ok(())) => {
-                self.step = Step::Ready;
-                vec![News::Ready]
-            }
+            (Step::Withdrawal, Err(error)) => over(format!("the switch does not take a trial back: {error}")),
+            (Step::Withdrawal, Ok(())) => match self.misfit.take() {
+                Some(misfit) => over(format!("{misfit}; profile = \"{}\" would do", self.trying)),
+                None => {
+                    self.step = Step::Ready;
+                    vec![News::Ready]
+                }
+            },
             (_, result) => vec![News::Done(result)],
         }
     }
 
     fn on_error(&mut self, xid: Xid, error: &ErrorMessage) -> Vec<News> {
         let error = plain(error);
+        if let Some(at) = self.said.iter().position(|(said, _)| *said == xid) {
+            let refused = self.said.remove(at).map(|(_, m)| m);
+            tracing::debug!(%error, "the switch refuses a flow");
+            return refused.filter(|m| m.command == FlowModCommand::Add).map(News::Refused).into_iter().collect();
+        }
         if let Some(work) = &mut self.work {
             work.fail(xid, error);
             return Vec::new();

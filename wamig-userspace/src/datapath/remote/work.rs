@@ -28,6 +28,12 @@ pub fn next(last: &mut u32) -> Xid {
     Xid(*last)
 }
 
+/// A flow-mod as a version can say it: a cookie's mask is of 1.1. The flow is strictly named, and
+/// was seen to be ours.
+pub fn worded(version: Version, m: &FlowMod) -> FlowMod {
+    FlowMod { cookie_mask: if version == Version::V10 { 0 } else { m.cookie_mask }, ..m.clone() }
+}
+
 /// A step of the work, for its owner.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Progress {
@@ -91,10 +97,8 @@ impl Work {
     }
 
     fn message(&self, xid: Xid, m: &FlowMod) -> Result<Message, OfpError> {
-        // A cookie's mask is of 1.1; the flow is strictly named, and was seen to be ours.
-        let m = FlowMod { cookie_mask: if self.version == Version::V10 { 0 } else { m.cookie_mask }, ..m.clone() };
         let mut bytes = BytesMut::new();
-        let message = Message::FlowMod(m);
+        let message = Message::FlowMod(worded(self.version, m));
         encode(self.version, xid, &message, &mut bytes)
             .map_err(|e| OfpError::new(ErrorKind::FlowModUnknown, e.to_string()))?;
         if !self.bundle {
