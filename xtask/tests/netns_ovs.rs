@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use xtask::conformance::ovs;
 use xtask::lab::Lab;
 use xtask::lab::play::{self, Pace};
@@ -60,7 +60,8 @@ fn whole_play(switches: Switches) -> Result<()> {
         Kind::Ovs(profile) => Some(profile),
         Kind::Xdp => None,
     };
-    let sites: Vec<(Site, Profile)> = sites.into_iter().filter_map(|(site, kind)| Some((site, profile(kind)?))).collect();
+    let sites: Vec<(Site, Profile)> =
+        sites.into_iter().filter_map(|(site, kind)| Some((site, profile(kind)?))).collect();
     let mut before = Vec::new();
     for (site, profile) in &sites {
         for flow in operators(*profile) {
@@ -76,7 +77,7 @@ fn whole_play(switches: Switches) -> Result<()> {
     for ((site, profile), before) in sites.iter().zip(before) {
         assert_eq!(before.len(), operators(*profile).len(), "the operator's flows were never there");
         assert_eq!(operators_flows(&lab, *site, *profile)?, before, "the operator's flows of {}", site.title());
-        let session = lab.gateway(*site).status()?.datapath.session.unwrap();
+        let session = lab.gateway(*site).status()?.datapath.session.context("no session")?;
         assert_eq!((session.state.as_str(), session.profile.as_str()), ("up", profile.as_str()));
         assert!(session.description.contains("Open vSwitch"), "{}", session.description);
     }

@@ -67,7 +67,7 @@ impl Check<'_, '_> {
     fn remote_version(&mut self, keys: &file::Remote, profile: Profile) -> Option<Version> {
         let (word, wanted) = match profile.version() {
             Version::V10 => ("1.0", ["1.0", "OpenFlow10"]),
-            _ => ("1.3", ["1.3", "OpenFlow13"]),
+            Version::V13 => ("1.3", ["1.3", "OpenFlow13"]),
         };
         match &keys.version {
             Some(text) if !wanted.contains(&text.get_ref().as_str()) => self.wrong(

@@ -374,9 +374,15 @@ fn a_switch_elsewhere_is_named_and_used_by_a_profile() {
         ("connect = [\"tcp:a\"]\nprofile = \"nx\"", "\"nx\" is not a profile; allowed: \"ovs\""),
         ("connect = [\"tls:a\"]\nprofile = \"ovs\"", "needed in [switch.remote]: certificate"),
         ("connect = [\"tcp:a\"]\nprofile = \"ovs\"\nrole = \"slave\"", "\"slave\" is not a role"),
+        ("connect = [\"tcp:a\"]\nprofile = \"of10\"\nversion = \"1.3\"", "\"1.3\" is not the version of profile of10"),
     ] {
         let wrong = whole(&remote(keys)).unwrap_err().to_string();
         assert!(wrong.contains(expected), "{keys}: {wrong}");
+    }
+    for (profile, version) in [("of10", wamig_openflow::Version::V10), ("of13-arp-punt", wamig_openflow::Version::V13)]
+    {
+        let config = whole(&remote(&format!("listen = [\"ptcp:6653:127.0.0.1\"]\nprofile = \"{profile}\""))).unwrap();
+        assert_eq!(config.switch.remote.unwrap().version, version);
     }
     let local = site.with("[lan]", &remote("connect = [\"tcp:a\"]\nprofile = \"ovs\""));
     assert!(local.contains("xdp_mode is for the switch in this process"), "{local}");

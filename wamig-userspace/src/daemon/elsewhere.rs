@@ -56,9 +56,10 @@ pub(super) async fn run(config: &Config, remote: &Remote) -> Result<(), RunError
         kind: "openflow",
         dpid,
         ports: switch.features().ports.clone(),
-        datapath: match remote.profile.is_narrow() {
-            true => Any::Narrow(Narrow::new(switch, remote.profile)),
-            false => Any::Remote(switch),
+        datapath: if remote.profile.is_narrow() {
+            Any::Narrow(Narrow::new(switch, remote.profile))
+        } else {
+            Any::Remote(switch)
         },
         warnings: Vec::new(),
         attached: SharedPorts::default(),

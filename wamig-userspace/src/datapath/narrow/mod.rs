@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{Instant as TokioInstant, sleep_until};
 use wamig_openflow::{
-    Action, FlowMod, FlowRemoved, FlowRemovedReason, FlowStats, PacketIn, PacketOut, PortDesc, PortNo,
-    PortReason, PortStatus,
+    Action, FlowMod, FlowRemoved, FlowRemovedReason, FlowStats, PacketIn, PacketOut, PortDesc, PortNo, PortReason,
+    PortStatus,
 };
 
 use super::remote::Remote;
@@ -200,7 +200,11 @@ impl Narrow {
     /// Forgets the shortcuts that are not right any more after a change of the image.
     fn outdated(&mut self, before: &Snapshot) -> Vec<Key> {
         let changed = shortcut::changes(before, &snapshot(self.image.tables()));
-        if changed.is_empty() { Vec::new() } else { self.shortcuts.outdated(self.image.tables(), self.profile, &changed) }
+        if changed.is_empty() {
+            Vec::new()
+        } else {
+            self.shortcuts.outdated(self.image.tables(), self.profile, &changed)
+        }
     }
 
     /// Makes the image hold these flows and no others.
@@ -226,13 +230,7 @@ fn adds(tables: &FlowTables) -> Vec<FlowMod> {
         idle_timeout: flow.idle_timeout,
         hard_timeout: flow.hard_timeout,
         flags: flow.flags,
-        ..FlowMod::add(
-            flow.table,
-            flow.priority,
-            (*flow.matching).clone(),
-            (*flow.instructions).clone(),
-            flow.cookie,
-        )
+        ..FlowMod::add(flow.table, flow.priority, (*flow.matching).clone(), (*flow.instructions).clone(), flow.cookie)
     };
     tables.iter().map(add).collect()
 }

@@ -81,8 +81,7 @@ impl Shortcuts {
         }
         let met = met.iter().map(|f| (f.id, f.table, f.priority)).collect();
         self.by_key.insert(key, Shortcut { met });
-        let mut add =
-            FlowMod::add(TableId(0), priority, matching, Instructions::clone(&last.instructions), COOKIE);
+        let mut add = FlowMod::add(TableId(0), priority, matching, Instructions::clone(&last.instructions), COOKIE);
         add.idle_timeout = IDLE_S;
         add.flags.send_flow_removed = true;
         Some(add)
@@ -96,11 +95,11 @@ impl Shortcuts {
             let met = |id: &FlowId| shortcut.met.iter().any(|(m, ..)| m == id);
             changed.iter().any(met)
                 || now.iter().any(|x| {
-                    let meets = |(_, table, priority): &(FlowId, TableId, u16)| {
-                        *table == x.table && x.priority >= *priority
-                    };
+                    let meets =
+                        |(_, table, priority): &(FlowId, TableId, u16)| *table == x.table && x.priority >= *priority;
                     // In table 0 it is the switch that decides, by what it was told.
-                    let told = if x.table == TableId(0) { profile.matching(&x.matching).0 } else { (*x.matching).clone() };
+                    let told =
+                        if x.table == TableId(0) { profile.matching(&x.matching).0 } else { (*x.matching).clone() };
                     shortcut.met.iter().any(meets) && told.overlaps(&key.1)
                 })
         };
@@ -124,6 +123,11 @@ impl Shortcuts {
     /// The switch has lost them all.
     pub fn clear(&mut self) {
         self.by_key.clear();
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
     }
 
     /// How many there are.

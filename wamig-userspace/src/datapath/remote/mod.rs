@@ -29,8 +29,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant as TokioInstant, sleep_until, timeout_at};
 use wamig_openflow::message::Role;
 use wamig_openflow::{
-    DatapathId, FlowMod, FlowRemoved, FlowRemovedReason, FlowStats, Message, PacketOut, PortDesc, PortReason, PortStatus,
-    Version,
+    DatapathId, FlowMod, FlowRemoved, FlowRemovedReason, FlowStats, Message, PacketOut, PortDesc, PortReason,
+    PortStatus, Version,
 };
 
 use super::{Datapath, DatapathError, Event, Features};

@@ -215,7 +215,9 @@ mod tests {
     fn the_controller_and_other_tables_are_not_carried() {
         let out = Action::output(PortNo(2));
         assert!(Profile::Of10.carries(&Instructions::drop()));
-        assert!(Profile::Of10.carries(&Instructions::apply(vec![Action::set_ip(Field::Ipv4Dst, NOWHERE), out.clone()])));
+        assert!(
+            Profile::Of10.carries(&Instructions::apply(vec![Action::set_ip(Field::Ipv4Dst, NOWHERE), out.clone()]))
+        );
         for other in [
             Instructions::apply(vec![Action::controller()]),
             Instructions::goto(TableId(1)),

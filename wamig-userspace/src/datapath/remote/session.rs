@@ -14,7 +14,8 @@ use wamig_openflow::message::{
     MultipartReply, MultipartRequest, Role, SwitchConfig, SwitchDesc,
 };
 use wamig_openflow::{
-    Cookie, DatapathId, DecodeError, ErrorKind, FlowMod, FlowModCommand, FlowStats, Message, OfpError, PortDesc, Version, Xid,
+    Cookie, DatapathId, DecodeError, ErrorKind, FlowMod, FlowModCommand, FlowStats, Message, OfpError, PortDesc,
+    Version, Xid,
 };
 
 use super::profile::Profile;
@@ -257,8 +258,7 @@ impl Session {
         }
         let Expected { profile, .. } = self.expected;
         if tables < profile.tables() {
-            self.misfit =
-                Some(format!("profile {profile} needs {} tables, the switch has {tables}", profile.tables()));
+            self.misfit = Some(format!("profile {profile} needs {} tables, the switch has {tables}", profile.tables()));
         }
         self.tables = tables;
         if self.version == Version::V10 {
@@ -339,7 +339,11 @@ impl Session {
             None => over(format!(
                 "{}; no other profile fits it either over OpenFlow {}",
                 self.misfit.take().unwrap_or_default(),
-                if self.version == Version::V10 { "1.0; is the other version switched on there?" } else { "1.3; of10 may" }
+                if self.version == Version::V10 {
+                    "1.0; is the other version switched on there?"
+                } else {
+                    "1.3; of10 may"
+                }
             )),
         }
     }
@@ -380,13 +384,13 @@ impl Session {
                 self.try_another(tried)
             }
             (Step::Withdrawal, Err(error)) => over(format!("the switch does not take a trial back: {error}")),
-            (Step::Withdrawal, Ok(())) => match self.misfit.take() {
-                Some(misfit) => over(format!("{misfit}; profile = \"{}\" would do", self.trying)),
-                None => {
-                    self.step = Step::Ready;
-                    vec![News::Ready]
+            (Step::Withdrawal, Ok(())) => {
+                if let Some(misfit) = self.misfit.take() {
+                    return over(format!("{misfit}; profile = \"{}\" would do", self.trying));
                 }
-            },
+                self.step = Step::Ready;
+                vec![News::Ready]
+            }
             (_, result) => vec![News::Done(result)],
         }
     }

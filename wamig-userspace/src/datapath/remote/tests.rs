@@ -334,5 +334,40 @@ async fn a_switch_that_a_profile_does_not_fit_is_told_what_it_refuses() {
     let playing = play(switch, |_| false);
     let Some(Event::Down(why)) = remote.next_event().await else { panic!("not told") };
     assert!(why.contains("profile ovs does not fit") && why.contains("move:"), "{why}");
+    assert!(why.contains("profile = \"of13\" would do"), "{why}");
     assert_eq!(playing.await.unwrap().0.listed(), [] as [String; 0], "the trial is taken back");
+}
+
+#[tokio::test]
+async fn a_switch_that_no_profile_fits_is_told_so() {
+    let (mut remote, address) = remote().await;
+    let mut switch = Scripted::connect(address, 7).await;
+    switch.refuses = Some("set_field:");
+    let playing = play(switch, |_| false);
+    let Some(Event::Down(why)) = remote.next_event().await else { panic!("not told") };
+    assert!(why.contains("profile ovs does not fit") && why.contains("no other profile fits"), "{why}");
+    assert_eq!(playing.await.unwrap().0.listed(), [] as [String; 0], "every trial is taken back");
+}
+
+#[tokio::test]
+async fn what_is_said_beside_the_batches_and_refused_is_told_and_harms_no_batch() {
+    let (mut remote, address) = remote().await;
+    let mut switch = Scripted::connect(address, 7).await;
+    switch.refuses = Some("priority=9,");
+    let playing = play(switch, |s| !s.packet_outs.is_empty());
+    assert!(matches!(remote.next_event().await, Some(Event::Up(_))));
+    remote.send(vec![flow(4, 1, 2)], Instant::now()).await.unwrap();
+    for priority in [8, 9] {
+        remote.say(flow(priority, 1, 2)).unwrap();
+    }
+    remote.send(vec![flow(5, 1, 2)], Instant::now()).await.unwrap();
+    let Some(Event::FlowRemoved(m)) = remote.next_event().await else { panic!("not told") };
+    assert_eq!((m.stats.priority, m.stats.matching), (9, Match::any().in_port(PortNo(1))), "by our numbers");
+    remote.say(FlowMod::delete_strict(TableId(0), 8, Match::any().in_port(PortNo(1)))).unwrap();
+    let data = bytes::Bytes::from_static(&[0; 60]);
+    let actions = vec![Action::output(PortNo(2))];
+    remote.emit(PacketOut { buffer_id: None, in_port: PortNo::CONTROLLER, actions, data }).unwrap();
+    let (switch, _) = playing.await.unwrap();
+    let left: Vec<_> = switch.flows.iter().map(|f| f.priority).collect();
+    assert_eq!(left, [4, 5]);
 }

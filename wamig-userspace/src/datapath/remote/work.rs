@@ -13,7 +13,7 @@
 
 use bytes::BytesMut;
 use wamig_openflow::message::{BundleAdd, BundleControl, BundleControlType, BundleFlags};
-use wamig_openflow::{ErrorKind, FlowMod, Message, OfpError, Version, Xid, encode};
+use wamig_openflow::{ErrorKind, FlowMod, FlowModCommand, Message, OfpError, TableId, Version, Xid, encode};
 
 /// How bundles are applied.
 pub const FLAGS: BundleFlags = BundleFlags { atomic: true, ordered: true };
@@ -28,10 +28,14 @@ pub fn next(last: &mut u32) -> Xid {
     Xid(*last)
 }
 
-/// A flow-mod as a version can say it: a cookie's mask is of 1.1. The flow is strictly named, and
-/// was seen to be ours.
+/// A flow-mod as a version can say it. 1.0 names no table but where a flow is added, and no
+/// cookie's mask; what is taken out is strictly named, and was seen to be ours.
 pub fn worded(version: Version, m: &FlowMod) -> FlowMod {
-    FlowMod { cookie_mask: if version == Version::V10 { 0 } else { m.cookie_mask }, ..m.clone() }
+    match (version, m.command) {
+        (Version::V13, _) => m.clone(),
+        (Version::V10, FlowModCommand::Add) => FlowMod { cookie_mask: 0, ..m.clone() },
+        (Version::V10, _) => FlowMod { cookie_mask: 0, table: TableId::ALL, ..m.clone() },
+    }
 }
 
 /// A step of the work, for its owner.
