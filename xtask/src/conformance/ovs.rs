@@ -44,15 +44,8 @@ pub fn start(journal: &Journal, bridge: &Bridge<'_>) -> Result<()> {
     std::fs::create_dir_all(&bridge.dir)?;
     let file = |name: &str| bridge.dir.join(name).display().to_string();
     run(Command::new("ovsdb-tool").args(["create", &file("conf.db"), SCHEMA]))?;
-    let home = ["OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR"].map(|name| format!("{name}={}", bridge.dir.display()));
-    let spawn = |name: &str, args: [String; 3]| {
-        let mut words: Vec<&str> = home.iter().map(String::as_str).collect();
-        words.extend(args.iter().map(String::as_str));
-        let log = bridge.dir.join(format!("{name}.log"));
-        Process::start(journal, name, bridge.namespace, Path::new("/usr/bin/env"), &words, &log, false)
-    };
     let remote = format!("--remote=punix:{}", file("db.sock"));
-    spawn("ovsdb", [SERVER.to_owned(), file("conf.db"), remote])?;
+    spawn(journal, "ovsdb", bridge.namespace, &bridge.dir, [SERVER.to_owned(), file("conf.db"), remote])?;
     let database = format!("unix:{}", file("db.sock"));
     let there = || Ok(bridge.dir.join("db.sock").exists().then_some(()));
     signals::wait_for(Duration::from_secs(10), there)?.context("ovsdb-server opened no socket within 10 s")?;
@@ -61,7 +54,7 @@ pub fn start(journal: &Journal, bridge: &Bridge<'_>) -> Result<()> {
         run(command.args(["--timeout=20", &format!("--db={database}")]).args(args))
     };
     control(&["--no-wait".to_owned(), "init".to_owned()])?;
-    spawn("vswitchd", [SWITCH.to_owned(), database.clone(), format!("--unixctl={}", file("vswitchd.ctl"))])?;
+    start_switch(journal, bridge.namespace, &bridge.dir)?;
     let mut words = format!(
         "add-br br0 -- set bridge br0 datapath_type=netdev protocols={} fail_mode=secure \
          other_config:datapath-id={} other_config:disable-in-band=true",
@@ -73,4 +66,39 @@ pub fn start(journal: &Journal, bridge: &Bridge<'_>) -> Result<()> {
     let _ = write!(words, " -- set-controller br0 {} -- set controller br0", bridge.controller);
     words += " connection-mode=out-of-band inactivity_probe=10000 max_backoff=1000";
     control(&words.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>())
+}
+
+/// Starts the switch itself, which finds in its database what it was before.
+///
+/// # Errors
+/// It cannot be started.
+pub fn start_switch(journal: &Journal, namespace: &str, dir: &Path) -> Result<()> {
+    let control = format!("--unixctl={}", dir.join("vswitchd.ctl").display());
+    let database = format!("unix:{}", dir.join("db.sock").display());
+    spawn(journal, "vswitchd", namespace, dir, [SWITCH.to_owned(), database, control])
+}
+
+/// Ends the switch at once, as a loss of power would; its database stays.
+///
+/// # Errors
+/// None runs.
+pub fn kill_switch(journal: &Journal, namespace: &str) -> Result<()> {
+    let running = journal.running(&label("vswitchd", namespace));
+    ensure!(!running.is_empty(), "no switch runs in {namespace}");
+    for process in running {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(process.pid), nix::sys::signal::Signal::SIGKILL)?;
+    }
+    Ok(())
+}
+
+fn label(program: &str, namespace: &str) -> String {
+    format!("{program} of {namespace}")
+}
+
+fn spawn(journal: &Journal, program: &str, namespace: &str, dir: &Path, args: [String; 3]) -> Result<()> {
+    let home = ["OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR"].map(|name| format!("{name}={}", dir.display()));
+    let words: Vec<&str> = home.iter().chain(&args).map(String::as_str).collect();
+    let log = dir.join(format!("{program}.log"));
+    let label = label(program, namespace);
+    Process::start(journal, &label, namespace, Path::new("/usr/bin/env"), &words, &log, false).map(drop)
 }

@@ -251,6 +251,15 @@ fingerprint = "{peer_fingerprint}"
         }
     }
 
+    /// Ends the daemon at once, as a loss of power would.
+    ///
+    /// # Errors
+    /// None runs.
+    pub fn kill(&mut self) -> Result<()> {
+        let mut process = self.process.take().with_context(|| format!("no daemon runs at {}", self.site.title()))?;
+        process.kill()
+    }
+
     /// Takes the data path down.
     ///
     /// # Errors

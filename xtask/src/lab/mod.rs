@@ -57,6 +57,7 @@ use status::Status;
 use topology::{Place, Site};
 use vm::guest::{Begin, Guest};
 
+use crate::conformance::ovs;
 use crate::qemu::machine::Machine;
 
 /// The prefix of the demo's names.
@@ -253,6 +254,30 @@ impl Lab {
     /// As [`Gateway::stop`].
     pub fn stop_daemon(&mut self, site: Site) -> Result<()> {
         self.gateways[usize::from(site.number()) - 1].stop()
+    }
+
+    /// Ends a site's daemon at once, as a loss of power would.
+    ///
+    /// # Errors
+    /// None runs.
+    pub fn kill_daemon(&mut self, site: Site) -> Result<()> {
+        self.gateways[usize::from(site.number()) - 1].kill()
+    }
+
+    /// Ends a site's Open vSwitch at once; what it forwards is gone with it.
+    ///
+    /// # Errors
+    /// None runs.
+    pub fn kill_switch(&self, site: Site) -> Result<()> {
+        ovs::kill_switch(self.journal()?, &self.name(Place::Gateway(site)))
+    }
+
+    /// Starts a site's Open vSwitch once more, without flows.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start_switch(&self, site: Site) -> Result<()> {
+        ovs::start_switch(self.journal()?, &self.name(Place::Gateway(site)), &self.gateway(site).switch_dir())
     }
 
     /// Starts both daemons; returns when they know each other and a transfer address is ready.
