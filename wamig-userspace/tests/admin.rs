@@ -9,7 +9,7 @@ use wamig_openflow::{PortDesc, PortNo};
 use wamig_userspace::admin::client::{self, ClientError};
 use wamig_userspace::admin::explain::Explanation;
 use wamig_userspace::admin::flow::FlowLine;
-use wamig_userspace::admin::status::{Address, Datapath, Event, Peer, Pool, Port, Status};
+use wamig_userspace::admin::status::{Address, ControllerLine, Datapath, Event, Peer, Pool, Port, Status};
 use wamig_userspace::admin::{Query, metrics, server, socket};
 use wamig_userspace::fastpath::memory::{Memory, MemoryMaps};
 use wamig_userspace::switch::port::Ports;
@@ -47,7 +47,21 @@ fn status() -> Status {
             reason: None,
             remedy: None,
         }],
-        controllers: Vec::new(),
+        controllers: vec![
+            ControllerLine {
+                endpoint: "ptcp:6653:127.0.0.1".to_owned(),
+                remote: Some("127.0.0.1:4711".to_owned()),
+                state: "connected".to_owned(),
+                queued_bytes: 8,
+                dropped_packet_ins: 5,
+                ..ControllerLine::default()
+            },
+            ControllerLine {
+                endpoint: "tcp:192.0.2.10:6653".to_owned(),
+                state: "connecting".to_owned(),
+                ..ControllerLine::default()
+            },
+        ],
         addresses: vec![Address {
             address: "192.0.2.53".to_owned(),
             mac: Some("02:00:00:00:00:53".to_owned()),
@@ -141,7 +155,9 @@ async fn status_arrives_with_the_keys_of_the_interface() {
         concat!(
             r#"{"site":"dc1","version":"0.1.0","uptime_s":3,"#,
             r#""datapath":{"dpid":"0000000000000001","kind":"xdp","program":"general","standalone_since_unix_ms":null,"session":null,"ports":[{"port":1,"name":"up","mode":"native","link_up":true,"warning":null,"rx_packets":0,"rx_bytes":0,"tx_packets":0,"tx_bytes":0,"rx_dropped":0}]},"#,
-            r#""peers":[{"name":"dc2","state":"up","since_unix_ms":0,"reason":null,"remedy":null}],"controllers":[],"#,
+            r#""peers":[{"name":"dc2","state":"up","since_unix_ms":0,"reason":null,"remedy":null}],"controllers":["#,
+            r#"{"endpoint":"ptcp:6653:127.0.0.1","remote":"127.0.0.1:4711","state":"connected","version":null,"role":null,"since_unix_ms":null,"last_error":null,"queued_bytes":8,"dropped_packet_ins":5,"dropped_notices":0},"#,
+            r#"{"endpoint":"tcp:192.0.2.10:6653","remote":null,"state":"connecting","version":null,"role":null,"since_unix_ms":null,"last_error":null,"queued_bytes":0,"dropped_packet_ins":0,"dropped_notices":0}],"#,
             r#""addresses":[{"address":"192.0.2.53","mac":"02:00:00:00:00:53","role":"home","state":"AWAY","since_unix_ms":0,"peer":"dc2","transfer":"198.51.100.200","epoch":"1.3","reason":null,"remedy":null}],"#,
             r#""pool":{"size":10,"ready":3,"in_use":1,"quarantined":0},"#,
             r#""timeline":[{"at_unix_us":0,"address":"192.0.2.53","event":"claim-received","detail":"…","alert":false}],"#,
@@ -187,10 +203,13 @@ async fn prometheus_reads_the_status() {
         "wamig_address_state{address=\"192.0.2.53\",role=\"home\",state=\"AWAY\",peer=\"dc2\"} 1",
         "wamig_transfer_addresses{state=\"ready\"} 3",
         "wamig_refused_total{reason=\"unknown-certificate\"} 0",
+        "wamig_controller_queued_bytes{endpoint=\"ptcp:6653:127.0.0.1\",remote=\"127.0.0.1:4711\"} 8",
+        "wamig_controller_lost_messages_total{endpoint=\"ptcp:6653:127.0.0.1\",remote=\"127.0.0.1:4711\",kind=\"packet-in\"} 5",
         "wamig_port_link_up{port=\"1\",name=\"up\"} 1",
     ] {
         assert!(body.lines().any(|l| l == line), "{line} is missing in\n{body}");
     }
+    assert!(!body.contains("192.0.2.10"), "no session, no queue");
     // Every sample belongs to the family that was begun last.
     let mut family = "";
     for line in body.lines() {

@@ -6,6 +6,8 @@
 mod client;
 #[path = "controllers/sessions.rs"]
 mod sessions;
+#[path = "controllers/slow.rs"]
+mod slow;
 #[path = "controllers/tls.rs"]
 mod tls;
 #[path = "world/wire.rs"]
@@ -15,7 +17,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 use wamig_openflow::message::{
     BandKind, Bucket, BundleAdd, BundleControl, BundleControlType, BundleFlags, ControllerRole, Experimenter,
@@ -26,6 +28,8 @@ use wamig_openflow::{
     Action, Cookie, DatapathId, ErrorKind, Field, FlowMod, FlowModCommand, FlowModFlags, FlowStats, GroupId, Hello,
     Instructions, Match, Message, MeterId, PacketInReason, PacketOut, PortDesc, PortNo, TableId, Version,
 };
+use wamig_userspace::admin;
+use wamig_userspace::admin::status::{ControllerLine, Status};
 use wamig_userspace::config::Config;
 use wamig_userspace::daemon::{self, Held};
 use wamig_userspace::fastpath::Punt;
@@ -40,7 +44,7 @@ struct Rig {
     out: mpsc::UnboundedReceiver<Sent>,
     stop: mpsc::Sender<()>,
     done: tokio::task::JoinHandle<()>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Rig {
@@ -60,7 +64,15 @@ impl Rig {
         let done = tokio::spawn(async move {
             daemon::serve(&config, path, held, JoinSet::new(), stopped).await.unwrap();
         });
-        Self { port, into, out, stop, done, _dir: dir }
+        Self { port, into, out, stop, done, dir }
+    }
+
+    /// What status says of controllers.
+    async fn controllers(&self) -> Vec<ControllerLine> {
+        let socket = self.dir.path().join("ctl.sock");
+        let status: Status =
+            spawn_blocking(move || admin::client::get_json(&socket, "/v1/status").unwrap()).await.unwrap();
+        status.controllers
     }
 
     async fn end(self) {

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::Query;
 use super::server::ask;
-use super::status::{Port, Status};
+use super::status::{ControllerLine, Port, Status};
 
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -59,6 +59,22 @@ impl Metrics {
             self.sample(name, &[("reason", reason)], *count);
         }
     }
+
+    fn controllers(&mut self, lines: &[ControllerLine]) {
+        let sessions = || lines.iter().filter_map(|c| c.remote.as_deref().map(|remote| (c, remote)));
+        self.begin("wamig_controller_queued_bytes", "gauge", "Bytes that wait for the controller to read.");
+        for (c, remote) in sessions() {
+            let labels = [("endpoint", &*c.endpoint), ("remote", remote)];
+            self.sample("wamig_controller_queued_bytes", &labels, c.queued_bytes);
+        }
+        let name = "wamig_controller_lost_messages_total";
+        self.begin(name, "counter", "Messages that the controller was too slow for, since it connected.");
+        for (c, remote) in sessions() {
+            for (kind, count) in [("packet-in", c.dropped_packet_ins), ("notice", c.dropped_notices)] {
+                self.sample(name, &[("endpoint", &c.endpoint), ("remote", remote), ("kind", kind)], count);
+            }
+        }
+    }
 }
 
 /// A label's value: backslash, quote and line feed are escaped.
@@ -99,6 +115,7 @@ pub fn text(status: &Status) -> String {
     m.counters("wamig_odd_frames_total", "Frames matched by what could be read of them.", &status.anomalies);
     m.counters("wamig_punted_frames_total", "Frames sent up, or refused on the way.", &status.punts);
     m.counters("wamig_refused_total", "Connections and messages of other sites refused.", &status.refused);
+    m.controllers(&status.controllers);
     let ports = &status.datapath.ports;
     let of_ports: [(&str, &str, Count); 5] = [
         ("wamig_port_received_frames_total", "Frames received.", |p| p.rx_packets),

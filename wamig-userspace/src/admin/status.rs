@@ -54,6 +54,9 @@ pub struct ControllerLine {
     pub since_unix_ms: Option<u64>,
     /// Why the last attempt or session came to nothing.
     pub last_error: Option<String>,
+    /// Bytes that wait for it to read.
+    #[serde(default)]
+    pub queued_bytes: u64,
     /// Packet-ins that it was too slow for.
     pub dropped_packet_ins: u64,
     /// Flow-removed and port-status messages that it was too slow for.

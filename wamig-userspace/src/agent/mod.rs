@@ -46,6 +46,8 @@ pub struct SessionStatus {
     pub role: &'static str,
     /// Since when.
     pub since: Instant,
+    /// Bytes that wait for it to read.
+    pub queued: usize,
     /// What it did not get.
     pub dropped: Dropped,
 }
@@ -134,6 +136,7 @@ impl Agent {
             version: s.version,
             role: role::name(s.role),
             since: s.since,
+            queued: s.outbox.len(),
             dropped: s.outbox.dropped(),
         };
         self.sessions.values().map(status).collect()

@@ -57,7 +57,7 @@ pub struct Settings {
     /// Without a byte for so long the other side is asked for an echo, and given up after as
     /// long again; `None` = never.
     pub probe: Option<Duration>,
-    /// For TLS and hello together.
+    /// For TLS, and as long again for the hello.
     pub handshake: Duration,
     /// Before the first new attempt to dial; doubles with every failure.
     pub backoff_min: Duration,

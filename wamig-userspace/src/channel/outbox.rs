@@ -7,6 +7,7 @@
 //! * Other notices (flow-removed, port-status) from [`NOTICES`] bytes on: whoever has that much
 //!   to read is as good as dead, and the inactivity probe will say so.
 
+use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
@@ -127,8 +128,9 @@ impl Outbox {
             {
                 let mut queue = self.queue();
                 if !queue.bytes.is_empty() {
-                    let len = queue.bytes.len().min(CHUNK);
-                    let bytes = queue.bytes.split_to(len);
+                    // Without the rest, not even the memory stays: one long reply is no reason to hold it for ever.
+                    let last = queue.bytes.len() <= CHUNK;
+                    let bytes = if last { mem::take(&mut queue.bytes) } else { queue.bytes.split_to(CHUNK) };
                     let room = queue.starved && queue.bytes.len() < REPLIES / 2;
                     queue.starved &= !room;
                     return Next::Bytes { bytes, room };

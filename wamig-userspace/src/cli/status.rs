@@ -172,6 +172,9 @@ fn controllers(lines: &[ControllerLine], now: u64) -> String {
         if let Some(at) = c.since_unix_ms {
             let _ = write!(out, " {}", since(at, now));
         }
+        if c.queued_bytes > 0 {
+            let _ = write!(out, ", {} bytes wait for it", c.queued_bytes);
+        }
         if c.dropped_packet_ins + c.dropped_notices > 0 {
             let _ = write!(out, ", too slow for {} packet-ins, {} notices", c.dropped_packet_ins, c.dropped_notices);
         }

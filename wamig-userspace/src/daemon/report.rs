@@ -123,6 +123,7 @@ fn controllers<F: FastPath>(control: &Control<F>, wall: impl Fn(Instant) -> u64)
             version: Some(if s.version == Version::V10 { "1.0" } else { "1.3" }.to_owned()),
             role: Some(s.role.to_owned()),
             since_unix_ms: Some(wall(s.since)),
+            queued_bytes: s.queued as u64,
             dropped_packet_ins: s.dropped.packet_ins,
             dropped_notices: s.dropped.notices,
             ..idle.clone()

@@ -1,5 +1,6 @@
 //! A scripted controller: it says what the test says, and hears what comes.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -32,9 +33,19 @@ impl Client {
         client
     }
 
+    /// This end of the connection.
+    pub fn local(&self) -> SocketAddr {
+        self.tcp.local_addr().unwrap()
+    }
+
     /// Sends bytes as they are.
     pub async fn raw(&mut self, bytes: &[u8]) {
-        self.tcp.write_all(bytes).await.unwrap();
+        self.try_raw(bytes).await.unwrap();
+    }
+
+    /// The same, unless the connection is over.
+    pub async fn try_raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.tcp.write_all(bytes).await
     }
 
     pub async fn send(&mut self, xid: u32, message: &Message) {
