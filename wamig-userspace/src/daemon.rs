@@ -161,6 +161,7 @@ async fn channels(config: &Config) -> Result<Channels, StartError> {
         probe: (keys.probe_s > 0).then(|| Duration::from_secs(keys.probe_s)),
         max_connections: keys.max_connections,
         tls: openflow_tls(keys.tls.as_ref())?,
+        pins: keys.pins.clone(),
         ..Settings::new(hello::offer(&keys.versions))
     };
     Ok(Channels::bind(settings, keys.endpoints.clone()).await?)

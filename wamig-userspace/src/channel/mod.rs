@@ -8,6 +8,7 @@
 //!
 //! * [`endpoint`] — where, in the syntax of Open vSwitch
 //! * [`tls`] — certificates of a CA, or pinned
+//! * [`pin`] — which of them on which endpoint
 //! * [`hello`] — which version is spoken
 //! * [`batch`] — as many messages as are there, decoded and handed over at once
 //! * [`outbox`] — what is to be sent: bounded, replies never lost, packet-ins lost first
@@ -24,10 +25,12 @@ pub mod endpoint;
 pub mod hello;
 pub mod listen;
 pub mod outbox;
+pub mod pin;
 pub mod pump;
 pub mod stream;
 pub mod tls;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -43,6 +46,7 @@ use batch::Batch;
 use endpoint::Endpoint;
 use listen::Listener;
 use outbox::Outbox;
+use pin::Pins;
 use tls::Tls;
 
 /// Names a connection while the process runs.
@@ -67,6 +71,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// For the endpoints that want it.
     pub tls: Option<Tls>,
+    /// Which certificate where.
+    pub pins: Pins,
 }
 
 impl Settings {
@@ -80,6 +86,7 @@ impl Settings {
             backoff_max: Duration::from_millis(500),
             max_connections: 32,
             tls: None,
+            pins: Pins::new("", BTreeMap::new()),
         }
     }
 }
@@ -97,7 +104,7 @@ pub struct Opened {
     pub version: Version,
     /// Takes what is to be sent.
     pub outbox: Arc<Outbox>,
-    /// The other side's certificate: who is to be bound to a datapath id.
+    /// The other side's certificate, on TLS.
     pub certificate: Option<Fingerprint>,
 }
 

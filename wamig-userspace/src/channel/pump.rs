@@ -33,6 +33,9 @@ struct Pump<'a> {
 pub(super) async fn run(context: &Context, endpoint: usize, mut stream: Stream) -> bool {
     let mut buffer = BytesMut::with_capacity(READ);
     let (remote, certificate) = (stream.remote.clone(), stream.certificate);
+    if let Err(why) = context.settings.pins.check(endpoint, certificate) {
+        return failed(context, endpoint, &remote, &why).await;
+    }
     let greeting = hello::exchange(&mut stream, &mut buffer, context.settings.offer.clone());
     let version = match timeout(context.settings.handshake, greeting).await {
         Ok(Ok(version)) => version,

@@ -88,7 +88,7 @@ impl Tls {
     }
 
     /// TLS as the side that dialled.
-    pub(super) async fn connect(&self, tcp: TcpStream, remote: &str) -> Result<Stream, String> {
+    pub(crate) async fn connect(&self, tcp: TcpStream, remote: &str) -> Result<Stream, String> {
         let failed = |e: &dyn std::fmt::Display| format!("{remote}: TLS: {e}");
         // Neither sent nor checked.
         let name = ServerName::try_from("openflow").map_err(|e| failed(&e))?;

@@ -1,6 +1,6 @@
 //! The keys about external controllers: `[openflow]` and `switch.control`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wamig_openflow::Version;
 
@@ -8,7 +8,9 @@ use super::check::Check;
 use super::file::{self, File, Text};
 use super::{Control, FailMode, OpenFlow, OpenFlowTls};
 use crate::channel::endpoint::Endpoint;
+use crate::channel::pin::Pins;
 use crate::channel::tls::Trust;
+use crate::peer::Fingerprint;
 
 /// Most connections that may be allowed.
 const MAX_CONNECTIONS: u64 = 1024;
@@ -72,14 +74,56 @@ impl Check<'_, '_> {
         endpoints.extend(passive);
         let tls = tls?;
         self.certified(keys.controllers.iter().chain(&keys.listen), tls.is_some(), "[openflow]")?;
+        let pins = self.pins(keys, &endpoints, tls.as_ref())?;
         Some(OpenFlow {
             endpoints,
+            pins,
             versions: versions?,
             probe_s: probe?,
             fail_mode: fail_mode?,
             max_connections: most? as usize,
             tls,
         })
+    }
+
+    /// Which certificates are accepted where.
+    fn pins(&mut self, keys: &file::Openflow, endpoints: &[Endpoint], tls: Option<&OpenFlowTls>) -> Option<Pins> {
+        let mut of = BTreeMap::<_, BTreeSet<_>>::new();
+        for pin in &keys.pin {
+            let there = pin.endpoint.get_ref();
+            let index = there.parse().ok().and_then(|e: Endpoint| endpoints.iter().position(|known| *known == e));
+            let Some(index) = index else {
+                let known: Vec<_> = endpoints.iter().filter(|e| e.is_tls()).map(ToString::to_string).collect();
+                let allowed = format!("allowed (controllers and listen, with TLS): {}", known.join(", "));
+                return self.wrong(pin.endpoint.span(), format!("{there:?} is no endpoint of [openflow]"), allowed);
+            };
+            if !endpoints[index].is_tls() {
+                let what = format!("nobody shows a certificate on {there}");
+                return self.wrong(pin.endpoint.span(), what, "allowed: an endpoint with tls: or ptls:");
+            }
+            let certificate = self.fingerprint(&pin.certificate)?;
+            self.trusted(&pin.certificate, certificate, tls, "[openflow]")?;
+            of.entry(index).or_default().insert(certificate);
+        }
+        Some(Pins::new("certificate in [[openflow.pin]]", of))
+    }
+
+    /// A certificate that is bound to something has to be one that is let in.
+    pub(super) fn trusted(
+        &mut self,
+        text: &Text,
+        certificate: Fingerprint,
+        tls: Option<&OpenFlowTls>,
+        section: &str,
+    ) -> Option<()> {
+        match tls.map(|tls| &tls.trust) {
+            Some(Trust::Pinned(accepted)) if !accepted.contains(&certificate) => self.wrong(
+                text.span(),
+                format!("fingerprints in {section} does not have it, so that nobody could ever connect"),
+                "needed: add it to fingerprints, or trust a ca",
+            ),
+            _ => Some(()),
+        }
     }
 
     /// Endpoints of TLS need certificates.

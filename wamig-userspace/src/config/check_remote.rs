@@ -5,9 +5,11 @@ use wamig_openflow::Version;
 use wamig_openflow::message::ControllerRole;
 
 use super::check::Check;
-use super::file::{self, File};
-use super::{Control, Remote};
+use super::file::{self, File, Text};
+use super::{Control, OpenFlowTls, Remote};
+use crate::channel::endpoint::Endpoint;
 use crate::datapath::remote::profile::Profile;
+use crate::peer::Fingerprint;
 
 impl Check<'_, '_> {
     pub(super) fn remote(&mut self, remote: &Spanned<file::Remote>, switch: &file::Switch) -> Option<Remote> {
@@ -26,6 +28,7 @@ impl Check<'_, '_> {
         let probe = self.number(keys.inactivity_probe_s.as_ref(), 5, 0, 3600, "seconds, 0 = never");
         let tls = self.openflow_tls(&keys.tls())?;
         self.certified(keys.connect.iter().chain(&keys.listen), tls.is_some(), "[switch.remote]")?;
+        let certificate = self.switch_certificate(keys, tls.as_ref())?;
         let (mut endpoints, passive) = (active?, passive?);
         endpoints.extend(passive);
         if endpoints.is_empty() {
@@ -35,7 +38,24 @@ impl Check<'_, '_> {
                 "needed: connect, as in [\"tcp:192.0.2.9\"], or listen, as in [\"ptcp:6653:127.0.0.1\"]",
             );
         }
-        Some(Remote { endpoints, version: version?, profile: profile?, role: role?, probe_s: probe?, tls })
+        Some(Remote { endpoints, version: version?, profile: profile?, role: role?, probe_s: probe?, tls, certificate })
+    }
+
+    /// The certificate that the datapath id is bound to: every way to the switch has to show it.
+    #[expect(clippy::option_option, reason = "a mistake, no such key, or its value")]
+    fn switch_certificate(&mut self, keys: &file::Remote, tls: Option<&OpenFlowTls>) -> Option<Option<Fingerprint>> {
+        let Some(text) = &keys.switch_certificate else { return Some(None) };
+        let is_tls = |t: &&Text| t.get_ref().parse::<Endpoint>().is_ok_and(|e| e.is_tls());
+        if let Some(plain) = keys.connect.iter().chain(&keys.listen).find(|t| !is_tls(t)) {
+            return self.wrong(
+                plain.span(),
+                format!("nobody shows a certificate on {}, but there is switch_certificate", plain.get_ref()),
+                "allowed with it: tls:HOST[:PORT], ptls:[PORT][:IP]",
+            );
+        }
+        let certificate = self.fingerprint(text)?;
+        self.trusted(text, certificate, tls, "[switch.remote]")?;
+        Some(Some(certificate))
     }
 
     /// Notes what has no meaning when the switch is elsewhere.

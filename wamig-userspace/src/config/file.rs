@@ -68,6 +68,7 @@ pub(super) struct Remote {
     pub(super) private_key: Option<Text>,
     pub(super) ca: Option<Text>,
     pub(super) fingerprints: Option<Spanned<Vec<Text>>>,
+    pub(super) switch_certificate: Option<Text>,
 }
 
 /// The keys for TLS, of whichever section.
@@ -126,6 +127,16 @@ pub(super) struct Openflow {
     pub(super) private_key: Option<Text>,
     pub(super) ca: Option<Text>,
     pub(super) fingerprints: Option<Spanned<Vec<Text>>>,
+    #[serde(default)]
+    pub(super) pin: Vec<Pin>,
+}
+
+/// `[[openflow.pin]]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pin {
+    pub(super) endpoint: Text,
+    pub(super) certificate: Text,
 }
 
 /// `[lan]`

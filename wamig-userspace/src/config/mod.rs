@@ -21,6 +21,7 @@ mod file;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -28,12 +29,13 @@ use wamig_openflow::message::ControllerRole;
 use wamig_openflow::{DatapathId, MacAddr, PortNo, Version};
 
 use crate::channel::endpoint::Endpoint;
+use crate::channel::pin::Pins;
 use crate::channel::tls::Trust;
 use crate::controller::learning::{self, Settings};
 use crate::datapath::remote::profile::Profile;
 use crate::fastpath::xdp::XdpMode;
 use crate::migration::config::{Hosting, Prefix, Server, SiteConfig, Timers};
-use crate::peer::{Identity, PeerConfig, PeerTimers, PeeringConfig};
+use crate::peer::{Fingerprint, Identity, PeerConfig, PeerTimers, PeeringConfig};
 use error::ConfigError;
 
 /// Where the daemon keeps its state unless told otherwise.
@@ -112,6 +114,16 @@ pub struct Remote {
     pub probe_s: u64,
     /// For TLS.
     pub tls: Option<OpenFlowTls>,
+    /// The certificate that the datapath id is bound to; `None` = any that is trusted.
+    pub certificate: Option<Fingerprint>,
+}
+
+impl Remote {
+    /// The certificate for every endpoint.
+    pub fn pins(&self) -> Pins {
+        let all = self.certificate.map(|c| (0..self.endpoints.len()).map(|i| (i, BTreeSet::from([c]))).collect());
+        Pins::new("switch_certificate in [switch.remote]", all.unwrap_or_default())
+    }
 }
 
 /// Who owns the switch's tables.
@@ -149,6 +161,8 @@ pub struct OpenFlow {
     pub max_connections: usize,
     /// For TLS.
     pub tls: Option<OpenFlowTls>,
+    /// Which certificates on which endpoint; any that is trusted on the others.
+    pub pins: Pins,
 }
 
 /// Certificates for TLS with controllers.

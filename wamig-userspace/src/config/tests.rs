@@ -349,6 +349,49 @@ fn mistakes_about_controllers_name_their_place_and_what_is_allowed() {
     }
 }
 
+/// A fingerprint of the digit.
+fn fingerprint(digit: &str) -> String {
+    format!("sha256:{}", digit.repeat(64))
+}
+
+#[test]
+fn endpoints_are_bound_to_certificates() {
+    let site = Site::new();
+    let [one, two, three] = ["1", "2", "3"].map(fingerprint);
+    let keys = |trust: &str, pins: &[(&str, &str)]| {
+        let pins = pins.iter().map(|(e, c)| format!("[[openflow.pin]]\nendpoint = {e:?}\ncertificate = {c:?}\n"));
+        let text = format!(
+            "site = \"e\"\n[switch]\nports = [\"a\"]\ncontrol = \"openflow\"\n[openflow]\ncontrollers = [\"tls:192.0.2.1\"]\n\
+             listen = [\"ptls:\", \"ptcp:6634:127.0.0.1\"]\ncertificate = \"dc2.pem\"\nprivate_key = \"dc2.key\"\n{trust}\n{}",
+            pins.collect::<String>()
+        );
+        Config::parse(&site.path(), &text).map(|c| c.openflow.pins).map_err(|e| e.to_string())
+    };
+    let ca = "ca = \"dc2.pem\"";
+    let pins = keys(ca, &[("tls:192.0.2.1:6653", &one), ("ssl:192.0.2.1", &two), ("ptls:6653", &three)]).unwrap();
+    let taken = |endpoint| [&one, &two, &three].map(|c| pins.check(endpoint, Some(c.parse().unwrap())).is_ok());
+    assert_eq!([0, 1, 2].map(taken), [[true, true, false], [false, false, true], [true; 3]]);
+    assert!(pins.check(0, Some(three.parse().unwrap())).unwrap_err().contains("[[openflow.pin]]"));
+
+    let listed = format!("fingerprints = [\"{one}\"]");
+    assert!(keys(&listed, &[("tls:192.0.2.1", &one)]).is_ok());
+    for (trust, pin, place, wrong, allowed) in [
+        (
+            ca,
+            ("tls:192.0.2.9", &*one),
+            ":12:12: ",
+            "\"tls:192.0.2.9\" is no endpoint of [openflow]",
+            "tls:192.0.2.1:6653, ptls:",
+        ),
+        (ca, ("ptcp:6634:127.0.0.1", &*one), ":12:12: ", "nobody shows a certificate on ptcp:6634", "tls: or ptls:"),
+        (ca, ("ptls:", "sha256:1"), ":13:15: ", "\"sha256:1\"", "64 hexadecimal digits"),
+        (&listed, ("ptls:", &*two), ":13:15: ", "nobody could ever connect", "add it to fingerprints"),
+    ] {
+        let said = keys(trust, &[pin]).unwrap_err();
+        assert!([place, wrong, allowed].iter().all(|part| said.contains(part)), "{said}\n  {place}{wrong} … {allowed}");
+    }
+}
+
 #[test]
 fn only_a_switch_that_controllers_own_can_stand_alone() {
     let mode = |keys| controlled(keys).map(|c| c.openflow.fail_mode);
@@ -369,6 +412,22 @@ fn a_switch_elsewhere_is_named_and_used_by_a_profile() {
     let config = whole(&remote("listen = [\"ptcp:6653:127.0.0.1\"]\nprofile = \"ovs\"")).unwrap();
     let switch = config.switch.remote.unwrap();
     assert_eq!((switch.endpoints[0].to_string().as_str(), switch.profile), ("ptcp:6653:127.0.0.1", Profile::Ovs));
+    let bound = |there: &str, trust: &str| {
+        let tls = format!("certificate = \"dc2.pem\"\nprivate_key = \"dc2.key\"\n{trust}");
+        let keys = format!("{there}\nprofile = \"ovs\"\n{tls}\nswitch_certificate = \"{}\"", fingerprint("1"));
+        whole(&remote(&keys)).map(|c| c.switch.remote.unwrap()).map_err(|e| e.to_string())
+    };
+    let both = "listen = [\"ptls:6653\"]\nconnect = [\"tls:a\"]";
+    let pins = bound(both, "ca = \"dc2.pem\"").unwrap().pins();
+    for endpoint in 0..2 {
+        assert_eq!(pins.check(endpoint, fingerprint("1").parse().ok()), Ok(()));
+        let said = pins.check(endpoint, fingerprint("2").parse().ok()).unwrap_err();
+        assert!(said.contains("switch_certificate in [switch.remote]"), "{said}");
+    }
+    let said = bound("connect = [\"tls:a\", \"tcp:a\"]", "ca = \"dc2.pem\"").unwrap_err();
+    assert!(said.contains("nobody shows a certificate on tcp:a"), "{said}");
+    let said = bound(both, &format!("fingerprints = [\"{}\"]", fingerprint("2"))).unwrap_err();
+    assert!(said.contains("fingerprints in [switch.remote] does not have it"), "{said}");
     for (keys, expected) in [
         ("profile = \"ovs\"", "says neither where the switch is nor where it connects to"),
         ("connect = [\"tcp:a\"]\nprofile = \"nx\"", "\"nx\" is not a profile; allowed: \"ovs\""),

@@ -77,6 +77,7 @@ async fn channels(remote: &Remote) -> Result<Channels, StartError> {
         probe: (remote.probe_s > 0).then(|| Duration::from_secs(remote.probe_s)),
         max_connections: CONNECTIONS,
         tls: openflow_tls(remote.tls.as_ref())?,
+        pins: remote.pins(),
         ..Settings::new(hello::offer(&[remote.version]))
     };
     Channels::bind(settings, remote.endpoints.clone()).await.map_err(StartError::Switch)

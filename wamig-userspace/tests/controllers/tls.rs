@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use wamig_userspace::channel::endpoint::Endpoint;
+use wamig_userspace::channel::pin::Pins;
 use wamig_userspace::channel::tls::{Tls, Trust};
 use wamig_userspace::channel::{ChannelEvent, Channels, Settings, hello};
 use wamig_userspace::peer::Identity;
@@ -17,10 +18,10 @@ struct World {
 }
 
 impl World {
-    /// `good` and `expired` of `ours`, `alien` of `theirs`.
+    /// `switch`, `good`, `second` and `expired` of `ours`, `alien` of `theirs`.
     fn new() -> Self {
         let world = Self { dir: tempfile::tempdir().unwrap() };
-        for (ca, owners) in [("ours", &["switch", "good", "expired"][..]), ("theirs", &["alien"])] {
+        for (ca, owners) in [("ours", &["switch", "good", "second", "expired"][..]), ("theirs", &["alien"])] {
             let key = KeyPair::generate().unwrap();
             let mut params = CertificateParams::new(Vec::new()).unwrap();
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -58,8 +59,15 @@ impl World {
     }
 
     async fn end(&self, endpoint: &str, name: &str, trust: &Trust) -> End {
+        self.bound(endpoint, name, trust, None).await
+    }
+
+    /// An end that speaks with the owner of one certificate only.
+    async fn bound(&self, endpoint: &str, name: &str, trust: &Trust, other: Option<&str>) -> End {
         let tls = Tls::new(&self.identity(name), trust).unwrap();
-        let settings = Settings { tls: Some(tls), ..Settings::new(hello::offer(&[Version::V13])) };
+        let pins = other.map(|other| (0, [self.identity(other).fingerprint()].into())).into_iter().collect();
+        let pins = Pins::new("[[openflow.pin]]", pins);
+        let settings = Settings { tls: Some(tls), pins, ..Settings::new(hello::offer(&[Version::V13])) };
         let endpoint: Endpoint = endpoint.parse().unwrap();
         let channels = Channels::bind(settings, vec![endpoint]).await.unwrap();
         let port = channels.local(0).map_or(0, |address| address.port());
@@ -148,4 +156,36 @@ async fn tls_on_a_plain_port_is_told_at_both_ends() {
     let why = plain.outcome().await.unwrap_err();
     assert!(why.starts_with("127.0.0.1:"), "{why}");
     assert!(other.events.try_recv().is_err(), "the other is still connected");
+}
+
+/// Whoever the CA has signed is trusted, but only one of them is meant.
+#[tokio::test]
+async fn of_those_who_are_trusted_one_is_bound_to_the_endpoint() {
+    let world = World::new();
+    let ours = world.ca("ours");
+    let refused = |why: &str, shown: &str| {
+        let parts = [world.identity(shown), world.identity("good")].map(|i| i.fingerprint().to_string());
+        assert!(parts.iter().all(|p| why.contains(p)) && why.contains("[[openflow.pin]]"), "{why}");
+    };
+
+    let mut switch = world.bound("ptls:0:127.0.0.1", "switch", &ours, Some("good")).await;
+    let dialled = format!("tls:127.0.0.1:{}", switch.port);
+    let mut second = world.end(&dialled, "second", &ours).await;
+    refused(&switch.outcome().await.unwrap_err(), "second");
+    second.outcome().await.unwrap_err();
+    drop(second);
+    while timeout(Duration::from_millis(300), switch.events.recv()).await.is_ok() {}
+    let mut good = world.end(&dialled, "good", &ours).await;
+    assert_eq!((good.outcome().await, switch.outcome().await), (Ok(()), Ok(())));
+
+    let mut controller = world.end("ptls:0:127.0.0.1", "second", &ours).await;
+    let there = format!("tls:127.0.0.1:{}", controller.port);
+    let mut switch = world.bound(&there, "switch", &ours, Some("good")).await;
+    let why = switch.outcome().await.unwrap_err();
+    assert!(why.starts_with(&there), "{why}");
+    refused(&why, "second");
+    drop(switch);
+    while timeout(Duration::from_millis(300), controller.events.recv()).await.is_ok() {}
+    let mut switch = world.bound(&there, "switch", &ours, Some("second")).await;
+    assert_eq!((switch.outcome().await, controller.outcome().await), (Ok(()), Ok(())));
 }

@@ -36,6 +36,7 @@ use wamig_openflow::{
 use super::{Datapath, DatapathError, Event, Features};
 use crate::channel::outbox::{Class, Outbox};
 use crate::channel::{ChannelEvent, ConnId, Opened};
+use crate::peer::Fingerprint;
 use book::Book;
 use ports::PortMap;
 use profile::Profile;
@@ -65,6 +66,7 @@ struct Link {
     conn: ConnId,
     remote: String,
     version: Version,
+    certificate: Option<Fingerprint>,
     outbox: Arc<Outbox>,
     session: Session,
     /// It has to be ready by then.
@@ -293,12 +295,13 @@ impl Remote {
     }
 
     fn greet(&mut self, opened: Opened) {
-        let Opened { conn, remote, version, outbox, .. } = opened;
+        let Opened { conn, remote, version, certificate, outbox, .. } = opened;
         let Settings { dpid, profile, role, .. } = self.settings;
         tracing::debug!(remote, "a switch connects");
         let session = Session::new(version, Expected { dpid, profile, role });
         let now = TokioInstant::now();
-        let mut link = Link { conn, remote, version, outbox, session, deadline: now + PATIENCE, since: now.into_std() };
+        let (deadline, since) = (now + PATIENCE, now.into_std());
+        let mut link = Link { conn, remote, version, certificate, outbox, session, deadline, since };
         link.flush();
         self.greeting.push(link);
     }
@@ -331,6 +334,8 @@ impl Remote {
             self.lose(why);
         } else if let Some(at) = self.greeting.iter().position(|l| l.conn == conn) {
             let link = self.greeting.swap_remove(at);
+            let shown = link.certificate.map_or_else(String::new, |c| format!(" (its certificate is {c})"));
+            let why = &*format!("{why}{shown}");
             let known = self.last_error.as_deref() == Some(why);
             if !known {
                 tracing::warn!("the switch at {} is refused: {why}", link.remote);

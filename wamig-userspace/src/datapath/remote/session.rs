@@ -249,7 +249,8 @@ impl Session {
         let Features { datapath_id, auxiliary_id, tables, ports, .. } = features;
         if datapath_id != self.expected.dpid {
             return over(format!(
-                "a switch with datapath id {datapath_id} is not in the configuration, which names {}",
+                "a switch with datapath id {datapath_id} is not the one that datapath_id in [switch] names, {}; correct the \
+                 one that is wrong",
                 self.expected.dpid
             ));
         }

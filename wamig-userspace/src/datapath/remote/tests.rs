@@ -16,14 +16,18 @@ use wamig_openflow::{
 };
 
 use super::*;
+use crate::channel::pin::Pins;
+use crate::channel::stream::Stream;
+use crate::channel::tls::{Tls, Trust};
 use crate::channel::{Channels, Settings as ChannelSettings, hello};
 use crate::migration::cookie;
+use crate::peer::{Identity, identity};
 
 const OURS: Cookie = Cookie(cookie::SPACE | 1);
 
 /// The switch: it does what flow-mods say to a list of flows, and keeps what it was told.
 struct Scripted {
-    tcp: TcpStream,
+    stream: Stream,
     buffer: BytesMut,
     dpid: u64,
     bundles: bool,
@@ -37,13 +41,25 @@ struct Scripted {
 
 impl Scripted {
     async fn connect(address: std::net::SocketAddr, dpid: u64) -> Self {
-        let mut tcp = TcpStream::connect(address).await.unwrap();
+        let tcp = TcpStream::connect(address).await.unwrap();
+        Self::on(Stream::new(tcp, "the datapath"), dpid).await
+    }
+
+    /// The same, with a certificate.
+    async fn with_certificate(address: std::net::SocketAddr, tls: &Tls, dpid: u64) -> Self {
+        let tcp = TcpStream::connect(address).await.unwrap();
+        Self::on(tls.connect(tcp, "the datapath").await.unwrap(), dpid).await
+    }
+
+    async fn on(mut stream: Stream, dpid: u64) -> Self {
         let mut out = BytesMut::new();
         let hello = Message::Hello(Hello { version: 4, versions: Some(1 << 4) });
         encode(Version::V13, Xid(1), &hello, &mut out).unwrap();
-        tcp.write_all(&out).await.unwrap();
+        // Refused, it may be gone already.
+        let _ = stream.write_all(&out).await;
+        let _ = stream.flush().await;
         Self {
-            tcp,
+            stream,
             buffer: BytesMut::new(),
             dpid,
             bundles: true,
@@ -57,7 +73,8 @@ impl Scripted {
     async fn say(&mut self, xid: Xid, message: Message) {
         let mut out = BytesMut::new();
         encode(Version::V13, xid, &message, &mut out).unwrap();
-        self.tcp.write_all(&out).await.unwrap();
+        self.stream.write_all(&out).await.unwrap();
+        self.stream.flush().await.unwrap();
     }
 
     /// Serves until the other side closes the connection, or `enough`.
@@ -67,7 +84,7 @@ impl Scripted {
                 if let Some(frame) = header::decode(&mut self.buffer).unwrap() {
                     break frame;
                 }
-                if self.tcp.read_buf(&mut self.buffer).await.unwrap_or(0) == 0 {
+                if self.stream.read_buf(&mut self.buffer).await.unwrap_or(0) == 0 {
                     return false;
                 }
             };
@@ -196,8 +213,11 @@ fn flow(priority: u16, port: u32, out: u32) -> FlowMod {
 
 /// A datapath that listens; where.
 async fn remote() -> (Remote, std::net::SocketAddr) {
-    let settings = ChannelSettings::new(hello::offer(&[Version::V13]));
-    let channels = Channels::bind(settings, vec!["ptcp:0:127.0.0.1".parse().unwrap()]).await.unwrap();
+    remote_on("ptcp:0:127.0.0.1", ChannelSettings::new(hello::offer(&[Version::V13]))).await
+}
+
+async fn remote_on(endpoint: &str, settings: ChannelSettings) -> (Remote, std::net::SocketAddr) {
+    let channels = Channels::bind(settings, vec![endpoint.parse().unwrap()]).await.unwrap();
     let address = channels.local(0).unwrap();
     let (heard, channel) = mpsc::channel(8);
     tokio::spawn(channels.run(heard));
@@ -299,8 +319,8 @@ async fn frames_come_in_by_the_configurations_numbers_and_a_lost_session_is_told
             switch.say(Xid(0), Message::PacketIn(m)).await;
         }
         // An orderly end: what was said is read before it.
-        switch.tcp.shutdown().await.unwrap();
-        switch.tcp.read_to_end(&mut Vec::new()).await.unwrap();
+        switch.stream.shutdown().await.unwrap();
+        switch.stream.read_to_end(&mut Vec::new()).await.unwrap();
     });
     let () = played;
     assert!(matches!(answer, Ok(Err(DatapathError::Down(_)))), "{answer:?}");
@@ -324,6 +344,51 @@ async fn only_the_switch_that_is_named_is_taken_and_only_once() {
         turned_away = second => assert!(!turned_away.unwrap().1),
         told = remote.next_event() => panic!("the first stays, and nothing is told: {told:?}"),
     }
+}
+
+/// An identity of its own.
+fn fresh(name: &str) -> Identity {
+    let dir = tempfile::tempdir().unwrap();
+    identity::keygen(name, dir.path()).unwrap();
+    Identity::load(&dir.path().join(format!("{name}.pem")), &dir.path().join(format!("{name}.key"))).unwrap()
+}
+
+#[tokio::test]
+async fn the_datapath_id_is_bound_to_a_certificate() {
+    let [ours, right, wrong] = ["controller", "right", "wrong"].map(fresh);
+    let trust = Trust::Pinned([right.fingerprint(), wrong.fingerprint()].into());
+    let pins = Pins::new("switch_certificate", [(0, [right.fingerprint()].into())].into());
+    let tls = Some(Tls::new(&ours, &trust).unwrap());
+    let settings = ChannelSettings { tls, pins, ..ChannelSettings::new(hello::offer(&[Version::V13])) };
+    let (mut remote, address) = remote_on("ptls:0:127.0.0.1", settings).await;
+    let as_switch = |identity: &Identity| Tls::new(identity, &Trust::Pinned([ours.fingerprint()].into())).unwrap();
+    let (as_right, as_wrong) = (as_switch(&right), as_switch(&wrong));
+
+    // Another switch that is trusted, and says it is this one.
+    let impostor = play(Scripted::with_certificate(address, &as_wrong, 7).await, |_| false);
+    assert!(!impostor.await.unwrap().1);
+    let refused = async {
+        while !remote.status().last_error.is_some_and(|e| e.contains("refused: its certificate is")) {
+            let event = tokio::time::timeout(Duration::from_millis(50), remote.next_event()).await;
+            assert!(event.is_err(), "nothing to tell of: {event:?}");
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), refused).await.expect("it is refused");
+    let why = remote.status().last_error.unwrap();
+    for part in [wrong.fingerprint().to_string(), right.fingerprint().to_string(), "switch_certificate".to_owned()] {
+        assert!(why.contains(&part), "{why}");
+    }
+
+    // The right certificate, but another datapath id.
+    let other = play(Scripted::with_certificate(address, &as_right, 8).await, |_| false);
+    let Some(Event::Down(why)) = remote.next_event().await else { panic!("not told") };
+    for part in ["0000000000000008", "datapath_id in [switch]", &right.fingerprint().to_string()] {
+        assert!(why.contains(part), "{why}");
+    }
+    assert!(!other.await.unwrap().1);
+
+    let _right = play(Scripted::with_certificate(address, &as_right, 7).await, |_| false);
+    assert!(matches!(remote.next_event().await, Some(Event::Up(_))));
 }
 
 #[tokio::test]
