@@ -7,64 +7,17 @@ mod site;
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::Signal;
+use site::wire::Wire;
 use site::{Site, TWO_PORTS, may_run};
 
 const A: [u8; 6] = [2, 0, 0, 0, 0, 0xa];
 const B: [u8; 6] = [2, 0, 0, 0, 0, 0xb];
-/// `ETH_P_ALL`, and an EtherType for experiments (IEEE 802.1).
-const ALL: u16 = 0x0003;
-const EXPERIMENT: u16 = 0x88b5;
-
-/// A raw socket on an interface of this thread's network namespace.
-struct Wire(OwnedFd);
-
-impl Wire {
-    fn open(interface: &str) -> Self {
-        let protocol = i32::from(ALL.to_be());
-        // SAFETY: no pointer is passed.
-        let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, protocol) };
-        assert!(fd >= 0, "{}", std::io::Error::last_os_error());
-        // SAFETY: the descriptor was just made and nobody else has it.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        let index = nix::net::if_::if_nametoindex(interface).unwrap();
-        // SAFETY: all zeros is a sockaddr_ll.
-        let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
-        address.sll_family = libc::AF_PACKET as u16;
-        address.sll_protocol = ALL.to_be();
-        address.sll_ifindex = index as i32;
-        let size = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
-        // SAFETY: the address is a sockaddr_ll of that size, alive for the call.
-        let bound = unsafe { libc::bind(fd.as_raw_fd(), (&raw const address).cast(), size) };
-        assert_eq!(bound, 0, "{}", std::io::Error::last_os_error());
-        Self(fd)
-    }
-
-    fn send(&self, to: [u8; 6], from: [u8; 6], number: u32) {
-        let mut frame = [&to[..], &from, &EXPERIMENT.to_be_bytes(), &number.to_be_bytes()].concat();
-        frame.resize(60, 0);
-        let sent = nix::unistd::write(&self.0, &frame).unwrap();
-        assert_eq!(sent, frame.len());
-    }
-
-    /// The numbers of all frames that have arrived for `to`.
-    fn take(&self, to: [u8; 6], into: &mut Vec<u32>) {
-        let mut frame = [0; 2048];
-        loop {
-            let flags = nix::sys::socket::MsgFlags::MSG_DONTWAIT;
-            let Ok(len) = nix::sys::socket::recv(self.0.as_raw_fd(), &mut frame, flags) else { return };
-            if len >= 18 && frame[..6] == to && frame[12..14] == EXPERIMENT.to_be_bytes() {
-                into.push(u32::from_be_bytes(frame[14..18].try_into().unwrap()));
-            }
-        }
-    }
-}
-
 #[test]
 fn no_frame_is_lost_when_the_daemon_ends_and_starts_again() {
     if !may_run() {

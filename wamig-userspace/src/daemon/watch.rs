@@ -13,6 +13,7 @@ use wamig_openflow::{PortDesc, PortNo};
 use super::links::{self, Link, Monitor};
 use super::preflight::Port;
 use crate::fastpath::FastPort;
+use crate::fastpath::xdp::ethtool;
 use crate::switch::port::PortChange;
 
 /// A look without a hint.
@@ -36,6 +37,7 @@ pub fn describe(port: PortNo, link: &Link) -> PortDesc {
         link_up: link.up,
         mtu: link.mtu,
         config: PortConfig { down: !link.enabled, ..PortConfig::default() },
+        features: ethtool::features(&link.name),
         ..PortDesc::default()
     }
 }

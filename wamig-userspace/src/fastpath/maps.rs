@@ -8,8 +8,8 @@ use wamig_common::key::FlowMask;
 use wamig_common::limits::FILTER_WORDS;
 use wamig_common::rules::PortRules;
 
-use super::FastPort;
 use super::needs::Constants;
+use super::{FastPort, InterfaceCounters};
 
 /// How many entries the maps have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,6 +63,8 @@ pub trait Maps: Send {
     fn table_count(&mut self, table: u8) -> TableCount;
     /// A port's counters, by index.
     fn port_count(&mut self, port: u32) -> PortCount;
+    /// Counters of a port's interface, by index; `None` = there is no interface.
+    fn interface_count(&mut self, port: u32) -> Option<InterfaceCounters>;
     /// Every counter of [`wamig_common::stats`].
     fn stats(&mut self) -> Vec<u64>;
     /// What a frame that comes now leaves as `last` (as in [`FlowCount`]).

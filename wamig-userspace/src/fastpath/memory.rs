@@ -16,9 +16,9 @@ use wamig_common::rules::PortRules;
 use wamig_common::stats::{ANOMALIES, COUNT, DROPS};
 use wamig_common::verdict::{Anomaly, Verdict};
 
-use super::FastPort;
 use super::maps::{Capacity, Maps};
 use super::writer::Writer;
+use super::{FastPort, InterfaceCounters};
 
 /// A fast path in process memory.
 pub type Memory = Writer<MemoryMaps>;
@@ -45,6 +45,8 @@ pub struct MemoryMaps {
     rules: HashMap<u32, PortRules>,
     /// Interfaces set up or down: (port index, up).
     pub links: Vec<(u32, bool)>,
+    /// What interfaces count, by port index; empty = there are none.
+    pub interfaces: HashMap<u32, InterfaceCounters>,
     /// Frames injected: (port index, frame).
     pub sent: Vec<(u32, Vec<u8>)>,
     /// Whether forwarding has begun.
@@ -210,6 +212,10 @@ impl Maps for MemoryMaps {
 
     fn table_count(&mut self, table: u8) -> TableCount {
         self.table_counts.get(&table).copied().unwrap_or_default()
+    }
+
+    fn interface_count(&mut self, port: u32) -> Option<InterfaceCounters> {
+        self.interfaces.get(&port).copied()
     }
 
     fn port_count(&mut self, port: u32) -> PortCount {

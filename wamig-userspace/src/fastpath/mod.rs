@@ -119,6 +119,36 @@ pub struct PortCounters {
     pub rx_dropped: u64,
 }
 
+/// What the kernel counts at a port's interface, since the interface was made: every frame,
+/// whichever way it took.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct InterfaceCounters {
+    /// Frames received.
+    pub rx_packets: u64,
+    /// Frames sent.
+    pub tx_packets: u64,
+    /// Bytes received.
+    pub rx_bytes: u64,
+    /// Bytes sent.
+    pub tx_bytes: u64,
+    /// Good frames that the kernel dropped on receipt, for want of room.
+    pub rx_dropped: u64,
+    /// Frames that were dropped on their way out.
+    pub tx_dropped: u64,
+    /// Bad frames received, of any kind.
+    pub rx_errors: u64,
+    /// Frames that could not be sent.
+    pub tx_errors: u64,
+    /// Bad ones by their alignment.
+    pub rx_frame_errors: u64,
+    /// Overruns of the receiver.
+    pub rx_over_errors: u64,
+    /// Bad ones by their checksum.
+    pub rx_crc_errors: u64,
+    /// Collisions.
+    pub collisions: u64,
+}
+
 /// A port of the switch as the fast path sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FastPort {
@@ -184,6 +214,9 @@ pub trait FastPath: Send {
 
     /// Counters of one port.
     fn port_counters(&mut self, port: PortNo) -> PortCounters;
+
+    /// Counters of the interface of a port; `None` = it has none, or they cannot be read.
+    fn interface_counters(&mut self, port: PortNo) -> Option<InterfaceCounters>;
 
     /// All drops and punts by reason.
     fn reasons(&mut self) -> ReasonCounters;
@@ -267,6 +300,10 @@ impl<M: Maps> FastPath for Writer<M> {
             tx_bytes: c.tx_bytes,
             rx_dropped: c.rx_dropped,
         }
+    }
+
+    fn interface_counters(&mut self, port: PortNo) -> Option<InterfaceCounters> {
+        port_index(port).and_then(|index| self.maps_mut().interface_count(index))
     }
 
     fn reasons(&mut self) -> ReasonCounters {

@@ -13,7 +13,7 @@ use wamig_openflow::{Action, ErrorKind, Instructions, OfpError, PortNo, TableId}
 use super::flow_table::Selector;
 use super::table_features::{self, Pipeline};
 use super::{Switch, group, meter, queue};
-use crate::fastpath::FastPath;
+use crate::fastpath::{FastPath, InterfaceCounters, PortCounters};
 
 /// Actions of a bucket, bit n = `OFPAT_` n: output, push and pop VLAN, group, TTL, set-field.
 const ACTIONS: u32 = 1 | 0b11 << 17 | 0b111 << 22 | 1 << 25;
@@ -28,6 +28,48 @@ pub fn description() -> SwitchDesc {
         software: format!("wamig {}", env!("CARGO_PKG_VERSION")),
         serial: "none".to_owned(),
         datapath: "none".to_owned(),
+    }
+}
+
+impl From<InterfaceCounters> for PortStats {
+    fn from(c: InterfaceCounters) -> Self {
+        Self {
+            rx_packets: c.rx_packets,
+            tx_packets: c.tx_packets,
+            rx_bytes: c.rx_bytes,
+            tx_bytes: c.tx_bytes,
+            rx_dropped: c.rx_dropped,
+            tx_dropped: c.tx_dropped,
+            rx_errors: c.rx_errors,
+            tx_errors: c.tx_errors,
+            rx_frame_err: c.rx_frame_errors,
+            rx_over_err: c.rx_over_errors,
+            rx_crc_err: c.rx_crc_errors,
+            collisions: c.collisions,
+            ..Self::default()
+        }
+    }
+}
+
+/// A port without an interface has counted only what went through the tables.
+impl From<PortCounters> for PortStats {
+    fn from(c: PortCounters) -> Self {
+        const UNKNOWN: u64 = u64::MAX;
+        Self {
+            rx_packets: c.rx_packets,
+            tx_packets: c.tx_packets,
+            rx_bytes: c.rx_bytes,
+            tx_bytes: c.tx_bytes,
+            rx_dropped: c.rx_dropped,
+            tx_dropped: UNKNOWN,
+            rx_errors: UNKNOWN,
+            tx_errors: UNKNOWN,
+            rx_frame_err: UNKNOWN,
+            rx_over_err: UNKNOWN,
+            rx_crc_err: UNKNOWN,
+            collisions: UNKNOWN,
+            ..Self::default()
+        }
     }
 }
 
@@ -135,16 +177,10 @@ impl<F: FastPath> Switch<F> {
         }
         let asked = self.ports.numbers().filter(|p| port == PortNo::ANY || *p == port);
         let stats = asked.map(|port| {
-            let counters = self.fast.port_counters(port);
-            PortStats {
-                port,
-                rx_packets: counters.rx_packets,
-                tx_packets: counters.tx_packets,
-                rx_bytes: counters.rx_bytes,
-                tx_bytes: counters.tx_bytes,
-                rx_dropped: counters.rx_dropped,
-                duration: self.ports.age(port, now),
-                ..PortStats::default()
+            let duration = self.ports.age(port, now);
+            match self.fast.interface_counters(port) {
+                Some(counters) => PortStats { port, duration, ..counters.into() },
+                None => PortStats { port, duration, ..self.fast.port_counters(port).into() },
             }
         });
         Ok(stats.collect())

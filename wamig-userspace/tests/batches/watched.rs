@@ -23,7 +23,7 @@ use wamig_openflow::PortNo;
 use wamig_userspace::fastpath::maps::{Capacity, Maps};
 use wamig_userspace::fastpath::memory::MemoryMaps;
 use wamig_userspace::fastpath::needs::Constants;
-use wamig_userspace::fastpath::{FastPort, port_index};
+use wamig_userspace::fastpath::{FastPort, InterfaceCounters, port_index};
 
 use crate::paths::edited;
 use crate::random::Dice;
@@ -257,6 +257,10 @@ impl Maps for Watched {
 
     fn table_count(&mut self, table: u8) -> TableCount {
         self.inner.table_count(table)
+    }
+
+    fn interface_count(&mut self, port: u32) -> Option<InterfaceCounters> {
+        self.inner.interface_count(port)
     }
 
     fn port_count(&mut self, port: u32) -> PortCount {

@@ -1,5 +1,8 @@
 //! A site in a network namespace of its own, with its pins in a BPF file system of its own.
 
+pub mod controller;
+pub mod wire;
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -54,6 +57,22 @@ impl Site {
              [lan]\nuplink = \"up\"\nprefix = \"192.0.2.0/24\"\ngateway = \"192.0.2.1\"\n{more}"
         );
         std::fs::write(self.config(), text).unwrap();
+    }
+
+    /// Writes the configuration of a switch that controllers own, with lines of `[switch]`.
+    pub fn configure_openflow(&self, switch: &str) {
+        let text = format!(
+            "site = \"dc1\"\nstate_dir = \"state\"\ncontrol_socket = \"ctl.sock\"\n\
+             [switch]\nports = [\"up\", \"srv\"]\ndatapath_id = \"0000000000000007\"\ncontrol = \"openflow\"\n{}\n{switch}\n\
+             [openflow]\nlisten = [\"punix:of.sock\"]\n",
+            self.pinned()
+        );
+        std::fs::write(self.config(), text).unwrap();
+    }
+
+    /// Where controllers connect to, by [`Self::configure_openflow`].
+    pub fn openflow(&self) -> PathBuf {
+        self.dir().join("of.sock")
     }
 
     /// The line that says where to pin.

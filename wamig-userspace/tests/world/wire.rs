@@ -12,7 +12,8 @@ use wamig_userspace::daemon::DataPath;
 use wamig_userspace::fastpath::memory::{Memory, MemoryMaps};
 use wamig_userspace::fastpath::xdp::attach::SharedPorts;
 use wamig_userspace::fastpath::{
-    Batch, FastPath, FastPort, FlowCounters, FlowId, PortCounters, PortSettings, Punt, ReasonCounters, TableCounters,
+    Batch, FastPath, FastPort, FlowCounters, FlowId, InterfaceCounters, PortCounters, PortSettings, Punt,
+    ReasonCounters, TableCounters,
 };
 
 /// A frame that a site's switch sent.
@@ -56,6 +57,10 @@ impl FastPath for Wire {
 
     fn port_counters(&mut self, port: PortNo) -> PortCounters {
         self.inner.port_counters(port)
+    }
+
+    fn interface_counters(&mut self, port: PortNo) -> Option<InterfaceCounters> {
+        self.inner.interface_counters(port)
     }
 
     fn reasons(&mut self) -> ReasonCounters {

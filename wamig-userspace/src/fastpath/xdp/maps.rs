@@ -28,10 +28,11 @@ use super::open::PuntRates;
 use super::packet_socket::PacketSocket;
 use super::pod::Plain;
 use super::port_set::{GRACE_SET, PortSets};
+use super::statistics::Statistics;
 use super::syscall;
 use crate::fastpath::maps::{Capacity, Maps};
 use crate::fastpath::needs::Constants;
-use crate::fastpath::{FastPort, port_index};
+use crate::fastpath::{FastPort, InterfaceCounters, port_index};
 
 /// `BPF_NOEXIST`
 const BPF_NOEXIST: u64 = 1;
@@ -64,6 +65,7 @@ pub struct XdpMaps {
     cpus: usize,
     /// By port index: interface, and the socket to send by.
     sockets: StdHashMap<u32, (u32, PacketSocket)>,
+    statistics: Statistics,
     /// Ports that may not send.
     closed: BTreeSet<u32>,
     object: Ebpf,
@@ -125,6 +127,7 @@ impl XdpMaps {
             clock,
             cpus: aya::util::nr_cpus().map_err(|(_, e)| e)?,
             sockets: StdHashMap::new(),
+            statistics: Statistics::open()?,
             closed: BTreeSet::new(),
             fitter: Fitter::start(Arc::clone(&attachments))?,
             attachments,
@@ -266,6 +269,11 @@ impl Maps for XdpMaps {
             sum.tx_bytes += one.tx_bytes;
             sum.rx_dropped += one.rx_dropped;
         })
+    }
+
+    fn interface_count(&mut self, port: u32) -> Option<InterfaceCounters> {
+        let (ifindex, _) = self.sockets.get(&port)?;
+        self.statistics.of(*ifindex).map_err(|error| tracing::debug!(port, %error, "no counters")).ok()
     }
 
     fn stats(&mut self) -> Vec<u64> {

@@ -6,6 +6,7 @@
 //! * `fit` — programs that fit the tables, swapped in on the live links
 //! * `port_set`, [`grace`], [`clock`], `packet_socket` — devmaps of port sets, waiting for
 //!   readers, the kernel's jiffies, frames sent out of ports
+//! * [`ethtool`], `statistics` — what interfaces are and what they count
 //! * [`punt`] — frames that come up
 //! * [`mod@detach`] — takes everything down
 //!
@@ -19,7 +20,7 @@
 pub mod attach;
 pub mod clock;
 pub mod detach;
-mod driver;
+pub mod ethtool;
 mod fit;
 pub mod grace;
 mod interface;
@@ -29,6 +30,7 @@ mod packet_socket;
 mod pod;
 mod port_set;
 pub mod punt;
+mod statistics;
 mod syscall;
 
 pub use attach::{AttachedPort, XdpMode};

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 use super::Xdp;
 use super::attach::{Attachments, SharedPorts, XdpMode};
-use super::driver::driver;
+use super::ethtool::driver;
 use super::maps::{NAMES, XdpMaps, pin_of};
 use super::punt::PuntReader;
 use crate::fastpath::needs::Constants;

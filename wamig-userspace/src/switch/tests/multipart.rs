@@ -1,11 +1,12 @@
 //! What the switch answers about itself.
 
 use wamig_openflow::message::{
-    AggregateStats, FeatureField, FlowStatsRequest, MultipartReply, MultipartRequest, TableProperty,
+    AggregateStats, FeatureField, FlowStatsRequest, MultipartReply, MultipartRequest, PortStats, TableProperty,
 };
 use wamig_openflow::{ErrorKind, Field, GroupId};
 
 use super::*;
+use crate::fastpath::InterfaceCounters;
 use crate::switch::fixtures::{arp_request, udp};
 use crate::switch::table_features;
 
@@ -83,6 +84,7 @@ fn ports_tell_what_came_and_how_old_they_are() {
     let Ok(MultipartReply::PortStats(stats)) = rig.ask(MultipartRequest::PortStats(PortNo::ANY)) else { panic!() };
     let counted: Vec<_> = stats.iter().map(|s| (s.port.0, s.rx_packets, s.rx_dropped)).collect();
     assert_eq!(counted, [(1, 3, 1), (2, 0, 0), (3, 0, 0), (PortNo::LOCAL.0, 0, 0)]);
+    assert_eq!((stats[0].rx_errors, stats[0].collisions), (u64::MAX, u64::MAX), "nobody counts them");
     let Ok(MultipartReply::PortStats(one)) = rig.ask(MultipartRequest::PortStats(PortNo(1))) else { panic!() };
     assert_eq!(one, stats[..1]);
     let unknown = rig.ask(MultipartRequest::PortStats(PortNo(9)));
@@ -91,6 +93,45 @@ fn ports_tell_what_came_and_how_old_they_are() {
     rig.pass(7);
     let Ok(MultipartReply::PortStats(one)) = rig.ask(MultipartRequest::PortStats(PortNo(9))) else { panic!() };
     assert_eq!(one[0].duration, Duration::from_secs(7));
+}
+
+/// The interface counts every frame, also those of floods, and what is wrong with them.
+#[test]
+fn a_port_with_an_interface_tells_what_that_has_counted() {
+    let mut rig = rig();
+    let counters = InterfaceCounters {
+        rx_packets: 1,
+        tx_packets: 2,
+        rx_bytes: 3,
+        tx_bytes: 4,
+        rx_dropped: 5,
+        tx_dropped: 6,
+        rx_errors: 7,
+        tx_errors: 8,
+        rx_frame_errors: 9,
+        rx_over_errors: 10,
+        rx_crc_errors: 11,
+        collisions: 12,
+    };
+    rig.switch.fast_path().maps_mut().interfaces.insert(LOCAL_INDEX, counters);
+    let Ok(MultipartReply::PortStats(one)) = rig.ask(MultipartRequest::PortStats(PortNo::LOCAL)) else { panic!() };
+    let expected = PortStats {
+        port: PortNo::LOCAL,
+        rx_packets: 1,
+        tx_packets: 2,
+        rx_bytes: 3,
+        tx_bytes: 4,
+        rx_dropped: 5,
+        tx_dropped: 6,
+        rx_errors: 7,
+        tx_errors: 8,
+        rx_frame_err: 9,
+        rx_over_err: 10,
+        rx_crc_err: 11,
+        collisions: 12,
+        duration: one[0].duration,
+    };
+    assert_eq!(one, [expected]);
 }
 
 #[test]
