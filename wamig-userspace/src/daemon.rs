@@ -26,6 +26,7 @@ pub mod audit;
 pub mod control;
 pub mod elsewhere;
 pub mod links;
+pub mod local_port;
 pub mod peer_table;
 pub mod preflight;
 pub mod report;
@@ -262,8 +263,13 @@ async fn run_xdp(config: &Config) -> Result<(), RunError> {
     let connection = std::mem::replace(&mut monitor.connection, Box::pin(std::future::pending()));
     tasks.spawn(ends("rtnetlink", connection));
     let machine = links::machine(&monitor.handle).await.map_err(|e| StartError::Netlink(e.to_string()))?;
-    let ports = preflight::ports(config, &machine)?;
+    let mut ports = preflight::ports(config, &machine)?;
     let held = Held::take(config).await?;
+    if let Some(name) = &config.switch.local {
+        local_port::ensure(&monitor.handle, name).await?;
+        let machine = links::machine(&monitor.handle).await.map_err(|e| StartError::Netlink(e.to_string()))?;
+        ports.extend(preflight::local(config, &machine)?);
+    }
     for port in &ports {
         let result = links::set_promiscuous(&monitor.handle, port.link.index, true).await;
         watch::tell_unless_promiscuous(&port.link.name, result);
@@ -286,7 +292,7 @@ async fn run_xdp(config: &Config) -> Result<(), RunError> {
         dpid: config.switch.datapath_id.unwrap_or(DatapathId(first_mac)),
         fast: opened.fastpath,
         punts: opened.punts,
-        ports: ports.iter().map(|p| watch::describe(p.port, &p.link)).collect(),
+        ports: ports.iter().map(|p| watch::describe(p.port, &p.link, p.host.as_ref())).collect(),
         fast_ports,
         attached: opened.ports,
         warnings: ports.iter().filter_map(|p| Some((p.port, p.warning.clone()?))).collect(),

@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use wamig_openflow::PortNo;
 
 use super::Query;
 use super::server::ask;
@@ -127,12 +128,12 @@ pub fn text(status: &Status) -> String {
     for (name, help, count) in of_ports {
         m.begin(name, "counter", help);
         for port in ports {
-            m.sample(name, &[("port", &port.port.to_string()), ("name", &port.name)], count(port));
+            m.sample(name, &[("port", &PortNo(port.port).to_string()), ("name", &port.name)], count(port));
         }
     }
     m.begin("wamig_port_link_up", "gauge", "1 while the link carries frames.");
     for port in ports {
-        let labels = [("port", &*port.port.to_string()), ("name", &*port.name)];
+        let labels = [("port", &*PortNo(port.port).to_string()), ("name", &*port.name)];
         m.sample("wamig_port_link_up", &labels, u64::from(port.link_up));
     }
     m.0

@@ -4,9 +4,11 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use anyhow::{anyhow, bail};
+use rtnetlink::Handle;
 
 use crate::config::Config;
-use crate::daemon::links::{self, Monitor};
+use crate::daemon::links;
+use crate::daemon::local_port;
 use crate::fastpath::xdp::detach::{Detached, detach};
 
 /// Take the data path down
@@ -35,6 +37,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let done = detach(pins).map_err(|e| {
         anyhow!("the data path under {} is not taken down: {e}; become root, then try again", pins.display())
     })?;
+    if let Some(name) = &config.switch.local {
+        match on_interfaces(async |handle| Ok(local_port::remove(handle, name).await?)) {
+            Ok(true) => super::print(&format!("removed: {name}, the host's interface at port LOCAL\n"))?,
+            Ok(false) => {}
+            Err(e) => eprintln!("wamig: {name} may still be there ({e}); remove it with: ip link del {name}"),
+        }
+    }
     // The link may be in another network namespace than this process, or gone.
     if let Err(e) = back_to_own_frames(&done.ports) {
         eprintln!("wamig: the ports may still be promiscuous ({e}); see `ip -d link`");
@@ -44,19 +53,23 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 /// Lets the interfaces take in their own frames only, as before they were ports.
 fn back_to_own_frames(names: &[String]) -> anyhow::Result<()> {
+    on_interfaces(async |handle| {
+        for link in links::links(handle).await? {
+            if link.promiscuous && names.contains(&link.name) {
+                links::set_promiscuous(handle, link.index, false).await?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Does `work` with the interfaces of this process's network namespace.
+fn on_interfaces<T>(work: impl AsyncFnOnce(&Handle) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let Monitor { handle, connection, .. } = Monitor::open()?;
-        let work = async {
-            for link in links::links(&handle).await? {
-                if link.promiscuous && names.contains(&link.name) {
-                    links::set_promiscuous(&handle, link.index, false).await?;
-                }
-            }
-            Ok(())
-        };
+        let (connection, handle, _) = rtnetlink::new_connection()?;
         tokio::select! {
-            done = work => done,
+            done = work(&handle) => done,
             () = connection => bail!("rtnetlink ended"),
         }
     })

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use wamig_openflow::PortNo;
+
 use super::layout::{ago, columns, date_time, now_unix_ms, time_us};
 use super::{Format, Target};
 use crate::admin::client;
@@ -94,7 +96,7 @@ fn ports(ports: &[Port]) -> String {
     let head = ["PORT", "NAME", "XDP", "LINK", "RX FRAMES", "TX FRAMES", "DROPPED"].map(str::to_owned).to_vec();
     let row = |p: &Port| {
         vec![
-            p.port.to_string(),
+            PortNo(p.port).to_string(),
             p.name.clone(),
             p.mode.clone(),
             if p.link_up { "up" } else { "down" }.to_owned(),

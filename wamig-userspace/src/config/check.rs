@@ -12,7 +12,9 @@ use wamig_openflow::{DatapathId, MacAddr};
 use super::address::{self, BadPrefix};
 use super::error::{ConfigError, Mistakes};
 use super::file::{self, File, Number, Text};
-use super::{Config, Control, DEFAULT_PIN_PATH, DEFAULT_SOCKET, DEFAULT_STATE_DIR, Lan, Learning, Switch};
+use super::{
+    Config, Control, DEFAULT_PIN_PATH, DEFAULT_SOCKET, DEFAULT_STATE_DIR, Lan, Learning, NAME_MAX, Switch, switch_end,
+};
 use crate::fastpath::xdp::XdpMode;
 use crate::migration::config::{Hosting, Prefix};
 use crate::peer::identity::is_site_name;
@@ -272,6 +274,10 @@ impl Check<'_, '_> {
             Some(text) => self.datapath_id(text).map(Some),
         };
         let ports = self.ports(&switch.ports);
+        let local = match &switch.local {
+            None => Some(None),
+            Some(name) => self.local(name, &switch.ports).map(Some),
+        };
         let pin_path = match &switch.pin_path {
             Some(t) if !t.get_ref().starts_with('/') => self.wrong(
                 t.span(),
@@ -301,6 +307,7 @@ impl Check<'_, '_> {
         Some(Switch {
             datapath_id: datapath_id?,
             ports: ports?,
+            local: local?,
             pin_path: pin_path?,
             xdp_mode: xdp_mode?,
             in_band: switch.in_band,
@@ -331,8 +338,7 @@ impl Check<'_, '_> {
         let mut names: Vec<String> = Vec::new();
         for port in ports.get_ref() {
             let s = port.get_ref();
-            let fits = (1..=IFNAMSIZ).contains(&s.len()) && s != "." && s != "..";
-            if !fits || s.bytes().any(|b| b == b'/' || b == b':' || b.is_ascii_whitespace()) {
+            if !is_interface_name(s, IFNAMSIZ) {
                 good = self.wrong(
                     port.span(),
                     format!("{s:?} cannot be an interface's name"),
@@ -345,6 +351,27 @@ impl Check<'_, '_> {
             }
         }
         good.map(|()| names)
+    }
+
+    /// The host's interface at port LOCAL.
+    fn local(&mut self, name: &Text, ports: &Spanned<Vec<Text>>) -> Option<String> {
+        let s = name.get_ref();
+        if !is_interface_name(s, NAME_MAX) {
+            return self.wrong(
+                name.span(),
+                format!("{s:?} cannot be the name of the host's interface at port LOCAL"),
+                format!("allowed: 1 to {NAME_MAX} bytes without '/', ':' and blanks"),
+            );
+        }
+        let end = switch_end(s);
+        if let Some(port) = ports.get_ref().iter().find(|p| p.get_ref() == s || *p.get_ref() == end) {
+            return self.wrong(
+                port.span(),
+                format!("{:?} belongs to port LOCAL, as local is {s:?}", port.get_ref()),
+                "allowed: each interface once; take it out of ports, or take out local",
+            );
+        }
+        Some(s.clone())
     }
 
     fn lan(&mut self, lan: &file::Lan, ports: &[&str]) -> Option<Lan> {
@@ -377,4 +404,10 @@ impl Check<'_, '_> {
         let max = self.number(learning.max_addresses.as_ref(), default.max_addresses as u64, 1, 16384, "addresses");
         Some(Learning { idle_s: idle? as u16, max_addresses: max? as usize })
     }
+}
+
+/// Whether Linux takes it for the name of an interface, at most so many bytes long.
+fn is_interface_name(s: &str, longest: usize) -> bool {
+    let fits = (1..=longest).contains(&s.len()) && s != "." && s != "..";
+    fits && !s.bytes().any(|b| b == b'/' || b == b':' || b.is_ascii_whitespace())
 }

@@ -63,6 +63,7 @@ impl Check<'_, '_> {
         let switch = &file.switch;
         let mut good = Some(());
         let spans = [
+            ("local", switch.local.as_ref().map(Spanned::span)),
             ("pin_path", switch.pin_path.as_ref().map(Spanned::span)),
             ("xdp_mode", switch.xdp_mode.as_ref().map(Spanned::span)),
         ];

@@ -44,6 +44,7 @@ pub(super) struct SocketOnly {
 pub(super) struct Switch {
     pub(super) datapath_id: Option<Text>,
     pub(super) ports: Spanned<Vec<Text>>,
+    pub(super) local: Option<Text>,
     pub(super) pin_path: Option<Text>,
     pub(super) xdp_mode: Option<Text>,
     #[serde(default)]

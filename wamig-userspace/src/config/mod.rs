@@ -87,6 +87,8 @@ pub struct Switch {
     pub datapath_id: Option<DatapathId>,
     /// Interfaces; the first is port 1.
     pub ports: Vec<String>,
+    /// The host's interface at port LOCAL; `None` = there is no such port.
+    pub local: Option<String>,
     /// Directory in bpffs.
     pub pin_path: PathBuf,
     /// How to attach.
@@ -97,6 +99,16 @@ pub struct Switch {
     pub control: Control,
     /// The switch is elsewhere; `None` = it is in this process.
     pub remote: Option<Remote>,
+}
+
+/// Longest name of the host's interface at port LOCAL, in bytes, for the other end's sake.
+pub const NAME_MAX: usize = 15 - SWITCH_END.len();
+/// Ends the name of the other end.
+const SWITCH_END: &str = "-sw";
+
+/// The switch's end of the veth pair whose other end is the host's, at port LOCAL.
+pub fn switch_end(local: &str) -> String {
+    format!("{local}{SWITCH_END}")
 }
 
 /// A switch elsewhere, under the embedded controller.

@@ -312,6 +312,28 @@ fn a_client_finds_the_socket_without_the_key() {
 }
 
 #[test]
+fn the_local_port_has_an_interface_of_its_own() {
+    let site = Site::new();
+    let local = |name: &str| site.with("[lan]", &format!("local = \"{name}\"\n[lan]"));
+    assert_eq!(local("br0"), "no mistake");
+    assert_eq!(local("twelve-bytes"), "no mistake");
+    for (name, wrong) in [
+        (
+            "thirteen-byte",
+            "\"thirteen-byte\" cannot be the name of the host's interface at port LOCAL; allowed: 1 to 12",
+        ),
+        ("a b", "\"a b\" cannot be the name"),
+        ("", "\"\" cannot be the name"),
+        ("up", "\"up\" belongs to port LOCAL, as local is \"up\"; allowed: each interface once"),
+    ] {
+        let said = local(name);
+        assert!(said.contains(wrong), "{said}");
+    }
+    let local = site.with("[lan]", "local = \"br0\"\n[switch.remote]\nconnect = [\"tcp:a\"]\nprofile = \"ovs\"\n[lan]");
+    assert!(local.contains("local is for the switch in this process"), "{local}");
+}
+
+#[test]
 fn metrics_are_for_this_machine_only() {
     let site = Site::new();
     let metrics = |listen: &str| site.with("[switch]", &format!("[metrics]\nlisten = \"{listen}\"\n\n[switch]"));

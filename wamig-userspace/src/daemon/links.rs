@@ -7,7 +7,7 @@ use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::address::AddressAttribute;
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 use rtnetlink::packet_route::route::{RouteAttribute, RouteHeader, RouteMessage, RouteType};
-use rtnetlink::{Handle, LinkUnspec, MulticastGroup, RouteMessageBuilder};
+use rtnetlink::{Handle, LinkUnspec, LinkVeth, MulticastGroup, RouteMessageBuilder};
 use wamig_openflow::MacAddr;
 
 /// An interface.
@@ -31,6 +31,8 @@ pub struct Link {
     pub kind: String,
     /// Index of the bridge or bond it is a port of.
     pub master: Option<u32>,
+    /// What somebody wrote on it; empty = nothing.
+    pub alias: String,
 }
 
 impl From<LinkMessage> for Link {
@@ -45,10 +47,12 @@ impl From<LinkMessage> for Link {
             promiscuous: message.header.flags.contains(LinkFlags::Promisc),
             kind: String::new(),
             master: None,
+            alias: String::new(),
         };
         for attribute in message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => link.name = name,
+                LinkAttribute::IfAlias(alias) => link.alias = alias,
                 LinkAttribute::Mtu(mtu) => link.mtu = mtu,
                 LinkAttribute::Address(bytes) => {
                     link.mac = <[u8; 6]>::try_from(&bytes[..]).map_or(MacAddr::ZERO, MacAddr);
@@ -125,6 +129,38 @@ pub async fn links(handle: &Handle) -> Result<Vec<Link>, rtnetlink::Error> {
 pub async fn set_promiscuous(handle: &Handle, index: u32, on: bool) -> Result<(), rtnetlink::Error> {
     let wanted = LinkUnspec::new_with_index(index).promiscuous(on).build();
     handle.link().set(wanted).execute().await
+}
+
+/// Makes a veth pair: one end and the other, both down.
+///
+/// # Errors
+/// rtnetlink's.
+pub async fn add_pair(handle: &Handle, one: &str, other: &str) -> Result<(), rtnetlink::Error> {
+    handle.link().add(LinkVeth::new(one, other).build()).execute().await
+}
+
+/// Writes on an interface what it is for.
+///
+/// # Errors
+/// rtnetlink's.
+pub async fn set_alias(handle: &Handle, index: u32, alias: &str) -> Result<(), rtnetlink::Error> {
+    handle.link().set(LinkUnspec::new_with_index(index).alias(alias).build()).execute().await
+}
+
+/// Sets an interface up.
+///
+/// # Errors
+/// rtnetlink's.
+pub async fn set_up(handle: &Handle, index: u32) -> Result<(), rtnetlink::Error> {
+    handle.link().set(LinkUnspec::new_with_index(index).up().build()).execute().await
+}
+
+/// Removes an interface; of a veth pair both ends go.
+///
+/// # Errors
+/// rtnetlink's.
+pub async fn remove(handle: &Handle, index: u32) -> Result<(), rtnetlink::Error> {
+    handle.link().del(index).execute().await
 }
 
 /// Interfaces of a default route of the main table; none for any other route.

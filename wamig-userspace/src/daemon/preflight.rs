@@ -1,9 +1,11 @@
 //! What must be so before the data path is touched, each with an error that names its remedy.
 //! Kernel and BPF file system are looked at by whoever opens the data path.
 
+use wamig_openflow::PortNo;
+
 use super::links::{Link, Machine};
 use super::start_error::StartError;
-use crate::config::Config;
+use crate::config::{Config, switch_end};
 
 /// Linux capabilities by bit (capability.h); the data path needs all of them.
 const CAPABILITIES: [(u32, &str); 4] =
@@ -20,6 +22,8 @@ pub struct Port {
     pub link: Link,
     /// What an operator should know about it.
     pub warning: Option<String>,
+    /// The interface's other end, by which the host knows port LOCAL.
+    pub host: Option<Link>,
 }
 
 /// Finds the interface of every port.
@@ -34,14 +38,8 @@ pub fn ports(config: &Config, machine: &Machine) -> Result<Vec<Port>, StartError
             let names: Vec<_> = machine.links.iter().map(|l| l.name.as_str()).collect();
             return Err(StartError::NoInterface { name: name.to_owned(), there_are: names.join(", ") });
         };
-        if link.mac == wamig_openflow::MacAddr::ZERO {
-            let what = "not an Ethernet interface";
-            return Err(StartError::UnfitInterface { name: name.to_owned(), what });
-        }
-        if machine.default_routes.contains(&link.index) && !config.switch.in_band {
-            return Err(StartError::DefaultRoute { name: name.to_owned() });
-        }
-        ports.push(Port { port, link: link.clone(), warning: warning(link, machine) });
+        fits(config, machine, link, "switch.ports")?;
+        ports.push(Port { port, link: link.clone(), warning: warning(link, machine), host: None });
     }
     for (index, address) in &machine.addresses {
         if config.hosting.pool.iter().any(|range| range.contains(*address)) {
@@ -50,6 +48,35 @@ pub fn ports(config: &Config, machine: &Machine) -> Result<Vec<Port>, StartError
         }
     }
     Ok(ports)
+}
+
+/// Whether an interface can be a port, which `key` of the configuration wants it to be.
+fn fits(config: &Config, machine: &Machine, link: &Link, key: &'static str) -> Result<(), StartError> {
+    let name = link.name.clone();
+    if link.mac == wamig_openflow::MacAddr::ZERO {
+        return Err(StartError::UnfitInterface { name, key, what: "not an Ethernet interface" });
+    }
+    if machine.default_routes.contains(&link.index) && !config.switch.in_band {
+        return Err(StartError::DefaultRoute { name, key });
+    }
+    Ok(())
+}
+
+/// Finds the interface of port LOCAL, if one is configured: the switch's end of the pair, or
+/// the interface itself.
+///
+/// # Errors
+/// [`StartError`]: there is none, or it is unfit or carries the default route.
+pub fn local(config: &Config, machine: &Machine) -> Result<Option<Port>, StartError> {
+    let Some(name) = &config.switch.local else { return Ok(None) };
+    let (end, host) = (machine.link(&switch_end(name)), machine.link(name));
+    let port = PortNo::LOCAL;
+    if let Some(end) = end {
+        return Ok(Some(Port { port, link: end.clone(), warning: None, host: host.cloned() }));
+    }
+    let Some(link) = host else { return Err(StartError::LocalGone { name: name.clone() }) };
+    fits(config, machine, link, "switch.local")?;
+    Ok(Some(Port { port, link: link.clone(), warning: warning(link, machine), host: None }))
 }
 
 /// What is known to go wrong with an interface of this kind.

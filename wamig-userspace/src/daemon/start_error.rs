@@ -50,19 +50,39 @@ pub enum StartError {
         there_are: String,
     },
     /// An interface that XDP cannot be a port on.
-    #[error("interface {name:?} (switch.ports) cannot be a port: it is {what}; take it out of switch.ports")]
+    #[error("interface {name:?} ({key}) cannot be a port: it is {what}; take it out of {key}")]
     UnfitInterface {
         /// As configured.
         name: String,
+        /// By which key.
+        key: &'static str,
         /// What it is.
         what: &'static str,
     },
     /// A port would cut the machine off.
     #[error(
-        "interface {name:?} (switch.ports) carries the default route, so that making it a port can cut this machine off; \
+        "interface {name:?} ({key}) carries the default route, so that making it a port can cut this machine off; \
          manage the machine by another link, or set in_band = true in [switch] if you mean it"
     )]
     DefaultRoute {
+        /// As configured.
+        name: String,
+        /// By which key.
+        key: &'static str,
+    },
+    /// The LOCAL port has no interface.
+    #[error(
+        "interface {name:?} (switch.local) cannot be made: {source}; load the module veth, or make the interface yourself"
+    )]
+    Local {
+        /// As configured.
+        name: String,
+        /// Why.
+        source: rtnetlink::Error,
+    },
+    /// Somebody else removes it.
+    #[error("interface {name:?} (switch.local) was there and is gone; find out who removes it, then start again")]
+    LocalGone {
         /// As configured.
         name: String,
     },

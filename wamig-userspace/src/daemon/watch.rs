@@ -28,12 +28,13 @@ pub struct Change {
     pub ports: Vec<FastPort>,
 }
 
-/// A port as OpenFlow describes it.
-pub fn describe(port: PortNo, link: &Link) -> PortDesc {
+/// A port as OpenFlow describes it: LOCAL as the host knows it.
+pub fn describe(port: PortNo, link: &Link, host: Option<&Link>) -> PortDesc {
+    let shown = host.unwrap_or(link);
     PortDesc {
         port,
-        mac: link.mac,
-        name: link.name.clone(),
+        mac: shown.mac,
+        name: shown.name.clone(),
         link_up: link.up,
         mtu: link.mtu,
         config: PortConfig { down: !link.enabled, ..PortConfig::default() },
@@ -93,14 +94,17 @@ struct Known {
     configured: String,
     /// The interface, while there is one.
     link: Option<Link>,
+    /// Its other end as it was last seen; it may be in another network namespace by now.
+    host: Option<Link>,
     /// What the switch was told.
     told: Option<PortDesc>,
 }
 
 impl Known {
     fn new(port: Port) -> Self {
-        let told = Some(describe(port.port, &port.link));
-        Self { port: port.port, configured: port.link.name.clone(), link: Some(port.link), told }
+        let Port { port, link, host, .. } = port;
+        let told = Some(describe(port, &link, host.as_ref()));
+        Self { port, configured: link.name.clone(), link: Some(link), host, told }
     }
 
     fn fast_port(&self) -> Option<FastPort> {
@@ -113,8 +117,15 @@ impl Known {
     fn look(&mut self, links: &[Link]) -> bool {
         let same = self.link.as_ref().and_then(|was| links.iter().find(|l| l.index == was.index));
         let now = same.or_else(|| links.iter().find(|l| l.name == self.configured)).cloned();
+        let host = self.host.as_ref().and_then(|was| {
+            let same = links.iter().find(|l| l.index == was.index);
+            same.or_else(|| links.iter().find(|l| l.name == was.name))
+        });
+        let host = host.cloned().or_else(|| self.host.clone());
+        let other_host = host != self.host;
+        self.host = host;
         if now == self.link {
-            return false;
+            return other_host;
         }
         let (port, name) = (self.port, &self.configured);
         match (&self.link, &now) {
@@ -137,7 +148,7 @@ impl Known {
 
     /// What the switch has to be told.
     fn change(&mut self) -> Option<PortChange> {
-        let now = self.link.as_ref().map(|l| describe(self.port, l));
+        let now = self.link.as_ref().map(|l| describe(self.port, l, self.host.as_ref()));
         if now == self.told {
             return None;
         }
@@ -163,18 +174,19 @@ mod tests {
             promiscuous: true,
             kind: String::new(),
             master: None,
+            alias: String::new(),
         }
     }
 
     #[test]
     fn a_port_follows_its_interface() {
-        let mut known = Known::new(Port { port: PortNo(1), link: link(7, "up", true), warning: None });
+        let mut known = Known::new(Port { port: PortNo(1), link: link(7, "up", true), warning: None, host: None });
         let mut look = |links: &[Link]| {
             let different = known.look(links);
             (different, known.change(), known.fast_port().map(|p| (p.name, p.ifindex)))
         };
         let at = |name: &str, index| Some((name.to_owned(), index));
-        let present = |l: &Link| Some(PortChange::Present(describe(PortNo(1), l)));
+        let present = |l: &Link| Some(PortChange::Present(describe(PortNo(1), l, None)));
         assert_eq!(look(&[link(7, "up", true)]), (false, None, at("up", 7)));
         assert_eq!(look(&[link(7, "up", false)]), (true, present(&link(7, "up", false)), at("up", 7)));
         assert_eq!(look(&[link(7, "wan", false)]), (true, present(&link(7, "wan", false)), at("wan", 7)), "renamed");
@@ -182,5 +194,28 @@ mod tests {
         assert_eq!(look(&[]), (false, None, None), "told once");
         assert_eq!(look(&[link(9, "up", true)]), (true, present(&link(9, "up", true)), at("up", 9)), "made anew");
         assert_eq!(look(&[link(10, "up", true)]), (true, None, at("up", 10)), "the data path has to know");
+    }
+
+    #[test]
+    fn local_is_described_as_the_host_knows_it() {
+        let host = |mac: u8, up| Link { mac: MacAddr([2, 0, 0, 0, 0, mac]), ..link(8, "br0", up) };
+        let port =
+            Port { port: PortNo::LOCAL, link: link(7, "br0-sw", true), warning: None, host: Some(host(5, true)) };
+        let mut known = Known::new(port);
+        let seen = |known: &Known| known.told.as_ref().map(|d| (d.name.clone(), d.mac.0[5], d.link_up));
+        assert_eq!(seen(&known), Some(("br0".to_owned(), 5, true)));
+        assert_eq!(known.fast_port().map(|p| p.name), Some("br0-sw".to_owned()));
+        // The host's end goes down: it is the switch's that has no carrier.
+        assert!(known.look(&[link(7, "br0-sw", false), host(5, false)]));
+        assert!(known.change().is_some());
+        assert_eq!(seen(&known), Some(("br0".to_owned(), 5, false)));
+        assert!(known.look(&[link(7, "br0-sw", false), host(6, false)]), "another address");
+        assert!(known.change().is_some());
+        assert_eq!(seen(&known), Some(("br0".to_owned(), 6, false)));
+        assert!(known.look(&[link(7, "br0-sw", true)]), "the host's end is in another namespace");
+        assert!(known.change().is_some());
+        assert_eq!(seen(&known), Some(("br0".to_owned(), 6, true)));
+        assert!(known.look(&[]), "the pair is gone");
+        assert_eq!(known.change(), Some(PortChange::Gone(PortNo::LOCAL)));
     }
 }

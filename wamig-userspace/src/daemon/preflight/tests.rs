@@ -35,6 +35,7 @@ fn link(index: u32, name: &str) -> Link {
         promiscuous: false,
         kind: String::new(),
         master: None,
+        alias: String::new(),
     }
 }
 
@@ -112,4 +113,23 @@ fn missing_capabilities_are_named() {
     assert_eq!(missing_capabilities(&with(&[12, 13, 21])), [] as [&str; 0], "CAP_SYS_ADMIN holds the BPF ones");
     assert_eq!(missing_capabilities(&with(&[13, 39])), ["CAP_NET_ADMIN", "CAP_PERFMON"]);
     assert_eq!(missing_capabilities("").len(), 4);
+}
+
+#[test]
+fn local_is_the_switchs_end_or_an_interface_that_is_there() {
+    let text = CONFIG.replace("[lan]", "local = \"mgmt\"\n[lan]");
+    let config = Config::parse(Path::new("dc2.toml"), &text).unwrap();
+    let mut machine = machine();
+    assert_eq!(local(&self::config(), &machine).unwrap(), None, "not configured");
+    let itself = local(&config, &machine).unwrap().unwrap();
+    assert_eq!((itself.port, itself.link.name.as_str(), itself.host), (PortNo::LOCAL, "mgmt", None));
+    machine.default_routes.push(4);
+    let said = local(&config, &machine).unwrap_err().to_string();
+    assert!(said.starts_with("interface \"mgmt\" (switch.local) carries the default route"), "{said}");
+    // The host may well be reached through the switch.
+    machine.links.push(link(5, "mgmt-sw"));
+    let pair = local(&config, &machine).unwrap().unwrap();
+    assert_eq!((pair.link.index, pair.host.map(|h| h.index), pair.warning), (5, Some(4), None));
+    machine.links.retain(|l| !l.name.starts_with("mgmt"));
+    assert!(local(&config, &machine).unwrap_err().to_string().contains("is gone"));
 }

@@ -9,7 +9,8 @@ use wamig_openflow::{OfpError, PortNo};
 
 use crate::fastpath::memory::{Memory, MemoryMaps};
 use crate::fastpath::{
-    Batch, FastPath, FastPort, FlowCounters, FlowId, PortCounters, PortSettings, ReasonCounters, TableCounters,
+    Batch, FastPath, FastPort, FlowCounters, FlowId, InterfaceCounters, PortCounters, PortSettings, ReasonCounters,
+    TableCounters,
 };
 
 /// The image.
@@ -65,6 +66,10 @@ impl FastPath for Image {
 
     fn port_counters(&mut self, port: PortNo) -> PortCounters {
         self.memory.port_counters(port)
+    }
+
+    fn interface_counters(&mut self, port: PortNo) -> Option<InterfaceCounters> {
+        self.memory.interface_counters(port)
     }
 
     fn reasons(&mut self) -> ReasonCounters {
