@@ -9,6 +9,7 @@ use wamig_openflow::{PortDesc, PortNo};
 use wamig_userspace::admin::client::{self, ClientError};
 use wamig_userspace::admin::explain::Explanation;
 use wamig_userspace::admin::flow::FlowLine;
+use wamig_userspace::admin::order::{OrderAnswer, OrderRequest, OrderResult};
 use wamig_userspace::admin::status::{Address, ControllerLine, Datapath, Event, Peer, Pool, Port, Status};
 use wamig_userspace::admin::{Query, metrics, server, socket};
 use wamig_userspace::fastpath::memory::{Memory, MemoryMaps};
@@ -128,6 +129,18 @@ async fn daemon(dir: &Path) -> PathBuf {
                     let explanation = Explanation { site: "dc1".to_owned(), now, waits_for: None, history: Vec::new() };
                     answer.send(Ok(explanation)).unwrap();
                 }
+                Query::Order(request, answer) => {
+                    let order = request.order();
+                    let results = order.iter().map(|o| OrderResult {
+                        address: o.address.to_string(),
+                        steps: vec![format!("{} because {}", o.verb.as_str(), o.reason)],
+                        refused: None,
+                        remedy: None,
+                    });
+                    let told =
+                        OrderAnswer { site: "dc1".to_owned(), dry_run: request.dry_run, results: results.collect() };
+                    answer.send(order.map(|_| told).map_err(|e| e.to_string())).unwrap();
+                }
                 Query::Trace(request, answer) => {
                     let ports = Ports::new([PortDesc { port: PortNo(1), ..PortDesc::default() }]);
                     let switch = Switch::new(Memory::new(MemoryMaps::default()), ports, Limits::default());
@@ -166,6 +179,31 @@ async fn status_arrives_with_the_keys_of_the_interface() {
     );
     let back: Status = serde_json::from_str(&json).unwrap();
     assert_eq!(back, status());
+}
+
+#[tokio::test]
+async fn an_order_is_taken_and_a_wrong_one_is_told_from_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = daemon(dir.path()).await;
+    let give = |verb: &str| {
+        let (path, verb) = (path.clone(), verb.to_owned());
+        let order = OrderRequest {
+            verb,
+            address: "192.0.2.53".to_owned(),
+            to: None,
+            reason: "a \"quoted\" reason".to_owned(),
+            dry_run: true,
+        };
+        tokio::task::spawn_blocking(move || client::post_json(&path, "/v1/order", &order))
+    };
+    assert_eq!(
+        give("freeze").await.unwrap().unwrap(),
+        r#"{"site":"dc1","dry_run":true,"results":[{"address":"192.0.2.53","steps":["freeze because a \"quoted\" reason"],"refused":null,"remedy":null}]}"#
+    );
+    let refused = give("fly").await.unwrap().unwrap_err();
+    assert!(matches!(refused, ClientError::Refused { code: 400, .. }), "{refused}");
+    // Looking cannot order anything.
+    assert!(matches!(get(&path, "/v1/order").await.unwrap_err(), ClientError::Refused { code: 405, .. }));
 }
 
 #[tokio::test]

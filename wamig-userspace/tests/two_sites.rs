@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use wamig_userspace::admin::client;
+use wamig_userspace::admin::client::{self, ClientError};
 use wamig_userspace::admin::explain::Explanation;
+use wamig_userspace::admin::order::{OrderAnswer, OrderRequest};
 use wamig_userspace::admin::status::{Address, Status};
 use wamig_userspace::config::Config;
 use wamig_userspace::daemon::{self, Held};
@@ -78,6 +79,18 @@ async fn state(world: &mut World, config: &Config, wanted: &str) {
         world.idle(Duration::from_millis(20)).await;
     }
     panic!("{} does not become {wanted}: {:#?}", config.site, status(config).await);
+}
+
+/// An order about the server.
+fn order(verb: &str) -> OrderRequest {
+    let (verb, reason) = (verb.to_owned(), "the paper's experiment".to_owned());
+    OrderRequest { verb, address: S.to_string(), to: None, reason, dry_run: false }
+}
+
+async fn give(config: &Config, order: OrderRequest) -> Result<OrderAnswer, ClientError> {
+    let socket = config.control_socket.clone();
+    let given = move || client::post_json(&socket, "/v1/order", &order).and_then(|told| client::json(&told));
+    tokio::task::spawn_blocking(given).await.unwrap()
 }
 
 async fn events(config: &Config) -> Vec<String> {
@@ -154,6 +167,19 @@ async fn a_server_moves_by_being_booted_elsewhere_and_back() {
     );
     in_order(&events(&dc1).await, &["claim-received", "claim-ack-sent", "ready-received", "flows-in", "active-sent"]);
 
+    // An operator freezes it: first asked, then done; and lets it go again.
+    let ask = OrderRequest { dry_run: true, ..order("freeze") };
+    let [asked, done] = [give(&dc1, ask).await.unwrap(), give(&dc1, order("freeze")).await.unwrap()];
+    assert_eq!((asked.dry_run, &asked.results), (true, &done.results));
+    assert_eq!(done.results[0].refused, None);
+    let frozen = address(&dc1).await.unwrap();
+    assert_eq!((frozen.state.as_str(), frozen.reason.as_deref()), ("FROZEN", Some("frozen by the operator")));
+    assert!(frozen.remedy.unwrap().contains("the paper's experiment"));
+    let refused = give(&dc2, order("freeze")).await.unwrap();
+    assert_eq!(refused.results[0].refused.as_deref(), Some("its home is dc1"));
+    assert!(give(&dc1, order("fly")).await.unwrap_err().to_string().contains("\"fly\" is no order"));
+    assert_eq!(give(&dc1, order("unfreeze")).await.unwrap().results[0].refused, None);
+
     // It boots at home again, and everything reverts.
     world.stop();
     world.boot(0).await;
@@ -181,8 +207,15 @@ async fn a_server_moves_by_being_booted_elsewhere_and_back() {
             told.history.iter().map(|e| format!("{} {} {}", e.verb, e.from, e.to)).collect::<Vec<_>>()
         })
     };
-    let at_home = ["HOME CLAIMED", "CLAIMED AWAY", "AWAY RETURNING", "RETURNING HOME"];
-    assert_eq!(changes(&dc1).await.unwrap(), at_home.map(|c| format!("automatic {c}")));
+    let at_home = [
+        "automatic HOME CLAIMED",
+        "automatic CLAIMED AWAY",
+        "freeze AWAY FROZEN",
+        "unfreeze FROZEN AWAY",
+        "automatic AWAY RETURNING",
+        "automatic RETURNING HOME",
+    ];
+    assert_eq!(changes(&dc1).await.unwrap(), at_home);
     in_order(
         &changes(&dc2).await.unwrap(),
         &[
@@ -193,7 +226,7 @@ async fn a_server_moves_by_being_booted_elsewhere_and_back() {
         ],
     );
     let log = std::fs::read_to_string(dc1.state_dir.join("audit.jsonl")).unwrap();
-    assert_eq!(log.lines().count(), 4, "one line for each change: {log}");
+    assert_eq!(log.lines().count(), 6, "one line for each change: {log}");
 
     drop(stops);
     while let Some(ended) = daemons.join_next().await {

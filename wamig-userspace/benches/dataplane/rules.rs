@@ -12,7 +12,7 @@ use wamig_openflow::{Action, Field, FlowMod, FlowModCommand, Instructions, MacAd
 use wamig_userspace::controller::learning::{self, Learning, Settings};
 use wamig_userspace::fastpath::compile::compile;
 use wamig_userspace::fastpath::{CompiledFlow, FlowId};
-use wamig_userspace::migration::config::{Hosting, Lan, Prefix, Server, SiteConfig, Timers};
+use wamig_userspace::migration::config::{Damping, Hosting, Lan, Prefix, Server, SiteConfig, Timers};
 use wamig_userspace::migration::flows;
 use wamig_userspace::migration::record::Placement;
 
@@ -184,6 +184,7 @@ pub fn away() -> Vec<FlowMod> {
         lan: lan.clone(),
         servers: servers.clone(),
         hosting: Hosting::default(),
+        damping: Damping::default(),
         timers: Timers::default(),
     };
     let mut mods = flows::base(&config);

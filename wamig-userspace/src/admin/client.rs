@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// The daemon answers within 5 s or says that it cannot.
@@ -56,6 +57,19 @@ pub enum ClientError {
 /// # Errors
 /// [`ClientError`], with its remedy.
 pub fn get(socket: &Path, resource: &str) -> Result<String, ClientError> {
+    exchange(socket, "GET", resource, "")
+}
+
+/// Sends `value` as JSON to a resource; the body of the answer as text.
+///
+/// # Errors
+/// [`ClientError`], with its remedy.
+pub fn post_json<T: Serialize>(socket: &Path, resource: &str, value: &T) -> Result<String, ClientError> {
+    let body = serde_json::to_string(value).map_err(|e| ClientError::Strange(e.to_string()))?;
+    exchange(socket, "POST", resource, &body)
+}
+
+fn exchange(socket: &Path, method: &str, resource: &str, said: &str) -> Result<String, ClientError> {
     let path = || socket.to_owned();
     let mut stream = UnixStream::connect(socket).map_err(|source| match source.kind() {
         ErrorKind::PermissionDenied => ClientError::Forbidden { path: path(), source },
@@ -64,7 +78,9 @@ pub fn get(socket: &Path, resource: &str) -> Result<String, ClientError> {
     let mut answer = Vec::new();
     let exchange = |stream: &mut UnixStream, answer: &mut Vec<u8>| -> io::Result<()> {
         stream.set_read_timeout(Some(PATIENCE))?;
-        write!(stream, "GET {resource} HTTP/1.1\r\nHost: wamig\r\nConnection: close\r\n\r\n")?;
+        let length = said.len();
+        let head = format!("Host: wamig\r\nConnection: close\r\nContent-Length: {length}\r\n");
+        write!(stream, "{method} {resource} HTTP/1.1\r\n{head}\r\n{said}")?;
         stream.read_to_end(answer)?;
         Ok(())
     };
@@ -77,7 +93,15 @@ pub fn get(socket: &Path, resource: &str) -> Result<String, ClientError> {
 /// # Errors
 /// [`ClientError`], with its remedy.
 pub fn get_json<T: DeserializeOwned>(socket: &Path, resource: &str) -> Result<T, ClientError> {
-    serde_json::from_str(&get(socket, resource)?).map_err(|e| ClientError::Strange(e.to_string()))
+    json(&get(socket, resource)?)
+}
+
+/// Reads an answer as a value.
+///
+/// # Errors
+/// [`ClientError::Strange`].
+pub fn json<T: DeserializeOwned>(answer: &str) -> Result<T, ClientError> {
+    serde_json::from_str(answer).map_err(|e| ClientError::Strange(e.to_string()))
 }
 
 /// The body of a whole answer, if its status is 200.

@@ -58,6 +58,7 @@ pub fn from_query(query: &str) -> Result<Ipv4Addr, BadAddress> {
 pub fn waits_for(state: &str, peer: Option<&str>) -> Option<String> {
     let peer = peer.unwrap_or("its home");
     Some(match state {
+        "FROZEN" => "for an operator: `wamig unfreeze`; nothing else moves it".to_owned(),
         "CLAIMED" => format!("for {peer} to say that its flows are in; else the grant is taken back"),
         "STALE" => format!("for {peer} to be heard again; traffic flows on as it did"),
         "RETURNING" => format!("for {peer} to say whether the copy is alive, then for the flows to be out"),

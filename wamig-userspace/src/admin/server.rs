@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
@@ -13,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::Query;
 use super::explain;
 use super::flow::FlowFilter;
+use super::order::OrderRequest;
 use super::trace::TraceRequest;
 
 /// A daemon that does not answer in this time is told of as busy.
@@ -28,6 +30,7 @@ pub async fn serve(listener: UnixListener, queries: mpsc::Sender<Query>) -> std:
         .route("/v1/flows", get(flows))
         .route("/v1/explain", get(explain_address))
         .route("/v1/trace", get(trace))
+        .route("/v1/order", post(order))
         .with_state(queries);
     axum::serve(listener, router).await
 }
@@ -70,6 +73,18 @@ async fn trace(State(queries): State<mpsc::Sender<Query>>, RawQuery(query): RawQ
     };
     match ask(&queries, |answer| Query::Trace(request, answer)).await {
         Ok(Ok(trace)) => Json(trace).into_response(),
+        Ok(Err(e)) => (StatusCode::BAD_REQUEST, e).into_response(),
+        Err(refusal) => refusal,
+    }
+}
+
+async fn order(State(queries): State<mpsc::Sender<Query>>, body: Bytes) -> Response {
+    let request: OrderRequest = match serde_json::from_slice(&body) {
+        Ok(request) => request,
+        Err(e) => return (StatusCode::BAD_REQUEST, e.to_string()).into_response(),
+    };
+    match ask(&queries, |answer| Query::Order(request, answer)).await {
+        Ok(Ok(answer)) => Json(answer).into_response(),
         Ok(Err(e)) => (StatusCode::BAD_REQUEST, e).into_response(),
         Err(refusal) => refusal,
     }

@@ -8,11 +8,14 @@ mod detach;
 mod explain;
 mod export_flows;
 mod flows;
+mod freeze;
 mod keygen;
 mod layout;
+mod order;
 mod run;
 mod status;
 mod trace;
+mod unfreeze;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -55,6 +58,8 @@ enum Verb {
     Keygen(keygen::Arguments),
     Status(status::Arguments),
     Explain(explain::Arguments),
+    Freeze(freeze::Arguments),
+    Unfreeze(unfreeze::Arguments),
     Flows(flows::Arguments),
     Trace(trace::Arguments),
     ExportFlows(export_flows::Arguments),
@@ -117,6 +122,8 @@ fn carry_out(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Keygen(arguments) => keygen::run(arguments),
         Verb::Status(arguments) => status::run(arguments),
         Verb::Explain(arguments) => explain::run(arguments),
+        Verb::Freeze(arguments) => freeze::run(arguments),
+        Verb::Unfreeze(arguments) => unfreeze::run(arguments),
         Verb::Flows(arguments) => flows::run(arguments),
         Verb::Trace(arguments) => trace::run(arguments),
         Verb::ExportFlows(arguments) => export_flows::run(arguments),

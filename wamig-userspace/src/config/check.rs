@@ -104,6 +104,7 @@ impl Check<'_, '_> {
             self.listen_outside_pool(peering, hosting, span);
         }
         let learning = self.learning(&file.learning);
+        let damping = self.damping(&file.damping);
         let timers = self.timers(&file.timers);
         let peer_timers = self.peer_timers(&file.timers);
         Some(Config {
@@ -126,6 +127,7 @@ impl Check<'_, '_> {
             servers: servers?,
             hosting: hosting?,
             learning: learning?,
+            damping: damping?,
             timers: timers?,
             peer_timers: peer_timers?,
         })

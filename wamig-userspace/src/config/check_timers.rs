@@ -1,4 +1,4 @@
-//! The timers: each with its bounds, the defaults from those who use them.
+//! The timers and the damping: each with its bounds, the defaults from those who use them.
 
 use std::time::Duration;
 
@@ -6,13 +6,15 @@ use toml::Spanned;
 
 use super::check::Check;
 use super::file::{self, Number};
-use crate::migration::config::Timers;
+use crate::migration::config::{Damping, Timers};
 use crate::peer::PeerTimers;
 
 /// Longest time that is configured in milliseconds.
 const MINUTE_MS: u64 = 60_000;
 /// Longest time that is configured in seconds.
 const DAY_S: u64 = 86_400;
+/// Most moves that are borne within the window.
+const MOST_MOVES: u64 = 1000;
 
 /// A configured time: its key, its place if it is written, its value if that is right.
 struct Time<'a> {
@@ -81,6 +83,13 @@ impl Check<'_, '_> {
             forget: forget?,
             ..d
         })
+    }
+
+    pub(super) fn damping(&mut self, damping: &file::Damping) -> Option<Damping> {
+        let d = Damping::default();
+        let moves = self.number(damping.moves.as_ref(), d.moves as u64, 0, MOST_MOVES, "moves (0 = any number)");
+        let window = self.seconds(damping.window_s.as_ref(), d.window);
+        Some(Damping { moves: moves? as usize, window: window? })
     }
 
     /// Notes a mistake unless the first time is the shorter one. Times that were wrong

@@ -29,6 +29,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) learning: Learning,
     #[serde(default)]
+    pub(super) damping: Damping,
+    #[serde(default)]
     pub(super) timers: Timers,
 }
 
@@ -204,6 +206,14 @@ pub(super) struct Guest {
 pub(super) struct Learning {
     pub(super) idle_s: Option<Number>,
     pub(super) max_addresses: Option<Number>,
+}
+
+/// `[damping]`
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Damping {
+    pub(super) moves: Option<Number>,
+    pub(super) window_s: Option<Number>,
 }
 
 /// `[timers]`

@@ -34,7 +34,7 @@ use crate::channel::tls::Trust;
 use crate::controller::learning::{self, Settings};
 use crate::datapath::remote::profile::Profile;
 use crate::fastpath::xdp::XdpMode;
-use crate::migration::config::{Hosting, Prefix, Server, SiteConfig, Timers};
+use crate::migration::config::{Damping, Hosting, Prefix, Server, SiteConfig, Timers};
 use crate::peer::{Fingerprint, Identity, PeerConfig, PeerTimers, PeeringConfig};
 use error::ConfigError;
 
@@ -74,6 +74,8 @@ pub struct Config {
     pub hosting: Hosting,
     /// The learning switch.
     pub learning: Learning,
+    /// When a server has moved too often.
+    pub damping: Damping,
     /// Timers of the migration.
     pub timers: Timers,
     /// Timers of the peer sessions.
@@ -283,6 +285,7 @@ impl Config {
             },
             servers: self.servers.clone(),
             hosting: self.hosting.clone(),
+            damping: self.damping,
             timers: self.timers.clone(),
         })
     }

@@ -75,6 +75,9 @@ peer = "dc1"
 prefixes = ["192.0.2.0/24"]
 max = 17
 
+[damping]
+moves = 4
+
 [timers]
 lease_s = 31
 "#;
@@ -91,6 +94,7 @@ fn a_good_file_is_read_whole() {
     assert_eq!((&c.hosting.ports[..], c.hosting.pool[0].iter().count()), (&[PortNo(3)][..], 10));
     assert_eq!((c.hosting.guests[0].max, c.hosting.ready), (17, 8));
     assert_eq!(c.timers.lease, Duration::from_secs(31));
+    assert_eq!((c.damping.moves, c.damping.window), (4, Duration::from_mins(3)));
     assert_eq!(c.peering.as_ref().unwrap().certificate, site.dir.path().join("dc2.pem"), "relative to the file");
     assert_eq!(c.peers[0].fingerprint.to_string(), FINGERPRINT);
     assert_eq!(c.site(DatapathId(2)).unwrap().lan.ports, [PortNo(2)], "neither the uplink nor a hosting port");
@@ -98,6 +102,11 @@ fn a_good_file_is_read_whole() {
 
 /// (text in the sample, what it becomes, the message).
 const MISTAKES: &[(&str, &str, &str)] = &[
+    (
+        "moves = 4",
+        "moves = 1001",
+        "dc2.toml:39:9: 1001 is out of range; allowed: 0 to 1000 moves (0 = any number), default 5",
+    ),
     // TOML itself
     ("site = \"dc2\"", "site = dc2", "dc2.toml:1:8: string values must be quoted; allowed: literal string"),
     ("site = \"dc2\"", "", "dc2.toml:1:1: missing key `site`"),
@@ -254,11 +263,11 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "dc2.toml:35:13: 198.51.100.128/25 overlaps this LAN, 198.51.100.0/24; allowed: prefixes of the peer's own LAN",
     ),
     ("max = 17", "max = 0", "dc2.toml:36:7: 0 is out of range; allowed: 1 to 4096 servers, default 16"),
-    ("lease_s = 31", "lease_s = 0", "dc2.toml:39:11: 0 is out of range; allowed: 1 to 86400 seconds, default 30"),
+    ("lease_s = 31", "lease_s = 0", "dc2.toml:42:11: 0 is out of range; allowed: 1 to 86400 seconds, default 30"),
     (
         "lease_s = 31",
         "lease_s = 10",
-        "dc2.toml:39:11: renew_s is 10000 ms and lease_s is 10000 ms; allowed: renew_s less than lease_s",
+        "dc2.toml:42:11: renew_s is 10000 ms and lease_s is 10000 ms; allowed: renew_s less than lease_s",
     ),
     (
         "[peering]\nlisten = \"10.255.2.2:7946\"\ncertificate = \"dc2.pem\"\nprivate_key = \"dc2.key\"\n",
@@ -287,7 +296,7 @@ fn several_mistakes_are_told_at_once_in_the_order_of_the_file() {
         site.text.replace("\"auto\"", "\"fast\"").replace("lease_s = 31", "lease_s = 0").replace("\"up\"\n", "\"x\"\n");
     let said = Config::parse(Path::new("a.toml"), &text).unwrap_err().to_string();
     let places: Vec<_> = said.lines().map(|l| l.split(": ").next().unwrap().to_owned()).collect();
-    assert_eq!(places, ["a.toml:6:12", "a.toml:9:10", "a.toml:16:15", "a.toml:17:15", "a.toml:39:11"]);
+    assert_eq!(places, ["a.toml:6:12", "a.toml:9:10", "a.toml:16:15", "a.toml:17:15", "a.toml:42:11"]);
 }
 
 #[test]

@@ -22,6 +22,7 @@ use wamig_openflow::{FlowMod, PacketOut, PortDesc};
 use crate::datapath::Event;
 use crate::migration::config::SiteConfig;
 use crate::migration::io::{BatchId, Effect, Input, Note, event};
+use crate::migration::order::{Order, Verdict};
 use crate::migration::record::Record;
 use crate::migration::{self, Migration};
 use crate::peer::message::Message;
@@ -137,6 +138,12 @@ impl Controller {
     pub fn on_migration(&mut self, now: Instant, input: Input) -> Vec<Command> {
         let effects = self.migration.handle(now, input);
         effects.into_iter().map(|e| self.command(e)).collect()
+    }
+
+    /// An operator orders something: what becomes of it, and what is to be done.
+    pub fn order(&mut self, now: Instant, order: &Order) -> (Vec<Verdict>, Vec<Command>) {
+        let (verdicts, effects) = self.migration.order(now, order);
+        (verdicts, effects.into_iter().map(|e| self.command(e)).collect())
     }
 
     /// The outcome of a [`Command::Program`].

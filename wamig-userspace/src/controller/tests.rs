@@ -6,7 +6,7 @@ use bytes::Bytes;
 use wamig_openflow::{Cookie, FlowModCommand, MacAddr, PacketIn, PacketInReason, PortNo, TableId};
 
 use super::*;
-use crate::migration::config::{Hosting, Lan, Prefix, Server, Timers};
+use crate::migration::config::{Damping, Hosting, Lan, Prefix, Server, Timers};
 use crate::migration::cookie;
 
 const OWN: MacAddr = MacAddr([2, 0x57, 0x4d, 0, 0, 1]);
@@ -24,6 +24,7 @@ fn begin(now: Instant) -> (Controller, Vec<Command>) {
         lan: Lan { uplink: PortNo(1), ports: vec![PortNo(2)], prefix: Prefix::new(gateway, 24), gateway, mac: OWN },
         servers: vec![server],
         hosting: Hosting::default(),
+        damping: Damping::default(),
         timers: Timers::default(),
     };
     let settings = Settings {

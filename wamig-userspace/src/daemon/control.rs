@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant as TokioInstant, sleep, sleep_until};
 use wamig_openflow::PortNo;
 
@@ -20,6 +20,7 @@ use super::watch::Change;
 use crate::admin::Query;
 use crate::admin::explain::Entry;
 use crate::admin::flow::FlowLine;
+use crate::admin::order::{OrderAnswer, OrderRequest, OrderResult};
 use crate::agent::Agent;
 use crate::channel::ChannelEvent;
 use crate::channel::endpoint::Endpoint;
@@ -41,8 +42,6 @@ use crate::switch::port::PortChange;
 
 /// The store's table of [`Record`]s.
 pub const RECORDS: &str = "address";
-/// The audit's verb of what nobody ordered.
-const AUTOMATIC: &str = "automatic";
 /// Pause before a record that could not be written is written again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
@@ -130,7 +129,12 @@ enum Happened {
 impl<F: FastPath> Control<F> {
     /// Carries out `first`, then goes on until told to stop or the data path is gone.
     pub async fn run(&mut self, first: Vec<Command>, inputs: &mut Inputs) -> Ended {
+        let wall_clock = Input::WallClock(unix_us() / 1000);
         if let Some(ended) = self.carry_out(first, inputs).await {
+            return ended;
+        }
+        let commands = self.on_migration(TokioInstant::now().into_std(), wall_clock);
+        if let Some(ended) = self.carry_out(commands, inputs).await {
             return ended;
         }
         loop {
@@ -191,6 +195,12 @@ impl<F: FastPath> Control<F> {
                 }
                 Happened::Links(change) => {
                     self.on_links(change);
+                    Vec::new()
+                }
+                Happened::Query(Query::Order(request, answer)) => {
+                    if let Some(ended) = self.obey(now, &request, answer, inputs).await {
+                        return ended;
+                    }
                     Vec::new()
                 }
                 Happened::Query(query) => {
@@ -393,7 +403,7 @@ impl<F: FastPath> Control<F> {
     fn record(&mut self, address: Ipv4Addr, change: &StateChange) {
         let written = self.audit.append(&Entry {
             at_unix_us: unix_us(),
-            verb: AUTOMATIC.to_owned(),
+            verb: change.verb.to_owned(),
             address: address.to_string(),
             role: change.role.as_str().to_owned(),
             from: change.from.to_owned(),
@@ -436,6 +446,38 @@ impl<F: FastPath> Control<F> {
         }
     }
 
+    /// Carries out an operator's order; the answer comes when that is done.
+    async fn obey(
+        &mut self,
+        now: Instant,
+        request: &OrderRequest,
+        answer: oneshot::Sender<Result<OrderAnswer, String>>,
+        inputs: &mut Inputs,
+    ) -> Option<Ended> {
+        let order = match request.order() {
+            Ok(order) => order,
+            Err(bad) => {
+                drop(answer.send(Err(bad.to_string())));
+                return None;
+            }
+        };
+        let commands = self.on_migration(now, Input::WallClock(unix_us() / 1000));
+        if let Some(ended) = self.carry_out(commands, inputs).await {
+            return Some(ended);
+        }
+        let Some(controller) = &mut self.controller else {
+            let why = "external controllers own the tables: there is no migration here";
+            drop(answer.send(Err(why.to_owned())));
+            return None;
+        };
+        let (verdicts, commands) = controller.order(now, &order);
+        let ended = self.carry_out(commands, inputs).await;
+        let results = verdicts.into_iter().map(OrderResult::from).collect();
+        let told = OrderAnswer { site: self.site.clone(), dry_run: order.dry_run, results };
+        drop(answer.send(Ok(told)));
+        ended
+    }
+
     async fn answer(&mut self, query: Query) {
         let now = TokioInstant::now().into_std();
         match query {
@@ -446,6 +488,11 @@ impl<F: FastPath> Control<F> {
                 let flows = self.datapath.own_flows(now).await;
                 let lines = flows.map(|f| f.iter().filter(|f| filter.takes(f)).map(FlowLine::from).collect());
                 drop(answer.send(lines.map_err(|e| e.to_string())));
+            }
+            // Asked while something else waits to be written.
+            Query::Order(_, answer) => {
+                let why = "nothing can be changed until the state can be written: see `wamig status`";
+                drop(answer.send(Err(why.to_owned())));
             }
             Query::Trace(request, answer) => {
                 let trace = match self.datapath.switch() {

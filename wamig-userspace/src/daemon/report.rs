@@ -214,7 +214,7 @@ fn address(status: AddressStatus, wall: impl Fn(Instant) -> u64) -> Address {
         mac: Some(status.mac.to_string()),
         role: status.role.as_str().to_owned(),
         state: status.state.as_str().to_owned(),
-        since_unix_ms: wall(status.since),
+        since_unix_ms: status.since_unix_ms.unwrap_or_else(|| wall(status.since)),
         peer: status.peer,
         transfer: status.transfer.map(|t| t.to_string()),
         epoch: Some(status.epoch.to_string()),

@@ -286,6 +286,23 @@ impl Default for Timers {
     }
 }
 
+/// How many moves in how short a time are too many: as the duplicate detection of EVPN (RFC
+/// 7432 §15.1), per address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Damping {
+    /// So many moves are borne; one more within `window` freezes the address. 0 = any number.
+    pub moves: usize,
+    /// How long a move counts.
+    pub window: Duration,
+}
+
+impl Default for Damping {
+    /// RFC 7432's: 5 moves in 180 s.
+    fn default() -> Self {
+        Self { moves: 5, window: Duration::from_mins(3) }
+    }
+}
+
 /// One site.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SiteConfig {
@@ -297,6 +314,8 @@ pub struct SiteConfig {
     pub servers: Vec<Server>,
     /// What it lends to others.
     pub hosting: Hosting,
+    /// When a server whose home is here has moved too often.
+    pub damping: Damping,
     /// Time spans.
     pub timers: Timers,
 }

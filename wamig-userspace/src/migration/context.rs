@@ -14,6 +14,10 @@ use super::pool::Pool;
 pub(super) struct Context<'a> {
     /// The time of the input.
     pub(super) now: Instant,
+    /// The same by the wall clock, in milliseconds since 1970, if that is known.
+    pub(super) unix_ms: Option<u64>,
+    /// Whose word it is: the operator's verb, or [`super::io::AUTOMATIC`].
+    pub(super) verb: &'static str,
     pub(super) config: &'a SiteConfig,
     /// The own router's MAC address, once it has answered.
     pub(super) gateway: Option<MacAddr>,

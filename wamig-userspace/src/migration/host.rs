@@ -351,6 +351,11 @@ impl Host {
         self.guests.values_mut().for_each(|g| g.resync(batch));
     }
 
+    /// The home of a guest that is here.
+    pub(super) fn peer_of(&self, address: Ipv4Addr) -> Option<&str> {
+        self.guests.get(&address).and_then(Guest::peer)
+    }
+
     pub(super) fn state_of(&self, address: Ipv4Addr) -> Option<State> {
         self.guests.get(&address).map(Guest::state)
     }

@@ -37,6 +37,9 @@ pub enum Input {
     PeerDown(String, String),
     /// A peer says.
     Peer(String, Message),
+    /// What the wall clock says, in milliseconds since 1970: for what has to be told with its
+    /// time after a restart. Nothing is decided by it.
+    WallClock(u64),
     /// The datapath (re)connected with empty tables or was re-synchronised: program everything.
     DatapathUp,
     /// [`super::Migration::next_deadline`] is over.
@@ -78,9 +81,14 @@ pub struct Note {
     pub change: Option<Change>,
 }
 
-/// An address goes from one state to another.
+/// The verb of a [`Change`] that nobody ordered.
+pub const AUTOMATIC: &str = "automatic";
+
+/// An address goes from one state to another, or an operator's order is taken.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Change {
+    /// Whose word it was: [`AUTOMATIC`], or the operator's verb.
+    pub verb: &'static str,
     /// Which side this site is.
     pub role: Role,
     /// The state before.
@@ -133,6 +141,10 @@ pub mod event {
     pub const REVOKE_SENT: &str = "revoke-sent";
     /// Host: revoke received.
     pub const REVOKE_RECEIVED: &str = "revoke-received";
+    /// Home: no trigger moves the address any more.
+    pub const FROZEN: &str = "frozen";
+    /// Home: triggers move the address again.
+    pub const UNFROZEN: &str = "unfrozen";
     /// Host: the transfer address went into quarantine.
     pub const TRANSFER_RELEASED: &str = "transfer-released";
     /// Either: the state changed; the detail says from, to and why.

@@ -13,12 +13,14 @@ pub mod arp;
 pub mod config;
 mod context;
 pub mod cookie;
+mod damping;
 pub mod flows;
 mod guest;
 mod home;
 mod host;
 pub mod io;
 mod neighbour;
+pub mod order;
 mod outbox;
 mod peers;
 mod pool;
@@ -42,7 +44,7 @@ use config::SiteConfig;
 use context::Context;
 use home::HomeServer;
 use host::Host;
-use io::{BatchId, Effect, Input, event};
+use io::{AUTOMATIC, BatchId, Effect, Input, event};
 use neighbour::Neighbour;
 use outbox::Outbox;
 use peers::Peers;
@@ -67,6 +69,8 @@ pub struct Migration {
     sync: Option<BatchId>,
     /// When to send such a batch, because the switch refused something.
     sync_at: Option<Instant>,
+    /// What the wall clock said last, in milliseconds since 1970, and when that was.
+    wall_clock: Option<(Instant, u64)>,
 }
 
 impl Migration {
@@ -81,13 +85,16 @@ impl Migration {
         let mut gateway_mac = None;
         for record in restored {
             match record {
-                Record::Home { address, epoch, placement } => {
+                Record::Home { address, epoch, placement, frozen } => {
                     gateway_mac = placement.as_ref().map(|p| p.gateway_mac).or(gateway_mac);
                     if let Some(p) = &placement {
                         out.note(address, event::STATE, format!("AWAY at {} by {}, as before", p.peer, p.transfer));
                     }
+                    if let Some(f) = &frozen {
+                        out.note(address, event::STATE, format!("FROZEN, as before: {}", f.reason));
+                    }
                     match home.get_mut(&address) {
-                        Some(server) => server.resume(now, config.timers.lease, epoch, placement),
+                        Some(server) => server.resume(now, config.timers.lease, epoch, placement, frozen),
                         None if placement.is_some() => {
                             out.alert(Some(address), "it was away, and is in no [[server]] any more: its flows go out");
                         }
@@ -119,7 +126,8 @@ impl Migration {
         let peers = Peers::default();
         let refused = BTreeMap::new();
         let effects = out.take();
-        (Self { config, gateway, pool, peers, home, host, out, refused, sync: None, sync_at: None }, effects)
+        let (sync, sync_at, wall_clock) = (None, None, None);
+        (Self { config, gateway, pool, peers, home, host, out, refused, sync, sync_at, wall_clock }, effects)
     }
 
     /// Takes one input and says what is to be done, in order. Every deadline that is over by
@@ -145,6 +153,7 @@ impl Migration {
                 host.on_peer_down(&mut cx, &peer);
             }
             Input::Peer(peer, message) => self.on_message(now, &peer, message),
+            Input::WallClock(unix_ms) => self.wall_clock = Some((now, unix_ms)),
             Input::DatapathUp => self.synchronise(now),
             Input::Tick => {}
         }
@@ -180,8 +189,11 @@ impl Migration {
     }
 
     fn split(&mut self, now: Instant) -> (Context<'_>, &mut BTreeMap<Ipv4Addr, HomeServer>, &mut Host) {
+        let unix_ms = |(at, ms): (Instant, u64)| ms + now.saturating_duration_since(at).as_millis() as u64;
         let cx = Context {
             now,
+            unix_ms: self.wall_clock.map(unix_ms),
+            verb: AUTOMATIC,
             config: &self.config,
             gateway: self.gateway.mac(),
             peers: &self.peers,

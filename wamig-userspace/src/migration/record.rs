@@ -24,6 +24,26 @@ pub struct Placement {
     pub gateway_mac: MacAddr,
 }
 
+/// Home: no trigger moves the address until an operator says so.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Freeze {
+    /// Whose doing it was.
+    pub by: FrozenBy,
+    /// The operator's reason, or how often it moved.
+    pub reason: String,
+    /// When, in milliseconds since 1970, if the wall clock was known.
+    pub since_unix_ms: Option<u64>,
+}
+
+/// Who froze an address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FrozenBy {
+    /// An operator, by `wamig freeze`.
+    Operator,
+    /// The damping: it moved too often.
+    Damping,
+}
+
 /// Host: what a guest is served with.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Binding {
@@ -56,6 +76,8 @@ pub enum Record {
         epoch: Epoch,
         /// Where it is; `None` = at home.
         placement: Option<Placement>,
+        /// Whether it may move.
+        frozen: Option<Freeze>,
     },
     /// Of a peer's server.
     Host {
@@ -117,10 +139,18 @@ struct Stored {
     home_gateway_mac: Option<u64>,
     #[n(15)]
     resting: Option<u32>,
+    #[n(16)]
+    frozen_by: Option<u8>,
+    #[n(17)]
+    frozen_why: Option<String>,
+    #[n(18)]
+    frozen_unix_ms: Option<u64>,
 }
 
 const HOME: u8 = 1;
 const HOST: u8 = 2;
+const BY_OPERATOR: u8 = 1;
+const BY_DAMPING: u8 = 2;
 
 impl Record {
     /// The server's address.
@@ -143,8 +173,9 @@ impl Record {
     /// The record as bytes.
     pub fn encode(&self) -> Vec<u8> {
         let stored = match self {
-            Self::Home { address, epoch, placement } => {
-                Stored { role: HOME, ..Stored::of(*address, *epoch) }.with_placement(placement.as_ref())
+            Self::Home { address, epoch, placement, frozen } => {
+                let stored = Stored { role: HOME, ..Stored::of(*address, *epoch) };
+                stored.with_placement(placement.as_ref()).with_freeze(frozen.as_ref())
             }
             Self::Host { address, epoch, binding, resting } => {
                 let stored = Stored { role: HOST, resting: resting.map(u32::from), ..Stored::of(*address, *epoch) };
@@ -168,7 +199,10 @@ impl Record {
         let address = Ipv4Addr::from(stored.address);
         let epoch = Epoch { incarnation: stored.incarnation, counter: stored.counter };
         match stored.role {
-            HOME => Ok(Self::Home { address, epoch, placement: stored.placement()? }),
+            HOME => {
+                let frozen = stored.freeze()?;
+                Ok(Self::Home { address, epoch, placement: stored.placement()?, frozen })
+            }
             HOST => {
                 let resting = stored.resting.map(Ipv4Addr::from);
                 Ok(Self::Host { address, epoch, binding: stored.binding()?, resting })
@@ -197,6 +231,27 @@ impl Stored {
             gateway_mac: Some(p.gateway_mac.to_u64()),
             ..self
         }
+    }
+
+    fn with_freeze(self, freeze: Option<&Freeze>) -> Self {
+        let Some(freeze) = freeze else { return self };
+        let by = match freeze.by {
+            FrozenBy::Operator => BY_OPERATOR,
+            FrozenBy::Damping => BY_DAMPING,
+        };
+        let frozen_why = Some(freeze.reason.clone());
+        Self { frozen_by: Some(by), frozen_why, frozen_unix_ms: freeze.since_unix_ms, ..self }
+    }
+
+    fn freeze(&self) -> Result<Option<Freeze>, RecordError> {
+        let by = match self.frozen_by {
+            None => return Ok(None),
+            Some(BY_OPERATOR) => FrozenBy::Operator,
+            Some(BY_DAMPING) => FrozenBy::Damping,
+            Some(_) => return Err(RecordError::Field("cause of its freeze")),
+        };
+        let reason = self.frozen_why.clone().unwrap_or_default();
+        Ok(Some(Freeze { by, reason, since_unix_ms: self.frozen_unix_ms }))
     }
 
     fn with_binding(self, binding: Option<&Binding>) -> Self {
@@ -259,6 +314,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn freeze(by: FrozenBy) -> Freeze {
+        Freeze { by, reason: "maintenance of the WAN".into(), since_unix_ms: Some(1_795_348_862_000) }
+    }
+
     fn records() -> Vec<Record> {
         let address = Ipv4Addr::new(192, 0, 2, 53);
         let epoch = Epoch { incarnation: 1, counter: 7 };
@@ -278,8 +337,10 @@ mod tests {
             active: true,
         };
         vec![
-            Record::Home { address, epoch, placement: None },
-            Record::Home { address, epoch, placement: Some(placement) },
+            Record::Home { address, epoch, placement: None, frozen: None },
+            Record::Home { address, epoch, placement: Some(placement.clone()), frozen: None },
+            Record::Home { address, epoch, placement: None, frozen: Some(freeze(FrozenBy::Operator)) },
+            Record::Home { address, epoch, placement: Some(placement), frozen: Some(freeze(FrozenBy::Damping)) },
             Record::Host { address, epoch, binding: Some(binding), resting: None },
             Record::Host { address, epoch, binding: None, resting: Some(transfer) },
         ]
@@ -297,7 +358,7 @@ mod tests {
         let r = records();
         assert_eq!(r[0].key(), r[1].key());
         assert_eq!(r[0].key(), [1, 192, 0, 2, 53]);
-        assert_ne!(r[0].key(), r[2].key());
+        assert_ne!(r[0].key(), r[4].key());
     }
 
     #[test]

@@ -31,6 +31,8 @@ impl Role {
 pub enum State {
     /// Home: the server is in its own network, as far as this site is concerned.
     Home,
+    /// Home: no trigger moves it, wherever it is, until an operator says so.
+    Frozen,
     /// Home: granted to a peer that is not ready yet.
     Claimed,
     /// Home: a peer hosts it.
@@ -58,6 +60,7 @@ impl State {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Home => "HOME",
+            Self::Frozen => "FROZEN",
             Self::Claimed => "CLAIMED",
             Self::Away => "AWAY",
             Self::Stale => "STALE",
@@ -93,14 +96,20 @@ pub mod reason {
     pub const GUEST_LIMIT: &str = "guest limit reached";
     /// The own router does not answer ARP.
     pub const GATEWAY_SILENT: &str = "own gateway silent";
-    /// The home's operator froze the address.
+    /// The home lets nothing move the address.
     pub const FROZEN: &str = "frozen at home";
+    /// This site's operator froze the address.
+    pub const FROZEN_BY_OPERATOR: &str = "frozen by the operator";
+    /// The address moved too often in a short time.
+    pub const FLAPPING: &str = "frozen, it moved too often";
     /// The home could not use the claim, or took its grant back.
     pub const CLAIM_LAPSED: &str = "claim lapsed";
     /// The switch refused the flows.
     pub const SWITCH_REFUSED: &str = "switch refused the flows";
     /// The server is alive at both sites.
     pub const DUPLICATE: &str = "alive at home as well";
+    /// Home: the server is alive here, and an operator said that it is to be elsewhere.
+    pub const DUPLICATE_HERE: &str = "a copy here is not let in";
     /// The peer has not been heard for a lease's time.
     pub const PEER_SILENT: &str = "peer silent";
     /// Another host of the LAN uses the transfer address.
@@ -122,6 +131,9 @@ pub struct AddressStatus {
     pub state: State,
     /// When the state began.
     pub since: Instant,
+    /// The same by the wall clock, in milliseconds since 1970, if it began before a restart and
+    /// was recorded.
+    pub since_unix_ms: Option<u64>,
     /// The other site, as far as one is concerned.
     pub peer: Option<String>,
     /// The transfer address in use or reserved.

@@ -220,8 +220,8 @@ impl Guest {
     }
 
     fn tell(&self, cx: &mut Context<'_>, from: State, to: &'static str, why: &str) {
-        let (role, from, epoch) = (status::Role::Host, from.as_str(), self.epoch);
-        cx.out.change(self.address, Change { role, from, to, epoch, why: why.to_owned() });
+        let (verb, role, from, epoch) = (cx.verb, status::Role::Host, from.as_str(), self.epoch);
+        cx.out.change(self.address, Change { verb, role, from, to, epoch, why: why.to_owned() });
     }
 
     // ---- what the guest says ------------------------------------------------------------
@@ -505,6 +505,7 @@ impl Guest {
             role: status::Role::Host,
             state: self.state(),
             since: self.since,
+            since_unix_ms: None,
             peer: self.peer.clone(),
             transfer: self.transfer,
             epoch: self.epoch,

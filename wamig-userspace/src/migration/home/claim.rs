@@ -35,6 +35,10 @@ impl HomeServer {
         if last_epoch > self.epoch {
             self.lost_log(cx, last_epoch, peer);
         }
+        if self.is_held_against(peer) {
+            self.nack(cx, peer, NackReason::Frozen, "it is frozen");
+            return;
+        }
         match &mut self.phase {
             Phase::Home => {
                 cx.out.note(self.server.address, event::CLAIM_RECEIVED, format!("{peer} has it, by {transfer}"));
@@ -193,6 +197,9 @@ impl HomeServer {
 
     pub(super) fn switched(&mut self, cx: &mut Context<'_>, grant: Placement, previous: Option<&Placement>) {
         let address = self.address();
+        if previous.is_none_or(|p| p.peer != grant.peer) {
+            self.count_move(cx);
+        }
         self.persist(cx, Some(&grant));
         cx.out.note(address, event::FLOWS_IN, format!("{address} leads to {}", grant.transfer));
         // Switches of the LAN that know no OpenFlow learn by this where the server's MAC is.

@@ -33,6 +33,9 @@ impl HomeServer {
             self.on_stranger(cx, in_port, mac, evidence);
             return;
         }
+        if self.is_unwelcome(cx, in_port) {
+            return;
+        }
         let held = Held { in_port, data };
         match &mut self.phase {
             Phase::Home => {}
@@ -146,7 +149,10 @@ impl HomeServer {
             cx.out.packet_out(PacketOut { buffer_id: None, in_port: frame.in_port, actions, data: frame.data });
         }
         match why {
-            Why::Seen { fence } => {
+            Why::Seen { fence } | Why::Ordered { fence } => {
+                if matches!(why, Why::Seen { .. }) {
+                    self.count_move(cx);
+                }
                 self.epoch = self.epoch.next();
                 self.persist(cx, None);
                 for peer in std::iter::once(&placement.peer).chain(&others) {

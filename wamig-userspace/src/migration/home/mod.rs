@@ -10,9 +10,11 @@
 //!    │ └─────────────────────────┘                    ▼           │
 //!    └─────────── flows out, frame re-injected ── RETURNING ◄─────┘
 //! ```
+//! HOME, AWAY and STALE are shown as FROZEN while nothing may move it.
 
 mod claim;
 mod comeback;
+mod freeze;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -24,9 +26,10 @@ use wamig_openflow::{FlowMod, MacAddr, PortNo};
 use super::config::Server;
 use super::context::Context;
 use super::cookie::{self, Role};
+use super::damping::Moves;
 use super::flows;
 use super::io::{BatchId, Change};
-use super::record::{Placement, Record};
+use super::record::{Freeze, Placement, Record};
 use super::revoke::Revokes;
 use super::status::{self, AddressStatus, Reason, State, reason};
 use crate::peer::message::{Epoch, Message, NackReason, Renewal};
@@ -43,6 +46,8 @@ struct Held {
 enum Why {
     /// It is back; `fence`: but its copy is alive as well.
     Seen { fence: bool },
+    /// An operator said so; `fence`: its copy may be alive.
+    Ordered { fence: bool },
     /// Its host released it.
     Released(Epoch),
 }
@@ -104,6 +109,13 @@ pub(super) struct HomeServer {
     /// that knows less was overtaken by what it would undo.
     known: BTreeMap<String, Epoch>,
     stranger: Option<Instant>,
+    /// No trigger moves it.
+    frozen: Option<Freeze>,
+    moves: Moves,
+    /// A copy at home is not let in until then; its every sign makes it later.
+    shut_out: Option<Instant>,
+    /// When it was last told that it is heard where it may not be.
+    unwelcome: Option<Instant>,
 }
 
 impl HomeServer {
@@ -117,12 +129,24 @@ impl HomeServer {
             revokes: Revokes::default(),
             known: BTreeMap::new(),
             stranger: None,
+            frozen: None,
+            moves: Moves::default(),
+            shut_out: None,
+            unwelcome: None,
         }
     }
 
-    /// Takes up what was recorded: an away server stays away.
-    pub(super) fn resume(&mut self, now: Instant, lease: Duration, epoch: Epoch, placement: Option<Placement>) {
+    /// Takes up what was recorded: an away server stays away, a frozen one frozen.
+    pub(super) fn resume(
+        &mut self,
+        now: Instant,
+        lease: Duration,
+        epoch: Epoch,
+        placement: Option<Placement>,
+        frozen: Option<Freeze>,
+    ) {
         self.epoch = epoch;
+        self.frozen = frozen;
         if let Some(placement) = placement {
             self.phase = Phase::Away { placement, lease_until: now + lease, stale: false, ask: None };
         }
@@ -154,6 +178,7 @@ impl HomeServer {
 
     pub(super) fn state(&self) -> State {
         match &self.phase {
+            Phase::Home | Phase::Probing { .. } | Phase::Away { .. } if self.frozen.is_some() => State::Frozen,
             Phase::Home | Phase::Probing { .. } => State::Home,
             Phase::Claimed { .. } => State::Claimed,
             Phase::Away { stale: false, .. } => State::Away,
@@ -164,6 +189,9 @@ impl HomeServer {
 
     fn enter(&mut self, cx: &mut Context<'_>, phase: Phase, why: &str) {
         let from = self.state();
+        if !matches!(phase, Phase::Away { .. }) {
+            (self.shut_out, self.unwelcome) = (None, None);
+        }
         self.phase = phase;
         let to = self.state();
         if from != to {
@@ -174,8 +202,8 @@ impl HomeServer {
 
     fn tell(&self, cx: &mut Context<'_>, from: State, to: State, why: &str) {
         let epoch = self.placed().map_or(self.epoch, |p| p.epoch);
-        let (role, from, to) = (status::Role::Home, from.as_str(), to.as_str());
-        cx.out.change(self.address(), Change { role, from, to, epoch, why: why.to_owned() });
+        let (verb, role, from, to) = (cx.verb, status::Role::Home, from.as_str(), to.as_str());
+        cx.out.change(self.address(), Change { verb, role, from, to, epoch, why: why.to_owned() });
     }
 
     /// The placement that it is at, going to or coming from.
@@ -189,8 +217,8 @@ impl HomeServer {
     }
 
     fn persist(&self, cx: &mut Context<'_>, placement: Option<&Placement>) {
-        let record = Record::Home { address: self.address(), epoch: self.epoch, placement: placement.cloned() };
-        cx.out.persist(record);
+        let (address, epoch, frozen) = (self.address(), self.epoch, self.frozen.clone());
+        cx.out.persist(Record::Home { address, epoch, placement: placement.cloned(), frozen });
     }
 
     // ---- leases and sessions ------------------------------------------------------------
@@ -198,13 +226,15 @@ impl HomeServer {
     /// A renewal; true when it is granted. One that does not fit is answered by a revoke.
     pub(super) fn on_renewal(&mut self, cx: &mut Context<'_>, peer: &str, renewal: Renewal) -> bool {
         let fits = |p: &Placement| p.peer == peer && p.epoch == renewal.epoch;
+        let from = self.state();
         match &mut self.phase {
             Phase::Away { placement, lease_until, stale, ask } if fits(placement) => {
                 *lease_until = cx.now + cx.config.timers.lease;
                 *ask = None;
-                if std::mem::take(stale) {
+                *stale = false;
+                if from != self.state() {
                     self.since = cx.now;
-                    self.tell(cx, State::Stale, State::Away, &format!("{peer} renewed it"));
+                    self.tell(cx, from, State::Away, &format!("{peer} renewed it"));
                 }
                 return true;
             }
@@ -359,19 +389,25 @@ impl HomeServer {
             None => (None, None, self.epoch),
             Some(p) => (Some(p.peer.clone()), Some(p.transfer), p.epoch),
         };
-        let why = (self.state() == State::Stale).then(|| Reason {
-            text: reason::PEER_SILENT,
-            remedy: format!(
-                "Restore the session to {}; its flows stay as they are, and the server may be started at home at any time.",
-                peer.as_deref().unwrap_or("the host")
-            ),
-        });
+        let stale = || {
+            (self.state() == State::Stale).then(|| Reason {
+                text: reason::PEER_SILENT,
+                remedy: format!(
+                    "Restore the session to {}; its flows stay as they are, and the server may be started at home at any time.",
+                    peer.as_deref().unwrap_or("the host")
+                ),
+            })
+        };
+        let why = self.frozen_reason().or_else(|| self.shut_out_reason()).or_else(stale);
+        let since_unix_ms =
+            self.frozen.as_ref().filter(|_| self.state() == State::Frozen).and_then(|f| f.since_unix_ms);
         AddressStatus {
             address: self.server.address,
             mac: self.server.mac,
             role: status::Role::Home,
             state: self.state(),
             since: self.since,
+            since_unix_ms,
             peer,
             transfer,
             epoch,

@@ -10,6 +10,7 @@ use crate::migration::Migration;
 use crate::migration::arp::Arp;
 use crate::migration::config::SiteConfig;
 use crate::migration::io::{BatchId, Effect, Input, Note};
+use crate::migration::order::{Order, Plan, Verb};
 use crate::migration::record::Record;
 use crate::migration::status::{AddressStatus, State};
 use crate::peer::message::{Epoch, Evidence, HomeProfile, Message};
@@ -66,6 +67,21 @@ impl Bench {
 
     pub(super) fn feed(&mut self, input: Input) -> Vec<Effect> {
         self.migration.handle(self.now, input)
+    }
+
+    /// An operator orders something about the server; what becomes of it, and what is to be done.
+    pub(super) fn order(&mut self, verb: Verb, dry_run: bool) -> (Plan, Vec<Effect>) {
+        let order = Order { verb, address: S, reason: "the operator's reason".into(), dry_run };
+        let (mut verdicts, effects) = self.migration.order(self.now, &order);
+        assert_eq!(verdicts.len(), 1, "{verdicts:?}");
+        (verdicts.remove(0).plan, effects)
+    }
+
+    /// As [`Bench::order`], of what must not be refused.
+    pub(super) fn ordered(&mut self, verb: Verb) -> Vec<Effect> {
+        let (plan, effects) = self.order(verb, false);
+        assert!(plan.is_ok(), "{plan:?}");
+        effects
     }
 
     pub(super) fn peer(&mut self, peer: &str, message: Message) -> Vec<Effect> {

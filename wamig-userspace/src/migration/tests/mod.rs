@@ -2,8 +2,10 @@
 
 mod arrival;
 mod bench;
+mod dice;
 mod failures;
 mod flow_text;
+mod frozen;
 mod home;
 mod hosted;
 mod restart;

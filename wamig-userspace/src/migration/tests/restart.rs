@@ -15,7 +15,7 @@ use crate::peer::message::Message;
 
 fn away() -> Record {
     let placement = Placement { peer: "dc2".into(), transfer: T1, epoch: epoch(3), gateway_mac: G1_MAC };
-    Record::Home { address: S, epoch: epoch(4), placement: Some(placement) }
+    Record::Home { address: S, epoch: epoch(4), placement: Some(placement), frozen: None }
 }
 
 fn hosted(active: bool) -> Record {

@@ -9,8 +9,9 @@ use std::thread;
 use std::time::Duration;
 
 use super::bench::ms;
-use super::world::{Faults, HOME, HOST, Reached, THIRD, World};
-use crate::migration::status::State;
+use super::world::{Faults, HOME, HOST, NAMES, Reached, THIRD, World};
+use crate::migration::order::Verb;
+use crate::migration::status::{State, reason};
 
 /// Of two sites, and as many of three.
 const SCHEDULES: u64 = 50_000;
@@ -19,7 +20,7 @@ fn trouble(world: &mut World) {
     let count = world.sites.len();
     let at = world.dice.below(count as u64) as usize;
     let host = HOST + world.dice.below(count as u64 - 1) as usize;
-    match world.dice.below(13) {
+    match world.dice.below(16) {
         0..3 => world.start_machine(at),
         3..6 => world.stop_machine(at),
         6 => world.disconnect_from(at),
@@ -30,10 +31,23 @@ fn trouble(world: &mut World) {
             let effects = world.dice.below(12);
             world.crash_daemon(at, effects);
         }
-        _ => {
+        11..13 => {
             world.start_daemons();
             world.connect();
         }
+        _ => {
+            let verb = order(world, at);
+            world.order(verb);
+        }
+    }
+}
+
+/// Any of an operator's orders; `at` is a site.
+fn order(world: &mut World, at: usize) -> Verb {
+    match world.dice.below(4) {
+        0..2 => Verb::Freeze,
+        2 => Verb::Unfreeze { to: None },
+        _ => Verb::Unfreeze { to: Some(NAMES[at].into()) },
     }
 }
 
@@ -52,7 +66,16 @@ fn run(mut world: World, seed: u64) -> String {
     world.faults = Faults::default();
     world.start_daemons();
     world.connect();
-    world.pass(Duration::from_secs(100));
+    world.pass(Duration::from_secs(10));
+    // What is frozen stays wherever it is, right or wrong, for as long as it is. Two copies that
+    // take it from each other freeze it again.
+    for _ in 0..3 {
+        world.order(Verb::Unfreeze { to: None });
+        world.pass(Duration::from_secs(100));
+        if world.state(HOME) != Some(State::Frozen) {
+            break;
+        }
+    }
     settled(&world, seed);
     let names: Vec<_> = (0..world.sites.len()).map(|at| world.state(at).map_or("NONE", State::as_str)).collect();
     format!("{} {:?}", names.join(" "), world.query())
@@ -70,6 +93,10 @@ fn settled(world: &World, seed: u64) {
     let reached = world.query();
     let at = |host: usize| if host == HOST { Reached::Copy } else { Reached::Third };
     let right = match (runs(HOME), &copies[..]) {
+        // An operator has said that the one at home is the copy.
+        (true, _) if world.reason(HOME) == Some(reason::DUPLICATE_HERE) => {
+            home == State::Away && reached != Reached::Home
+        }
         // A copy that met its original stays fenced for as long as it talks.
         (true, _) => {
             let hosts_right = hosts.iter().all(|h| if runs(*h) { is(*h, State::Fenced) } else { quiet(*h) });
@@ -88,10 +115,10 @@ fn settled(world: &World, seed: u64) {
             served || others && is(*copy, State::Fenced) && reached == Reached::Nobody
         }
         // Two copies and no original take it from each other, as long as both talk.
-        (false, _) => matches!(home, State::Away | State::Claimed | State::Returning | State::Home),
+        (false, _) => matches!(home, State::Frozen | State::Away | State::Claimed | State::Returning | State::Home),
     };
     let talk = hosts.iter().filter(|h| world.copy_talks_at(**h)).count();
-    let apart = if runs(HOME) { talk == 0 } else { copies.len() > 1 || talk <= 1 };
+    let apart = if runs(HOME) && home != State::Away { talk == 0 } else { copies.len() > 1 || talk <= 1 };
     let states: Vec<_> = (0..world.sites.len()).map(|at| (runs(at), world.state(at), world.reason(at))).collect();
     let tail: Vec<_> = world
         .notes

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use wamig_openflow::{MacAddr, PortNo};
 
-use crate::migration::config::{AddressRange, GuestPolicy, Hosting, Lan, Prefix, Server, SiteConfig, Timers};
+use crate::migration::config::{AddressRange, Damping, GuestPolicy, Hosting, Lan, Prefix, Server, SiteConfig, Timers};
 
 /// The port towards the router, at both sites.
 pub(in crate::migration) const UP: PortNo = PortNo(1);
@@ -50,6 +50,7 @@ pub(in crate::migration) fn home() -> SiteConfig {
         lan: Lan { uplink: UP, ports: vec![LAN, SRV], prefix: Prefix::new(G1, 24), gateway: G1, mac: W1 },
         servers: vec![Server { address: S, mac: S_MAC, hosts: vec!["dc2".into(), "dc3".into()] }],
         hosting: Hosting::default(),
+        damping: Damping::default(),
         timers: Timers::default(),
     }
 }
@@ -66,6 +67,7 @@ pub(in crate::migration) fn host() -> SiteConfig {
             guests: vec![GuestPolicy { peer: "dc1".into(), prefixes: vec![Prefix::new(G1, 24)], max: 2 }],
             ..Hosting::default()
         },
+        damping: Damping::default(),
         timers: Timers::default(),
     }
 }

@@ -8,14 +8,16 @@ use std::time::{Duration, Instant};
 use wamig_openflow::{Field, FlowMod, MacAddr, PacketOut, PortNo};
 
 use super::bench::ms;
+use super::dice::Dice;
 use super::site::{self, G1, G1_MAC, G2_MAC, G3_MAC, LAN, S, S_MAC, SRV, UP};
 use super::switch::{Frame, Switch};
 use crate::migration::Migration;
 use crate::migration::arp::{Arp, Op};
 use crate::migration::config::SiteConfig;
 use crate::migration::io::{BatchId, Effect, Input, Note};
+use crate::migration::order::{Order, Verb};
 use crate::migration::record::Record;
-use crate::migration::status::{Role, State};
+use crate::migration::status::{AddressStatus, Role, State};
 use crate::peer::message::{Epoch, Message};
 
 /// dc1 in arrays of sites.
@@ -25,36 +27,13 @@ pub(super) const HOST: usize = 1;
 /// dc3 in arrays of sites, where there is one.
 pub(super) const THIRD: usize = 2;
 /// The sites' names.
-const NAMES: [&str; 3] = ["dc1", "dc2", "dc3"];
+pub(super) const NAMES: [&str; 3] = ["dc1", "dc2", "dc3"];
 /// The sites' routers.
 const ROUTERS: [MacAddr; 3] = [G1_MAC, G2_MAC, G3_MAC];
 /// The server's kernel asks again for its gateway after so long.
 const ARP_RETRY: Duration = Duration::from_secs(1);
 /// The server's kernel checks its gateway after so long.
 const ARP_CHECK: Duration = Duration::from_secs(8);
-
-/// A small generator of numbers (xorshift64*).
-#[derive(Debug)]
-pub(super) struct Dice(u64);
-
-impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    /// A number below `n`.
-    pub(super) fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % n
-    }
-
-    /// True `percent` times of a hundred.
-    pub(super) fn chance(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-}
 
 /// How bad the network is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -118,8 +97,9 @@ pub(super) struct Site {
     left: Vec<Kept>,
 }
 
-/// What a restart must not lose: the address, the side, the transfer address and the epoch.
-type Kept = (Ipv4Addr, Role, Option<Ipv4Addr>, Epoch);
+/// What a restart must not lose: the address, the side, the transfer address, the epoch, and
+/// whether it is frozen.
+type Kept = (Ipv4Addr, Role, Option<Ipv4Addr>, Epoch, bool);
 
 /// Where a packet for the server ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -152,6 +132,8 @@ pub(super) struct World {
     pub(super) notes: Vec<(Duration, usize, Note)>,
     /// Since when two sites deliver.
     split: Option<Instant>,
+    /// Where the address was while it was frozen, until an operator unfreezes it.
+    held: Option<String>,
 }
 
 impl World {
@@ -192,6 +174,7 @@ impl World {
             sessions: 0,
             notes: Vec::new(),
             split: None,
+            held: None,
         }
     }
 
@@ -292,6 +275,24 @@ impl World {
         self.sites[at].machine.running = false;
     }
 
+    /// An operator orders something at home. That it can be asked first changes nothing, and
+    /// tells what is then done.
+    pub(super) fn order(&mut self, verb: Verb) {
+        let Some(migration) = self.sites[HOME].migration.as_mut() else { return };
+        let mut order = Order { verb, address: S, reason: "chance".into(), dry_run: true };
+        let before = format!("{migration:?}");
+        let (told, effects) = migration.order(self.now, &order);
+        assert!(effects.is_empty() && before == format!("{migration:?}"), "{order:?} was only asked");
+        order.dry_run = false;
+        let (done, effects) = migration.order(self.now, &order);
+        assert_eq!(done, told, "{order:?}");
+        if done.iter().all(|v| v.plan.is_ok()) {
+            self.held = None;
+        }
+        self.carry_out(HOME, effects);
+        self.check();
+    }
+
     // ---- what can be seen of it ---------------------------------------------------------
 
     pub(super) fn state(&self, at: usize) -> Option<State> {
@@ -299,7 +300,17 @@ impl World {
     }
 
     pub(super) fn reason(&self, at: usize) -> Option<&'static str> {
-        self.sites[at].migration.as_ref()?.status().iter().find(|s| s.address == S)?.reason
+        self.status(at)?.reason
+    }
+
+    fn status(&self, at: usize) -> Option<AddressStatus> {
+        self.sites[at].migration.as_ref()?.status().into_iter().find(|s| s.address == S)
+    }
+
+    /// The site where the address is frozen.
+    fn frozen_at(&self) -> Option<String> {
+        let frozen = self.status(HOME).filter(|s| s.state == State::Frozen)?;
+        Some(frozen.peer.unwrap_or_else(|| NAMES[HOME].into()))
     }
 
     /// A client's packet.
@@ -424,6 +435,8 @@ impl World {
                 if *left == 0 {
                     self.sites[at].crash = None;
                     self.sites[at].migration = None;
+                    // A freeze may have been on its way to the disk.
+                    self.held = self.held.take().filter(|_| at != HOME);
                     self.disconnect_from(at);
                     return;
                 }
@@ -538,15 +551,22 @@ impl World {
     /// Two sites never deliver the address for longer than a lease: the home while it has it at
     /// home, a host while its lease is renewed.
     fn check(&mut self) {
-        let delivers = |at: &usize| {
-            let state = self.state(*at);
-            state == Some(if *at == HOME { State::Home } else { State::Hosting })
+        let frozen_at = self.frozen_at();
+        let delivers = |at: &usize| match self.state(*at) {
+            Some(State::Frozen) => frozen_at.as_deref() == Some(NAMES[HOME]),
+            state => state == Some(if *at == HOME { State::Home } else { State::Hosting }),
         };
         let split = (0..self.sites.len()).filter(delivers).count() > 1;
         self.split = if split { self.split.or(Some(self.now)) } else { None };
         if let Some(since) = self.split {
             let lease = self.sites[HOST].config.timers.lease;
             assert!(self.now - since <= lease, "two deliver for longer than a lease, at {:?}", self.clock());
+        }
+        // What is frozen stays, unless its host lets go of it.
+        if let Some(now) = frozen_at {
+            let held = self.held.get_or_insert_with(|| now.clone());
+            assert!(*held == now || now == NAMES[HOME], "frozen at {held:?}, and moved to {now:?}");
+            *held = now;
         }
         let conflicts: u32 = self.sites.iter().map(|s| s.machine.conflicts).sum();
         assert_eq!(conflicts, 0, "a server met its own address");
@@ -555,7 +575,7 @@ impl World {
 
 /// The placements of a daemon that has told of them.
 fn kept(migration: &Migration) -> Vec<Kept> {
-    let placed = [State::Away, State::Stale, State::Ready, State::Hosting];
+    let placed = [State::Frozen, State::Away, State::Stale, State::Ready, State::Hosting];
     let status = migration.status().into_iter().filter(|s| placed.contains(&s.state));
-    status.map(|s| (s.address, s.role, s.transfer, s.epoch)).collect()
+    status.map(|s| (s.address, s.role, s.transfer, s.epoch, s.state == State::Frozen)).collect()
 }
