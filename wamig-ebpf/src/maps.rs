@@ -65,18 +65,18 @@ static TABLES: Array<Table> = Array::with_max_entries(2 * MAX_TABLES as u32, 0);
 #[map]
 pub static CACHE: PerCpuArray<Set> = PerCpuArray::with_max_entries(CACHE_SETS, 0);
 #[map]
-static MASKS: Array<FlowMask> = Array::with_max_entries(SUBTABLE_IDS as u32, 0);
+static MASKS: Array<FlowMask> = Array::with_max_entries(SUBTABLE_IDS as u32, MMAPABLE);
 #[map]
-static FILTERS: Array<[u64; FILTER_WORDS]> = Array::with_max_entries(SUBTABLE_IDS as u32, 0);
+static FILTERS: Array<[u64; FILTER_WORDS]> = Array::with_max_entries(SUBTABLE_IDS as u32, MMAPABLE);
 #[map]
 static FLOWS: HashMap<u64, FlowEntry> = HashMap::with_max_entries(DEFAULT_FLOWS, NO_PREALLOC);
 #[map]
-static RECORDS: Array<FlowRecord> = Array::with_max_entries(DEFAULT_FLOWS, 0);
+static RECORDS: Array<FlowRecord> = Array::with_max_entries(DEFAULT_FLOWS, MMAPABLE);
 #[map]
-static LISTS: Array<ActionList> = Array::with_max_entries(ACTION_LISTS, 0);
+static LISTS: Array<ActionList> = Array::with_max_entries(ACTION_LISTS, MMAPABLE);
 /// Id of a list → the same for the straight way.
 #[map]
-pub static EDITS: Array<Edit> = Array::with_max_entries(ACTION_LISTS, 0);
+pub static EDITS: Array<Edit> = Array::with_max_entries(ACTION_LISTS, MMAPABLE);
 #[map]
 pub static FLOW_COUNTS: PerCpuArray<FlowCount> = PerCpuArray::with_max_entries(DEFAULT_FLOWS, 0);
 #[map]

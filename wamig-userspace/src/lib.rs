@@ -10,6 +10,7 @@ pub mod controller;
 pub mod daemon;
 pub mod datapath;
 pub mod fastpath;
+pub mod hash;
 pub mod migration;
 pub mod object;
 pub mod peer;

@@ -1,13 +1,14 @@
 //! Values kept once under a number: action lists and port sets, shared by many flows.
 
-use std::collections::HashMap;
 use std::hash::Hash;
+
+use crate::hash::Map;
 
 /// Interned values with reference counts. A number whose last reference is gone stays
 /// reserved until [`Interned::recycle`], because readers may still be using it.
 pub struct Interned<T> {
-    by_value: HashMap<T, (u32, u32)>,
-    by_id: HashMap<u32, T>,
+    by_value: Map<T, (u32, u32)>,
+    by_id: Map<u32, T>,
     free: Vec<u32>,
     next: u32,
     end: u32,
@@ -16,7 +17,7 @@ pub struct Interned<T> {
 impl<T: Clone + Eq + Hash> Interned<T> {
     /// Numbers from `first` up to but not including `end`.
     pub fn new(first: u32, end: u32) -> Self {
-        Self { by_value: HashMap::new(), by_id: HashMap::new(), free: Vec::new(), next: first, end }
+        Self { by_value: Map::default(), by_id: Map::default(), free: Vec::new(), next: first, end }
     }
 
     /// The value's number, if it has one.

@@ -3,7 +3,7 @@
 use std::io;
 
 use wamig_common::action::ActionList;
-use wamig_common::entry::{FlowCount, FlowMapKey, FlowRecord, FlowValue, PortCount, Table, TableCount};
+use wamig_common::entry::{FlowCount, FlowEntry, FlowMapKey, FlowRecord, FlowValue, PortCount, Table, TableCount};
 use wamig_common::key::FlowMask;
 use wamig_common::limits::FILTER_WORDS;
 use wamig_common::rules::PortRules;
@@ -44,9 +44,11 @@ pub trait Maps: Send {
     fn set_mask(&mut self, subtable: u32, mask: &FlowMask) -> io::Result<()>;
     /// A subtable's filter.
     fn set_filter(&mut self, subtable: u32, filter: &[u64; FILTER_WORDS]) -> io::Result<()>;
-    /// A flow map entry: a `new` one, or the value of one that is there. Its words are then
-    /// stored one by one, and readers keep seeing the slot of their version.
-    fn set_flow(&mut self, key: &FlowMapKey, value: &FlowValue, new: bool) -> io::Result<()>;
+    /// New flow map entries, under their digests, of which none is there.
+    fn add_flows(&mut self, digests: &[u64], entries: &[FlowEntry]) -> io::Result<()>;
+    /// The value of a flow map entry that is there. Its words are stored one by one, and
+    /// readers keep seeing the slot of their version.
+    fn set_flow(&mut self, key: &FlowMapKey, value: &FlowValue) -> io::Result<()>;
     /// Deletes a flow map entry; it is no error if there is none.
     fn remove_flow(&mut self, key: &FlowMapKey) -> io::Result<()>;
     /// A flow's instructions.

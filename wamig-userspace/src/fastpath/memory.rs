@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use wamig_common::action::{ActionList, Op};
 use wamig_common::entry::{
-    FlowCount, FlowMapKey, FlowRecord, FlowValue, PortCount, Records, Slot, Table, TableCount, Tables, filter_bit,
+    FlowCount, FlowEntry, FlowMapKey, FlowRecord, FlowValue, PortCount, Records, Slot, Table, TableCount, Tables, filter_bit,
 };
 use wamig_common::key::{ALL_WORDS, FlowKey, FlowMask};
 use wamig_common::limits::{ACTION_LISTS, DEFAULT_FLOWS, FILTER_WORDS, PORT_SETS, SUBTABLE_IDS};
@@ -176,7 +176,12 @@ impl Maps for MemoryMaps {
         Ok(())
     }
 
-    fn set_flow(&mut self, key: &FlowMapKey, value: &FlowValue, _new: bool) -> io::Result<()> {
+    fn add_flows(&mut self, _digests: &[u64], entries: &[FlowEntry]) -> io::Result<()> {
+        self.flows.extend(entries.iter().map(|e| (e.key, e.value)));
+        Ok(())
+    }
+
+    fn set_flow(&mut self, key: &FlowMapKey, value: &FlowValue) -> io::Result<()> {
         self.flows.insert(*key, *value);
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! Whether a batch fits, asked before anything is changed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use wamig_common::action::ActionList;
+use wamig_common::action::Op;
 use wamig_common::entry::{FlowEntry, FlowMapKey};
 use wamig_common::key::FlowMask;
 use wamig_common::limits::{MAX_OPS, MAX_SUBTABLES, MAX_TABLES};
@@ -11,6 +11,7 @@ use wamig_openflow::{ErrorKind, OfpError};
 use super::intern::Interned;
 use super::subtable::Subtable;
 use super::{Batch, Change, CompiledFlow, FlowId};
+use crate::hash::{Map, Set};
 
 /// What is left.
 pub struct Room<'a> {
@@ -21,13 +22,13 @@ pub struct Room<'a> {
     /// Ids of subtables in all tables together; the last is given out next.
     pub subtables: &'a [u32],
     /// Masks that have a subtable.
-    pub masks: &'a HashMap<(u8, FlowMask), u32>,
+    pub masks: &'a Map<(u8, FlowMask), u32>,
     /// Those subtables.
     pub by_id: &'a HashMap<u32, Subtable>,
     /// Flow map entries by their digests.
-    pub installed: &'a HashMap<u64, FlowEntry>,
+    pub installed: &'a Map<u64, FlowEntry>,
     /// Action lists.
-    pub lists: &'a Interned<ActionList>,
+    pub lists: &'a Interned<Vec<Op>>,
     /// Port sets.
     pub sets: &'a Interned<Vec<u32>>,
 }
@@ -41,10 +42,10 @@ fn full(what: impl Into<String>) -> OfpError {
 /// `subtable_of` says where a flow is.
 pub fn check_room(batch: &Batch, room: &Room<'_>, subtable_of: impl Fn(FlowId) -> Option<u32>) -> Result<(), OfpError> {
     let mut flows = 0;
-    let mut masks: HashSet<(u8, FlowMask)> = HashSet::new();
-    let mut grown: HashSet<u8> = HashSet::new();
-    let mut lists: HashSet<ActionList> = HashSet::new();
-    let mut sets: HashSet<&Vec<u32>> = HashSet::new();
+    let mut masks: Set<(u8, FlowMask)> = Set::default();
+    let mut grown: Set<u8> = Set::default();
+    let mut lists: Set<&[Op]> = Set::default();
+    let mut sets: Set<&Vec<u32>> = Set::default();
     let mut digests = Digests::default();
     for change in &batch.changes {
         let (Change::Insert(flow) | Change::Replace(flow)) = change else { continue };
@@ -64,12 +65,13 @@ pub fn check_room(batch: &Batch, room: &Room<'_>, subtable_of: impl Fn(FlowId) -
         }
         sets.extend(flow.sets.iter().filter(|s| room.sets.id(s).is_none()));
         for ops in [&flow.apply, &flow.write] {
-            let list = ActionList::from_ops(ops).ok_or_else(|| {
-                OfpError::new(ErrorKind::BadActionTooMany, format!("at most {MAX_OPS} actions in a list"))
-            })?;
+            if ops.len() > MAX_OPS {
+                let detail = format!("at most {MAX_OPS} actions in a list");
+                return Err(OfpError::new(ErrorKind::BadActionTooMany, detail));
+            }
             // A list with port sets of its own is known by their numbers, which it has not got yet.
-            if list.n > 0 && (!flow.sets.is_empty() || room.lists.id(&list).is_none()) {
-                lists.insert(list);
+            if !ops.is_empty() && (!flow.sets.is_empty() || room.lists.id(ops).is_none()) {
+                lists.insert(ops);
             }
         }
     }
@@ -97,8 +99,8 @@ pub fn check_room(batch: &Batch, room: &Room<'_>, subtable_of: impl Fn(FlowId) -
 #[derive(Default)]
 struct Digests {
     /// Ids that its new masks will get.
-    ids: HashMap<(u8, FlowMask), u32>,
-    added: HashMap<u64, FlowMapKey>,
+    ids: Map<(u8, FlowMask), u32>,
+    added: Map<u64, FlowMapKey>,
 }
 
 impl Digests {

@@ -1,12 +1,13 @@
 //! One mask of one table: its flows by key and priority, its filter, its place in the search.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use wamig_common::entry::{SubtableRef, filter_bit, tag};
 use wamig_common::key::{ETH_TYPE, FlowKey, FlowMask};
 use wamig_common::limits::FILTER_WORDS;
 
 use super::FlowId;
+use crate::hash::Map;
 
 /// Counts one less.
 fn take_one(counts: &mut BTreeMap<u16, u32>, of: u16) {
@@ -29,13 +30,13 @@ pub struct Subtable {
     pub mask: FlowMask,
     /// How the table's search order lists it; `None` = not listed.
     pub listed: Option<SubtableRef>,
-    keys: HashMap<FlowKey, Vec<(u16, FlowId)>>,
+    keys: Map<FlowKey, Vec<(u16, FlowId)>>,
     priorities: BTreeMap<u16, u32>,
     /// Flows of each EtherType, if the mask holds all of its bits.
     eth_types: BTreeMap<u16, u32>,
     filter: Box<[u64; FILTER_WORDS]>,
     /// Keys per filter bit.
-    holders: HashMap<u32, u32>,
+    holders: Map<u32, u32>,
 }
 
 impl Subtable {
@@ -46,11 +47,11 @@ impl Subtable {
             table,
             mask,
             listed: None,
-            keys: HashMap::new(),
+            keys: Map::default(),
             priorities: BTreeMap::new(),
             eth_types: BTreeMap::new(),
             filter: Box::new([0; FILTER_WORDS]),
-            holders: HashMap::new(),
+            holders: Map::default(),
         }
     }
 

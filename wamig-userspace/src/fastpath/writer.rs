@@ -14,13 +14,13 @@
 
 mod beside;
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 
 use wamig_common::action::{ActionList, OUTPUT_SET, Op};
 use wamig_common::entry::{
     CLEAR, FlowCount, FlowEntry, FlowMapKey, FlowRecord, FlowValue, MAX_FLOW_ID, MISS, NO_GOTO, NONE, SLOW, Slot,
-    SubtableRef, Table, TableCount,
+    SubtableRef, Table, TableCount, tag_of_digest,
 };
 use wamig_common::key::{ETH_TYPE, FlowKey, FlowMask};
 use wamig_common::limits::{FILTER_WORDS, MAX_SUBTABLES};
@@ -34,6 +34,7 @@ use super::port_state::PortState;
 use super::room::{Room, check_room};
 use super::subtable::Subtable;
 use super::{Batch, Change, CompiledFlow, FlowId};
+use crate::hash::{Map, Set};
 
 /// Number of the set of all ports.
 pub const SET_ALL: u32 = 0;
@@ -58,8 +59,8 @@ struct Entry {
 /// What batches left behind for the end of their grace period.
 #[derive(Default)]
 struct Left {
-    /// Keys whose value was changed.
-    keys: HashSet<FlowMapKey>,
+    /// Digests of the keys whose value was changed.
+    keys: Set<u64>,
     records: Vec<(u32, FlowId)>,
     lists: Vec<u32>,
     sets: Vec<u32>,
@@ -79,9 +80,17 @@ impl Left {
 /// What one batch changes.
 #[derive(Default)]
 struct Staged {
-    touched: Vec<(u32, FlowKey)>,
+    /// Keys with their digests, each as often as it was touched.
+    touched: Vec<(u64, FlowMapKey)>,
     orders: BTreeSet<u8>,
     left: Left,
+}
+
+impl Staged {
+    fn touch(&mut self, subtable: u32, key: &FlowKey) {
+        let key = FlowMapKey { words: key.words, subtable: u64::from(subtable) };
+        self.touched.push((key.digest(), key));
+    }
 }
 
 /// The writer.
@@ -89,19 +98,19 @@ pub struct Writer<M> {
     maps: M,
     version: u64,
     subtables: HashMap<u32, Subtable>,
-    by_mask: HashMap<(u8, FlowMask), u32>,
+    by_mask: Map<(u8, FlowMask), u32>,
     free_subtables: Vec<u32>,
-    flows: HashMap<FlowId, Entry>,
+    flows: Map<FlowId, Entry>,
     needs: Needs,
     masks: Masks,
     owners: Owners,
     /// First in, first out: a number rests as long as possible before a punt that still
     /// carries it could be taken for another flow's.
     free_records: VecDeque<u32>,
-    lists: Interned<ActionList>,
+    lists: Interned<Vec<Op>>,
     sets: Interned<Vec<u32>>,
     /// The flow map, by digest as in the kernel; newest slot absent = to be deleted.
-    installed: HashMap<u64, FlowEntry>,
+    installed: Map<u64, FlowEntry>,
     /// Tables whose order for the other parity is older.
     stale_orders: BTreeSet<u8>,
     /// Left by batches whose grace has not begun.
@@ -116,10 +125,6 @@ pub struct Writer<M> {
 
 fn refused(e: &io::Error) -> OfpError {
     OfpError::new(ErrorKind::FlowModUnknown, format!("the kernel refused a map update: {e}"))
-}
-
-fn map_key(subtable: u32, key: &FlowKey) -> FlowMapKey {
-    FlowMapKey { words: key.words, subtable: u64::from(subtable) }
 }
 
 fn add(sum: &mut FlowCount, more: &FlowCount) {
@@ -137,16 +142,16 @@ impl<M: Maps> Writer<M> {
             maps,
             version: 1,
             subtables: HashMap::new(),
-            by_mask: HashMap::new(),
+            by_mask: Map::default(),
             free_subtables: (1..capacity.subtables).rev().collect(),
-            flows: HashMap::new(),
+            flows: Map::default(),
             needs: Needs::default(),
             masks: Masks::default(),
             owners: Owners::new(capacity.flows),
             free_records: (1..capacity.flows.min(MAX_FLOW_ID)).collect(),
             lists: Interned::new(1, capacity.lists),
             sets: Interned::new(SET_FLOOD + 1, capacity.port_sets),
-            installed: HashMap::new(),
+            installed: Map::default(),
             stale_orders: BTreeSet::new(),
             left: None,
             in_grace: None,
@@ -266,7 +271,7 @@ impl<M: Maps> Writer<M> {
         let ungraced = self.left.is_some() || self.in_grace.is_some();
         if !self.stale_orders.is_empty()
             || (ungraced && !staged.orders.is_empty())
-            || staged.touched.iter().any(|(s, k)| self.is_ungraced(&map_key(*s, k)))
+            || staged.touched.iter().any(|(digest, _)| self.is_ungraced(*digest))
         {
             self.collect(true);
         }
@@ -317,7 +322,7 @@ impl<M: Maps> Writer<M> {
                 staged.orders.insert(flow.table);
             }
         }
-        staged.touched.push((subtable, flow.key));
+        staged.touch(subtable, &flow.key);
         Ok(())
     }
 
@@ -347,7 +352,7 @@ impl<M: Maps> Writer<M> {
         self.needs.remove(entry.share);
         entry.share = Share::of(flow);
         self.needs.add(entry.share);
-        staged.touched.push((entry.subtable, entry.key));
+        staged.touch(entry.subtable, &entry.key);
         self.flows.insert(flow.id, entry);
         Ok(())
     }
@@ -366,7 +371,7 @@ impl<M: Maps> Writer<M> {
                 staged.left.subtables.push(s.id);
             }
         }
-        staged.touched.push((entry.subtable, entry.key));
+        staged.touch(entry.subtable, &entry.key);
     }
 
     fn write_record(&mut self, flow: &CompiledFlow, entry: &mut Entry) -> io::Result<()> {
@@ -393,7 +398,6 @@ impl<M: Maps> Writer<M> {
             table: flow.table,
             slow: flow.slow.map_or(0, |s| s.index() as u8),
         };
-        self.maps.clear_flow_count(entry.record)?;
         self.maps.set_record(entry.record, &record)?;
         self.owners.set(entry.record, Some(flow.id));
         Ok(())
@@ -412,10 +416,10 @@ impl<M: Maps> Writer<M> {
                 _ => self.port_set(members, entry)?,
             });
         }
-        let list = ActionList::from_ops(&ops).ok_or(io::ErrorKind::InvalidInput)?;
-        let (id, new) = self.lists.take(&list).ok_or(io::ErrorKind::StorageFull)?;
+        let (id, new) = self.lists.take(&ops).ok_or(io::ErrorKind::StorageFull)?;
         entry.lists.push(id);
         if new {
+            let list = ActionList::from_ops(&ops).ok_or(io::ErrorKind::InvalidInput)?;
             self.maps.set_list(id, &list)?;
         }
         Ok(id)
@@ -432,35 +436,40 @@ impl<M: Maps> Writer<M> {
 
     /// Stages every touched key: the flow that it had, and the one that it gets.
     fn stage(&mut self, version: u64, staged: &mut Staged) -> io::Result<()> {
-        let mut values = Vec::with_capacity(staged.touched.len());
+        let mut values = Vec::new();
+        let mut added = (Vec::new(), Vec::new());
         let mut filters = BTreeSet::new();
-        for (subtable, key) in &staged.touched {
-            let map_key = map_key(*subtable, key);
-            let Some(s) = self.subtables.get_mut(subtable) else { continue };
-            if !staged.left.keys.insert(map_key) {
+        for (digest, map_key) in &staged.touched {
+            let (digest, map_key) = (*digest, *map_key);
+            let subtable = map_key.subtable as u32;
+            let Some(s) = self.subtables.get_mut(&subtable) else { continue };
+            if !staged.left.keys.insert(digest) {
                 continue;
             }
+            let key = &FlowKey { words: map_key.words };
             let best = s.best(key).and_then(|(priority, id)| self.flows.get(&id).map(|e| (priority, e.record)));
-            let next = best.map_or(Slot::default(), |(priority, record)| Slot::new(record, priority, s.tag(key)));
-            let current = self.installed.get(&map_key.digest()).map(|e| e.value);
-            if current.is_none() {
-                if next.is_absent() {
-                    continue;
+            let next = best.map_or(Slot::default(), |(priority, record)| Slot::new(record, priority, tag_of_digest(digest)));
+            match self.installed.get(&digest).map(|e| e.value) {
+                Some(current) => values.push((digest, FlowEntry { value: current.then(version, next), key: map_key })),
+                None if next.is_absent() => {}
+                None => {
+                    s.admit(key);
+                    filters.insert(subtable);
+                    added.0.push(digest);
+                    added.1.push(FlowEntry { value: FlowValue::new(version, next), key: map_key });
                 }
-                s.admit(key);
-                filters.insert(*subtable);
             }
-            let value = current.map_or(FlowValue::new(version, next), |value| value.then(version, next));
-            values.push((map_key, value, current.is_none()));
         }
         for subtable in filters {
             if let Some(s) = self.subtables.get(&subtable) {
                 self.maps.set_filter(subtable, s.filter())?;
             }
         }
-        for (key, value, new) in values {
-            self.maps.set_flow(&key, &value, new)?;
-            self.installed.insert(key.digest(), FlowEntry { value, key });
+        self.maps.add_flows(&added.0, &added.1)?;
+        self.installed.extend(added.0.into_iter().zip(added.1));
+        for (digest, entry) in values {
+            self.maps.set_flow(&entry.key, &entry.value)?;
+            self.installed.insert(digest, entry);
         }
         Ok(())
     }
@@ -513,13 +522,12 @@ impl<M: Maps> Writer<M> {
     /// room, not correctness, so it is only logged.
     fn clean_up(&mut self, left: Left) {
         let mut filters = BTreeSet::new();
-        for key in left.keys {
-            let digest = key.digest();
-            let value = self.installed.get(&digest).map(|e| e.value).filter(|v| v.newest().is_absent());
-            let Some(value) = value.filter(|_| !self.is_ungraced(&key)) else {
+        for digest in left.keys {
+            let entry = self.installed.get(&digest).copied().filter(|e| e.value.newest().is_absent());
+            let Some(FlowEntry { value, key }) = entry.filter(|_| !self.is_ungraced(digest)) else {
                 continue;
             };
-            let emptied = self.maps.set_flow(&key, &value.emptied(), false);
+            let emptied = self.maps.set_flow(&key, &value.emptied());
             if let Err(e) = emptied.and_then(|()| self.maps.remove_flow(&key)) {
                 tracing::warn!("a flow map entry could not be deleted: {e}");
                 continue;
@@ -536,6 +544,14 @@ impl<M: Maps> Writer<M> {
             if let Some(entry) = self.flows.get_mut(&owner) {
                 entry.retiring.retain(|r| *r != record);
                 add(&mut entry.carried, &count);
+            }
+            // Numbers that can be taken have counted nothing.
+            if count != FlowCount::default()
+                && let Err(e) = self.maps.clear_flow_count(record)
+            {
+                tracing::warn!("the counters of a flow could not be cleared, and its number is lost: {e}");
+                self.owners.set(record, None);
+                continue;
             }
             self.owners.set(record, None);
             self.free_records.push_back(record);
@@ -571,8 +587,8 @@ impl<M: Maps> Writer<M> {
         }
     }
 
-    fn is_ungraced(&self, key: &FlowMapKey) -> bool {
-        [&self.left, &self.in_grace].into_iter().flatten().any(|l| l.keys.contains(key))
+    fn is_ungraced(&self, digest: u64) -> bool {
+        [&self.left, &self.in_grace].into_iter().flatten().any(|l| l.keys.contains(&digest))
     }
 }
 

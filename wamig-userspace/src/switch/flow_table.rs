@@ -5,7 +5,7 @@
 //! Nothing here validates, compiles or tells anybody: that is the transaction's business.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,6 +16,7 @@ use wamig_openflow::{Cookie, FlowModFlags, GroupId, Instructions, Match, PortNo,
 use super::group::GroupTable;
 use super::meter::MeterTable;
 use crate::fastpath::FlowId;
+use crate::hash::Map;
 
 /// A flow entry as the controller sees it.
 #[derive(Clone, PartialEq, Debug)]
@@ -98,7 +99,7 @@ type Ranks = BTreeMap<Reverse<u16>, BTreeMap<Arc<Match>, FlowId>>;
 /// All flow tables.
 #[derive(Clone, PartialEq, Debug)]
 pub struct FlowTables {
-    flows: HashMap<FlowId, Flow>,
+    flows: Map<FlowId, Flow>,
     ranks: Vec<Ranks>,
     capacity: usize,
     /// The groups that flows hand frames to.
@@ -111,7 +112,7 @@ impl FlowTables {
     /// `tables` empty tables that together hold at most `capacity` flows.
     pub fn new(tables: u8, capacity: usize) -> Self {
         Self {
-            flows: HashMap::new(),
+            flows: Map::default(),
             ranks: vec![Ranks::new(); usize::from(tables)],
             capacity,
             groups: GroupTable::default(),

@@ -362,7 +362,7 @@ impl<F: FastPath> Switch<F> {
         &mut self.fast
     }
 
-    fn commit(&mut self, staged: Staged, now: Instant) -> Result<Vec<Event>, OfpError> {
+    fn commit(&mut self, mut staged: Staged, now: Instant) -> Result<Vec<Event>, OfpError> {
         let batch = staged.batch(&self.tables);
         // A flow's counters cannot be read any more when it is gone.
         let notices: Vec<_> = staged.removed().iter().filter(|r| r.flow.flags.send_flow_removed).collect();

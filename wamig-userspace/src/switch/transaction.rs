@@ -8,7 +8,6 @@
 //! deleted within the batch never reaches it. The notices of removed flows are given out
 //! only once nothing can fail any more.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -24,6 +23,7 @@ use super::port_config;
 use super::validate;
 use crate::fastpath::compile::compile;
 use crate::fastpath::{Batch, Change, CompiledFlow, FlowId};
+use crate::hash::Map;
 
 /// Gives every flow a name that is never used again.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -51,7 +51,7 @@ pub struct Removed {
 pub struct Staged {
     /// What each touched flow was before the batch (`None`: not there), in the order of touch.
     before: Vec<(FlowId, Option<Flow>)>,
-    touched: HashMap<FlowId, Option<CompiledFlow>>,
+    touched: Map<FlowId, Option<CompiledFlow>>,
     removed: Vec<Removed>,
     reset: Vec<FlowId>,
     /// What each touched group was before the batch, in the order of touch; the first counts.
@@ -134,20 +134,22 @@ fn compiled(mut flow: Flow) -> Result<(Flow, CompiledFlow), OfpError> {
 impl Staged {
     /// The net change for the fast path: removals, then replacements, then insertions, so
     /// that a match which changed hands is free before it is taken.
-    pub fn batch(&self, tables: &FlowTables) -> Batch {
+    ///
+    /// It is made once: the compiled flows go into it.
+    pub fn batch(&mut self, tables: &FlowTables) -> Batch {
         let mut removals = Vec::new();
         let mut replacements = Vec::new();
         let mut insertions = Vec::new();
         for (id, before) in &self.before {
-            match (before, self.touched.get(id).and_then(Option::as_ref)) {
+            match (before, self.touched.get_mut(id).and_then(Option::take)) {
                 (Some(_), None) => removals.push(Change::Remove(*id)),
                 (Some(old), Some(flow)) => {
                     // A flow that is only refreshed costs the fast path nothing.
                     if tables.get(*id).is_none_or(|new| new.instructions != old.instructions) {
-                        replacements.push(Change::Replace(flow.clone()));
+                        replacements.push(Change::Replace(flow));
                     }
                 }
-                (None, Some(flow)) => insertions.push(Change::Insert(flow.clone())),
+                (None, Some(flow)) => insertions.push(Change::Insert(flow)),
                 (None, None) => {}
             }
         }

@@ -11,7 +11,7 @@ use std::io;
 
 use wamig_common::action::{ActionList, Op};
 use wamig_common::entry::{
-    FlowCount, FlowMapKey, FlowRecord, FlowValue, PortCount, Records, Slot, Table, TableCount, Tables,
+    FlowCount, FlowEntry, FlowMapKey, FlowRecord, FlowValue, PortCount, Records, Slot, Table, TableCount, Tables,
 };
 use wamig_common::key::{FlowKey, FlowMask};
 use wamig_common::limits::FILTER_WORDS;
@@ -208,21 +208,32 @@ impl Maps for Watched {
         self.wrote("filter", result)
     }
 
-    /// Word by word, as the kernel's maps are written.
-    fn set_flow(&mut self, key: &FlowMapKey, value: &FlowValue, new: bool) -> io::Result<()> {
-        assert_eq!(self.values.contains_key(key), !new, "{key:?}");
-        if let Some(mut now) = self.values.get(key).copied() {
-            for i in 0..2 {
-                now.slots[i] = value.slots[i];
-                let result = self.inner.set_flow(key, &now, false);
-                self.wrote("a slot", result)?;
-                now.since[i] = value.since[i];
-                let result = self.inner.set_flow(key, &now, false);
-                self.wrote("a slot's version", result)?;
+    fn add_flows(&mut self, digests: &[u64], entries: &[FlowEntry]) -> io::Result<()> {
+        // In two calls: a reader may come in between.
+        for (digests, entries) in digests.chunks(2).zip(entries.chunks(2)) {
+            for (digest, entry) in digests.iter().zip(entries) {
+                assert_eq!(*digest, entry.key.digest());
+                assert_eq!(self.values.insert(entry.key, entry.value), None, "{:?} is there", entry.key);
             }
+            let result = self.inner.add_flows(digests, entries);
+            self.wrote("new flows", result)?;
+        }
+        Ok(())
+    }
+
+    /// Word by word, as the kernel's maps are written.
+    fn set_flow(&mut self, key: &FlowMapKey, value: &FlowValue) -> io::Result<()> {
+        let Some(mut now) = self.values.get(key).copied() else { panic!("{key:?} is not there") };
+        for i in 0..2 {
+            now.slots[i] = value.slots[i];
+            let result = self.inner.set_flow(key, &now);
+            self.wrote("a slot", result)?;
+            now.since[i] = value.since[i];
+            let result = self.inner.set_flow(key, &now);
+            self.wrote("a slot's version", result)?;
         }
         self.values.insert(*key, *value);
-        let result = self.inner.set_flow(key, value, new);
+        let result = self.inner.set_flow(key, value);
         self.wrote("flow", result)
     }
 

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap as StdHashMap};
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aya::Ebpf;
@@ -24,6 +24,7 @@ use super::clock::Clock;
 use super::fit::{Fitter, Shared};
 use super::grace::Grace;
 use super::interface;
+use super::mapped::Mapped;
 use super::open::PuntRates;
 use super::packet_socket::PacketSocket;
 use super::pod::Plain;
@@ -34,8 +35,6 @@ use crate::fastpath::maps::{Capacity, Maps};
 use crate::fastpath::needs::Constants;
 use crate::fastpath::{FastPort, InterfaceCounters, port_index};
 
-/// `BPF_NOEXIST`
-const BPF_NOEXIST: u64 = 1;
 /// What `stage` returns when it has changed a value (`XDP_PASS`).
 const STAGED: u32 = 2;
 
@@ -44,14 +43,16 @@ type PlainCounters<T> = PerCpuArray<MapData, Plain<T>>;
 
 /// The maps of one data path, shared by the programs of all its ports.
 pub struct XdpMaps {
-    version: Version,
+    /// One store of it publishes a batch.
+    version: Mapped<u64>,
     tables: PlainArray<Table>,
-    masks: PlainArray<FlowMask>,
-    filters: PlainArray<[u64; FILTER_WORDS]>,
+    masks: Mapped<FlowMask>,
+    filters: Mapped<[u64; FILTER_WORDS]>,
     flows: HashMap<MapData, u64, Plain<FlowEntry>>,
-    records: PlainArray<FlowRecord>,
-    lists: PlainArray<ActionList>,
-    edits: PlainArray<Edit>,
+    flows_fd: OwnedFd,
+    records: Mapped<FlowRecord>,
+    lists: Mapped<ActionList>,
+    edits: Mapped<Edit>,
     flow_counts: PlainCounters<FlowCount>,
     table_counts: PlainCounters<TableCount>,
     port_counts: PlainCounters<PortCount>,
@@ -106,15 +107,19 @@ impl XdpMaps {
         let ports = take(&mut object, "PORTS")?;
         let Map::DevMap(devmap) = &ports else { return Err(other("PORTS is no devmap")) };
         let ports_fd = devmap.fd().as_fd().try_clone_to_owned()?;
+        let flows = take(&mut object, "FLOWS")?;
+        let Map::HashMap(data) = &flows else { return Err(other("FLOWS is no hash map")) };
+        let flows_fd = data.fd().as_fd().try_clone_to_owned()?;
         let mut maps = Self {
-            version: Version::new(take(&mut object, "VERSION")?)?,
+            version: Mapped::new(take(&mut object, "VERSION")?)?,
             tables: typed!(&mut object, "TABLES"),
-            masks: typed!(&mut object, "MASKS"),
-            filters: typed!(&mut object, "FILTERS"),
-            flows: typed!(&mut object, "FLOWS"),
-            records: typed!(&mut object, "RECORDS"),
-            lists: typed!(&mut object, "LISTS"),
-            edits: typed!(&mut object, "EDITS"),
+            masks: Mapped::new(take(&mut object, "MASKS")?)?,
+            filters: Mapped::new(take(&mut object, "FILTERS")?)?,
+            flows: flows.try_into().map_err(map_error)?,
+            flows_fd,
+            records: Mapped::new(take(&mut object, "RECORDS")?)?,
+            lists: Mapped::new(take(&mut object, "LISTS")?)?,
+            edits: Mapped::new(take(&mut object, "EDITS")?)?,
             flow_counts: typed!(&mut object, "FLOW_COUNTS"),
             table_counts: typed!(&mut object, "TABLE_COUNTS"),
             port_counts: typed!(&mut object, "PORT_COUNTS"),
@@ -186,7 +191,8 @@ impl Maps for XdpMaps {
     }
 
     fn publish(&mut self, version: u64) {
-        self.version.store(version);
+        // There is one version, in a map of one place.
+        let _ = self.version.store(0, 0, version, Ordering::Release);
     }
 
     fn will_need(&mut self, needs: &Constants) -> io::Result<()> {
@@ -205,18 +211,19 @@ impl Maps for XdpMaps {
     }
 
     fn set_mask(&mut self, subtable: u32, mask: &FlowMask) -> io::Result<()> {
-        self.masks.set(subtable, Plain(*mask), 0).map_err(map_error)
+        self.masks.set(subtable, mask)
     }
 
     fn set_filter(&mut self, subtable: u32, filter: &[u64; FILTER_WORDS]) -> io::Result<()> {
-        self.filters.set(subtable, Plain(*filter), 0).map_err(map_error)
+        self.filters.update(subtable, filter)
     }
 
-    fn set_flow(&mut self, key: &FlowMapKey, value: &FlowValue, new: bool) -> io::Result<()> {
+    fn add_flows(&mut self, digests: &[u64], entries: &[FlowEntry]) -> io::Result<()> {
+        syscall::add_all(self.flows_fd.as_fd(), digests, entries)
+    }
+
+    fn set_flow(&mut self, key: &FlowMapKey, value: &FlowValue) -> io::Result<()> {
         let (digest, entry) = (key.digest(), FlowEntry { value: *value, key: *key });
-        if new {
-            return self.flows.insert(digest, Plain(entry), BPF_NOEXIST).map_err(map_error);
-        }
         if self.stage(digest, &entry)? { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
@@ -228,13 +235,13 @@ impl Maps for XdpMaps {
     }
 
     fn set_record(&mut self, flow: u32, record: &FlowRecord) -> io::Result<()> {
-        self.records.set(flow, Plain(*record), 0).map_err(map_error)
+        self.records.set(flow, record)
     }
 
     fn set_list(&mut self, list: u32, actions: &ActionList) -> io::Result<()> {
-        self.lists.set(list, Plain(*actions), 0).map_err(map_error)?;
+        self.lists.set(list, actions)?;
         let used = actions.ops.get(..actions.n as usize).unwrap_or(&[]);
-        self.edits.set(list, Plain(Edit::of(used)), 0).map_err(map_error)
+        self.edits.set(list, &Edit::of(used))
     }
 
     fn set_port_set(&mut self, set: u32, members: &[u32]) -> io::Result<()> {
@@ -350,45 +357,6 @@ impl Maps for XdpMaps {
 
     fn grace_is_over(&mut self, wait: bool) -> bool {
         self.grace.is_over(wait)
-    }
-}
-
-/// The version, mapped into our memory: one store publishes a batch.
-struct Version {
-    page: *mut libc::c_void,
-    _map: Map,
-}
-
-// SAFETY: the page belongs to the map, is accessed atomically, and lives until the drop.
-unsafe impl Send for Version {}
-
-const PAGE: usize = 4096;
-
-impl Version {
-    fn new(map: Map) -> io::Result<Self> {
-        let Map::Array(data) = &map else { return Err(other("VERSION is no array")) };
-        let fd = data.fd().as_fd().as_raw_fd();
-        // SAFETY: a new mapping of a map that was made for it (BPF_F_MMAPABLE).
-        let page = unsafe {
-            libc::mmap(std::ptr::null_mut(), PAGE, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, fd, 0)
-        };
-        if page == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        Ok(Self { page, _map: map })
-    }
-
-    fn store(&self, version: u64) {
-        // SAFETY: the mapping is page-aligned and at least eight bytes long; the program
-        // reads it as one word.
-        unsafe { AtomicU64::from_ptr(self.page.cast()) }.store(version, Ordering::Release);
-    }
-}
-
-impl Drop for Version {
-    fn drop(&mut self) {
-        // SAFETY: mapped in `new`, not used after this.
-        unsafe { libc::munmap(self.page, PAGE) };
     }
 }
 

@@ -24,6 +24,7 @@ pub mod ethtool;
 mod fit;
 pub mod grace;
 mod interface;
+mod mapped;
 pub mod maps;
 pub mod open;
 mod packet_socket;

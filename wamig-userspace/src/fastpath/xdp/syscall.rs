@@ -13,6 +13,7 @@ const BPF_MAP_DELETE_ELEM: libc::c_long = 3;
 const BPF_OBJ_PIN: libc::c_long = 6;
 const BPF_OBJ_GET: libc::c_long = 7;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
+const BPF_MAP_UPDATE_BATCH: libc::c_long = 26;
 const BPF_LINK_CREATE: libc::c_long = 28;
 const BPF_LINK_UPDATE: libc::c_long = 29;
 const BPF_XDP: u32 = 37;
@@ -40,6 +41,20 @@ struct Element {
     pad: u32,
     key: u64,
     value: u64,
+    flags: u64,
+}
+
+/// `union bpf_attr` for operations on many elements (Linux 5.6).
+#[repr(C)]
+#[derive(Default)]
+struct Elements {
+    in_batch: u64,
+    out_batch: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map_fd: u32,
+    element_flags: u64,
     flags: u64,
 }
 
@@ -83,6 +98,24 @@ fn update<const N: usize>(map: BorrowedFd<'_>, key: u32, value: &[u32; N]) -> io
         ..Element::default()
     };
     bpf(BPF_MAP_UPDATE_ELEM, &attr).map(drop)
+}
+
+/// Puts elements into a hash map; none of the keys may be there.
+pub fn add_all<V>(map: BorrowedFd<'_>, keys: &[u64], values: &[V]) -> io::Result<()> {
+    let mut attr = Elements {
+        keys: keys.as_ptr() as u64,
+        values: values.as_ptr() as u64,
+        count: keys.len().min(values.len()) as u32,
+        map_fd: map.as_raw_fd() as u32,
+        ..Elements::default()
+    };
+    if attr.count == 0 {
+        return Ok(());
+    }
+    // SAFETY: attr is a live value of the size told, which the kernel also writes to, and the
+    // arrays in it have as many elements as it tells.
+    let r = unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_UPDATE_BATCH, &raw mut attr, size_of::<Elements>()) };
+    if r < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// `union bpf_attr` for link creation and update.

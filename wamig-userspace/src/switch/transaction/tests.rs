@@ -94,7 +94,7 @@ proptest! {
         let mut w = World::new(12);
         let mut held = BTreeMap::new();
         for mods in batches {
-            if let Ok(staged) = w.begin(mods) {
+            if let Ok(mut staged) = w.begin(mods) {
                 carry_out(&mut held, &staged.batch(&w.tables));
             }
             prop_assert_eq!(&held, &compiled(&w.tables));
@@ -121,13 +121,13 @@ fn adding_an_equal_flow_restarts_it_and_keeps_its_counters() {
     w.apply(vec![add(5, Match::any(), 1)]);
     let first = w.only().clone();
     w.now += std::time::Duration::from_secs(3);
-    let staged = w.begin(vec![FlowMod { cookie: Cookie(8), idle_timeout: 4, ..add(5, Match::any(), 2) }]).unwrap();
+    let mut staged = w.begin(vec![FlowMod { cookie: Cookie(8), idle_timeout: 4, ..add(5, Match::any(), 2) }]).unwrap();
     assert!(matches!(staged.batch(&w.tables).changes.as_slice(), [Change::Replace(f)] if f.id == first.id));
     assert!(staged.reset().is_empty() && staged.removed().is_empty());
     let second = w.only();
     assert_eq!((second.added, second.cookie, second.idle_timeout), (w.now, Cookie(8), 4));
     let reset = FlowModFlags { reset_counts: true, ..FlowModFlags::default() };
-    let staged = w.begin(vec![FlowMod { flags: reset, ..add(5, Match::any(), 2) }]).unwrap();
+    let mut staged = w.begin(vec![FlowMod { flags: reset, ..add(5, Match::any(), 2) }]).unwrap();
     assert_eq!(staged.reset(), [first.id]);
     assert!(staged.batch(&w.tables).changes.is_empty(), "the same instructions again");
 }
@@ -175,7 +175,7 @@ fn what_came_and_went_within_a_batch_never_reaches_the_fast_path() {
     let mut w = World::new(9);
     let flags = FlowModFlags { send_flow_removed: true, ..FlowModFlags::default() };
     let m = FlowMod { flags, ..add(1, Match::any(), 1) };
-    let staged = w.begin(vec![m, FlowMod::delete_strict(TableId::ALL, 1, Match::any())]).unwrap();
+    let mut staged = w.begin(vec![m, FlowMod::delete_strict(TableId::ALL, 1, Match::any())]).unwrap();
     assert!(staged.batch(&w.tables).changes.is_empty());
     assert_eq!(staged.removed().len(), 1);
 }
