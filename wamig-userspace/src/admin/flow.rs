@@ -1,9 +1,10 @@
 //! What `GET /v1/flows` answers.
 
 use std::net::Ipv4Addr;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use wamig_openflow::{Action, Field, FlowStats, TableId};
+use wamig_openflow::{Action, Field, FlowMod, FlowStats, GroupId, Match, PortNo, TableId};
 
 /// A flow with its counters.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -52,21 +53,72 @@ impl From<&FlowStats> for FlowLine {
 }
 
 /// Which flows are asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct FlowFilter {
     /// Of this table only.
     pub table: Option<TableId>,
     /// Only those that match or write this address.
     pub address: Option<Ipv4Addr>,
+    /// Only those that `ovs-ofctl dump-flows` means by it.
+    pub flow: Option<FlowPattern>,
+}
+
+/// Flows as `ovs-ofctl dump-flows BRIDGE FLOW` names them: what they match is within a match.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FlowPattern {
+    text: String,
+    table: Option<TableId>,
+    priority: Option<u16>,
+    /// Value and mask.
+    cookie: (u64, u64),
+    out_port: PortNo,
+    out_group: GroupId,
+    matching: Match,
+}
+
+impl FromStr for FlowPattern {
+    type Err = String;
+
+    /// `table=0,ip,nw_dst=192.0.2.0/24,cookie=0x5/-1,out_port=2`, each part optional.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(",");
+        let named = |name: &str| text.split(',').any(|part| part.split('=').next() == Some(name));
+        if named("actions") {
+            return Err("a filter has no actions; out_port=PORT asks for an output".to_owned());
+        }
+        let m: FlowMod = text.parse().map_err(|e: wamig_openflow::text::TextError| e.to_string())?;
+        m.matching.validate().map_err(|e| e.detail)?;
+        let exact = named("cookie") && m.cookie_mask == 0;
+        Ok(Self {
+            table: named("table").then_some(m.table).filter(|t| *t != TableId::ALL),
+            priority: named("priority").then_some(m.priority),
+            cookie: (m.cookie.0, if exact { u64::MAX } else { m.cookie_mask }),
+            out_port: m.out_port,
+            out_group: m.out_group,
+            matching: m.matching,
+            text,
+        })
+    }
+}
+
+impl FlowPattern {
+    fn takes(&self, flow: &FlowStats) -> bool {
+        self.table.is_none_or(|t| t == flow.table)
+            && self.priority.is_none_or(|p| p == flow.priority)
+            && (flow.cookie.0 ^ self.cookie.0) & self.cookie.1 == 0
+            && (self.out_port == PortNo::ANY || flow.instructions.outputs_to(self.out_port))
+            && (self.out_group == GroupId::ANY || flow.instructions.uses_group(self.out_group))
+            && flow.matching.is_within(&self.matching)
+    }
 }
 
 /// A query string that is none.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{0:?} is not a filter; allowed: table=0..254, address=IPv4 address")]
+#[error("{0:?} is not a filter; allowed: table=0..254, address=IPv4 address, flow=as of ovs-ofctl dump-flows")]
 pub struct BadFilter(pub String);
 
 impl FlowFilter {
-    /// Reads `table=N&address=A`, each optional.
+    /// Reads `table=N&address=A&flow=F`, each optional.
     ///
     /// # Errors
     /// [`BadFilter`], naming the part that is wrong.
@@ -80,6 +132,7 @@ impl FlowFilter {
                     filter.table = Some(TableId(table));
                 }
                 ("address", a) => filter.address = Some(a.parse().map_err(|_| bad())?),
+                ("flow", f) => filter.flow = Some(f.parse().map_err(|_| bad())?),
                 _ => return Err(bad()),
             }
         }
@@ -87,15 +140,18 @@ impl FlowFilter {
     }
 
     /// The query string that [`Self::from_query`] reads.
-    pub fn to_query(self) -> String {
+    pub fn to_query(&self) -> String {
         let table = self.table.map(|t| format!("table={t}"));
         let address = self.address.map(|a| format!("address={a}"));
-        table.into_iter().chain(address).collect::<Vec<_>>().join("&")
+        let flow = self.flow.as_ref().map(|f| format!("flow={}", f.text));
+        table.into_iter().chain(address).chain(flow).collect::<Vec<_>>().join("&")
     }
 
     /// Whether the flow is asked for.
     pub fn takes(&self, flow: &FlowStats) -> bool {
-        self.table.is_none_or(|t| t == flow.table) && self.address.is_none_or(|a| names(flow, a))
+        self.table.is_none_or(|t| t == flow.table)
+            && self.address.is_none_or(|a| names(flow, a))
+            && self.flow.as_ref().is_none_or(|f| f.takes(flow))
     }
 }
 
@@ -118,7 +174,7 @@ fn names(flow: &FlowStats, address: Ipv4Addr) -> bool {
 mod tests {
     use std::time::Duration;
 
-    use wamig_openflow::{Cookie, FlowModFlags, Instructions, Match, PortNo};
+    use wamig_openflow::{Cookie, FlowModFlags, Instructions};
 
     use super::*;
 
@@ -154,11 +210,36 @@ mod tests {
     }
 
     #[test]
+    fn flows_are_named_as_ovs_ofctl_names_them() {
+        let there = flow(Match::any().ipv4().ip(Field::Ipv4Dst, S), vec![Action::output(PortNo(1))]);
+        let takes = |text: &str| text.parse::<FlowPattern>().unwrap().takes(&there);
+        for text in [
+            "",
+            "ip",
+            "table=0 ip",
+            "nw_dst=192.0.2.0/24,ip",
+            "priority=50100",
+            "out_port=1",
+            "cookie=0x574d000000000000/-1",
+        ] {
+            assert!(takes(text), "{text}");
+        }
+        for text in ["arp", "table=1", "ip,nw_dst=192.0.2.1", "in_port=1", "priority=1", "out_port=2", "cookie=5"] {
+            assert!(!takes(text), "{text}");
+        }
+        let why = "ip,nw_dts=1.2.3.4".parse::<FlowPattern>().unwrap_err();
+        assert!(why.contains("nw_dts"), "{why}");
+    }
+
+    #[test]
     fn a_filter_survives_its_query_string() {
-        for query in ["", "table=2", "address=192.0.2.53", "table=0&address=192.0.2.53"] {
+        let all = "table=0&address=192.0.2.53&flow=table=0,ip,nw_dst=192.0.2.0/24";
+        for query in ["", "table=2", "address=192.0.2.53", "table=0&address=192.0.2.53", all] {
             assert_eq!(FlowFilter::from_query(query).unwrap().to_query(), query);
         }
-        for bad in ["table=255", "table=x", "address=1", "port=1", "table"] {
+        for bad in
+            ["table=255", "table=x", "address=1", "port=1", "table", "flow=ip,actions=drop", "flow=nw_dst=1.2.3.4"]
+        {
             assert_eq!(FlowFilter::from_query(bad), Err(BadFilter(bad.to_owned())), "{bad}");
         }
     }

@@ -1,6 +1,6 @@
 //! The daemon's interface to people and tools: HTTP/JSON on a unix socket.
 //!
-//! `GET /v1/status`, `GET /v1/flows[?table=N][&address=A]`, `GET /v1/explain?address=A`,
+//! `GET /v1/status`, `GET /v1/flows[?table=N][&address=A][&flow=F]`, `GET /v1/explain?address=A`,
 //! `GET /v1/trace?in_port=N&frame=HEX` and, alone in changing anything, `POST /v1/order`;
 //! `curl --unix-socket` reads it as well as `wamig status` and `wamig flows` do. The server knows nothing of the daemon but
 //! a queue of [`Query`]; whoever owns the data path answers them.

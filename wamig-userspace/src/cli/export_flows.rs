@@ -33,7 +33,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let filter = FlowFilter { table: None, address: Some(arguments.address) };
+    let filter = FlowFilter { address: Some(arguments.address), ..FlowFilter::default() };
     let resource = format!("/v1/flows?{}", filter.to_query());
     let flows: Vec<FlowLine> = client::get_json(&arguments.target.socket()?, &resource)?;
     anyhow::ensure!(

@@ -7,7 +7,7 @@ use wamig_openflow::TableId;
 
 use super::{Format, Target};
 use crate::admin::client;
-use crate::admin::flow::{FlowFilter, FlowLine};
+use crate::admin::flow::{FlowFilter, FlowLine, FlowPattern};
 
 /// Show the flows of the switch
 ///
@@ -16,12 +16,18 @@ use crate::admin::flow::{FlowFilter, FlowLine};
 ///
 /// Examples:
 ///   wamig flows --table 0
+///   wamig flows table=0,ip,nw_dst=192.0.2.0/24
+///   wamig flows cookie=0x574d000000000000/0xffff000000000000,out_port=1
 ///   wamig flows --address 192.0.2.53 -o json
 #[derive(clap::Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Arguments {
     #[command(flatten)]
     target: Target,
+    /// Only flows that this means, in the syntax of ovs-ofctl dump-flows: what they match is within
+    /// the match given
+    #[arg(value_name = "FLOW")]
+    flow: Option<FlowPattern>,
     /// Form of the answer
     #[arg(short, long, value_enum, default_value_t = Format::Table, value_name = "FORM")]
     output: Format,
@@ -34,7 +40,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let filter = FlowFilter { table: arguments.table.map(TableId), address: arguments.address };
+    let filter =
+        FlowFilter { table: arguments.table.map(TableId), address: arguments.address, flow: arguments.flow.clone() };
     let resource = format!("/v1/flows?{}", filter.to_query());
     let socket = arguments.target.socket()?;
     match arguments.output {

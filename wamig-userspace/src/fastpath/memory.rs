@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use wamig_common::action::{ActionList, Op};
 use wamig_common::entry::{
-    FlowCount, FlowEntry, FlowMapKey, FlowRecord, FlowValue, PortCount, Records, Slot, Table, TableCount, Tables, filter_bit,
+    FlowCount, FlowEntry, FlowMapKey, FlowRecord, FlowValue, PortCount, Records, Slot, Table, TableCount, Tables,
+    filter_bit,
 };
 use wamig_common::key::{ALL_WORDS, FlowKey, FlowMask};
 use wamig_common::limits::{ACTION_LISTS, DEFAULT_FLOWS, FILTER_WORDS, PORT_SETS, SUBTABLE_IDS};

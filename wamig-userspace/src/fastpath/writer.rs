@@ -448,7 +448,8 @@ impl<M: Maps> Writer<M> {
             }
             let key = &FlowKey { words: map_key.words };
             let best = s.best(key).and_then(|(priority, id)| self.flows.get(&id).map(|e| (priority, e.record)));
-            let next = best.map_or(Slot::default(), |(priority, record)| Slot::new(record, priority, tag_of_digest(digest)));
+            let next =
+                best.map_or(Slot::default(), |(priority, record)| Slot::new(record, priority, tag_of_digest(digest)));
             match self.installed.get(&digest).map(|e| e.value) {
                 Some(current) => values.push((digest, FlowEntry { value: current.then(version, next), key: map_key })),
                 None if next.is_absent() => {}
