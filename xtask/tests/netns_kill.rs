@@ -13,7 +13,7 @@ use xtask::lab::topology::{Place, SERVER, Site};
 use xtask::lab::{Lab, signals, trial};
 
 const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 fn answered_by(stream: &Stream, from_us: u64, marker: &str) -> Result<()> {
     let found = signals::wait_for(SOON, || Ok(stream.first_answer(from_us, marker)))?;
