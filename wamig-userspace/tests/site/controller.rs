@@ -10,7 +10,7 @@ use wamig_openflow::message::{MultipartReply, MultipartRequest, PortConfig, Port
 use wamig_openflow::{FlowMod, Hello, Message, PortDesc, PortNo, PortStatus, Version, Xid, decode, encode, header};
 
 /// Long enough for any machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A session.
 pub struct Controller {
