@@ -1,6 +1,7 @@
 //! Group `control`: flow-mods per second over OpenFlow. One client, which has encoded all
 //! messages before, sends them to wamig and to Open vSwitch alike, then waits for the answer
-//! to a barrier or to the commit of a bundle.
+//! to a barrier or to the commit of a bundle. The last storms pass beside a stream of frames
+//! of other flows ([`stream`]).
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -12,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use wamig_openflow::message::{BundleAdd, BundleControl, BundleControlType, BundleFlags};
-use wamig_openflow::{Cookie, FlowMod, Hello, Message, Version, Xid, decode, encode, header};
+use wamig_openflow::{Cookie, FlowMod, Hello, Message, TableId, Version, Xid, decode, encode, header};
 
 use super::Options;
 use super::data_path::Bpffs;
@@ -20,6 +21,7 @@ use super::netns::Row3;
 use super::rivals::Ovs;
 use super::row::Row;
 use super::rules::exact;
+use super::stream;
 
 const GROUP: &str = "control";
 /// Transaction of the message whose answer ends a measurement.
@@ -132,9 +134,19 @@ impl Client {
         Ok(began.elapsed())
     }
 
-    /// Deletes all flows.
+    /// Deletes the flows of a storm, which have no cookie. In table 0 only: Open vSwitch keeps
+    /// flows of its own without a cookie in its last table, and refuses to delete those.
     fn clear(&mut self) -> Result<(), String> {
-        self.send(&storm(&[FlowMod::delete_by_cookie(Cookie(0), 0)], How::Single)).map(drop)
+        let delete = FlowMod { table: TableId(0), ..FlowMod::delete_by_cookie(Cookie(0), u64::MAX) };
+        self.send(&storm(&[delete], How::Single)).map(drop)
+    }
+
+    /// Flow-mods per second of a storm, which leaves nothing behind.
+    fn rate(&mut self, n: u32, messages: &Bytes) -> Result<f64, String> {
+        self.clear()?;
+        let took = self.send(messages)?;
+        self.clear()?;
+        Ok(f64::from(n) / took.as_secs_f64())
     }
 }
 
@@ -179,6 +191,70 @@ impl Drop for Daemon {
     }
 }
 
+/// A switch, the row that it stands in, and where it listens.
+struct Contender<'a> {
+    name: &'static str,
+    row: &'a Row3,
+    socket: Result<PathBuf, String>,
+}
+
+impl Contender<'_> {
+    fn client(&self) -> Result<Client, String> {
+        self.socket.clone().and_then(|socket| Client::connect(&socket))
+    }
+
+    fn sample(&self, n: u32, messages: &Bytes) -> Result<f64, String> {
+        self.client()?.rate(n, messages)
+    }
+
+    /// The same, beside the stream.
+    fn sample_beside(&self, n: u32, messages: &Bytes) -> Result<(f64, stream::Counted), String> {
+        let mut client = self.client()?;
+        client.send(&storm(&stream::flows(), How::Single))?;
+        stream::beside(self.row, || client.rate(n, messages))
+    }
+}
+
+/// Measures storms of `n` flow-mods in turn, and prints the rows.
+fn storms(contenders: &[Contender<'_>; 2], n: u32, rounds: usize, beside: bool) {
+    let mods = exact(n, 1);
+    for (how, name) in [(How::Single, "one by one"), (How::Bundle, "in a bundle")] {
+        let messages = storm(&mods, how);
+        let what = format!("{n} flow-mods {name}{}", if beside { ", beside a stream" } else { "" });
+        let mut rows = contenders.each_ref().map(|c| Row::new(GROUP, format!("{}, {what}", c.name), "flow-mods/s"));
+        let mut counted = [stream::Counted::default(); 2];
+        for round in 0..rounds {
+            for ((contender, row), counted) in contenders.iter().zip(&mut rows).zip(&mut counted) {
+                if row.missing.is_some() {
+                    continue;
+                }
+                let sample = if beside {
+                    contender.sample_beside(n, &messages).map(|(rate, one)| {
+                        counted.sent += one.sent;
+                        counted.lost += one.lost;
+                        counted.wrong += one.wrong;
+                        rate
+                    })
+                } else {
+                    contender.sample(n, &messages)
+                };
+                match sample {
+                    Ok(rate) => row.samples.push(rate),
+                    Err(why) => row.missing = Some(why),
+                }
+            }
+            eprint!("\rcontrol, {what}: round {} of {rounds}        ", round + 1);
+        }
+        for (mut row, counted) in rows.into_iter().zip(counted) {
+            if beside && row.missing.is_none() {
+                let notes = [("frames", counted.sent), ("lost", counted.lost), ("wrong", counted.wrong)];
+                row.notes.extend(notes.map(|(name, n)| (name.to_owned(), n as f64)));
+            }
+            row.print();
+        }
+    }
+}
+
 /// Measures, and prints the rows.
 pub fn measure(options: &Options) {
     let (sizes, rounds): (&[u32], usize) = if options.quick { (&[10_000], 3) } else { (&[10_000, 100_000], 3) };
@@ -187,37 +263,13 @@ pub fn measure(options: &Options) {
     // Its own ports: the daemon keeps those of the first row.
     let other = Row3::numbered(1);
     let ovs = Ovs::start(&other, "", 1);
-    let sockets = [("wamig", daemon.as_ref().map(Daemon::socket)), ("OVS netdev", ovs.as_ref().map(Ovs::socket))];
+    let contenders = [
+        Contender { name: "wamig", row: &row, socket: daemon.as_ref().map(Daemon::socket).map_err(Clone::clone) },
+        Contender { name: "OVS netdev", row: &other, socket: ovs.as_ref().map(Ovs::socket).map_err(Clone::clone) },
+    ];
     for n in sizes {
-        let mods = exact(*n, 1);
-        for (how, name) in [(How::Single, "one by one"), (How::Bundle, "in a bundle")] {
-            let messages = storm(&mods, how);
-            let mut rows = sockets
-                .each_ref()
-                .map(|(switch, _)| Row::new(GROUP, format!("{switch}, {n} flow-mods {name}"), "flow-mods/s"));
-            for round in 0..rounds {
-                for ((_, socket), row) in sockets.iter().zip(&mut rows) {
-                    if row.missing.is_some() {
-                        continue;
-                    }
-                    let sample = socket.clone().map_err(ToString::to_string).and_then(|socket| {
-                        let mut client = Client::connect(&socket)?;
-                        client.clear()?;
-                        let took = client.send(&messages)?;
-                        client.clear()?;
-                        Ok(f64::from(*n) / took.as_secs_f64())
-                    });
-                    match sample {
-                        Ok(rate) => row.samples.push(rate),
-                        Err(why) => row.missing = Some(why),
-                    }
-                }
-                eprint!("\rcontrol, {n} {name}: round {} of {rounds}        ", round + 1);
-            }
-            for row in &rows {
-                row.print();
-            }
-        }
+        storms(&contenders, *n, rounds, false);
     }
+    storms(&contenders, sizes[sizes.len() - 1], rounds, true);
     eprintln!();
 }

@@ -20,6 +20,7 @@ mod programs;
 mod rivals;
 mod row;
 mod rules;
+mod stream;
 mod test_run;
 mod veth;
 

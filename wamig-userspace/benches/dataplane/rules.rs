@@ -18,7 +18,8 @@ use wamig_userspace::migration::record::Placement;
 
 /// Destination and source address of a rewritten frame.
 pub const NEW_MACS: [u8; 12] = [2, 0, 0, 0, 2, 2, 2, 0, 0, 0, 1, 1];
-const OLD_MACS: ([u8; 6], [u8; 6]) = ([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
+/// Source and destination address of a frame before.
+pub const OLD_MACS: ([u8; 6], [u8; 6]) = ([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
 
 /// Address of a server before its migration.
 pub fn address_old(i: u32) -> Ipv4Addr {

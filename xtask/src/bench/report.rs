@@ -70,13 +70,15 @@ pub fn table(rows: &[Row]) -> String {
             let _ = writeln!(
                 out,
                 "
-{head:<40} {:>9} {:>19} {:>9}",
-                "median", "least..most", "of limit"
+{head:<56} {:>9} {:>19} {:>9}",
+                "median",
+                "least..most",
+                if group == "control" { "of OVS" } else { "of limit" }
             );
         }
         let Some(median) = row.median() else {
             let why = row.missing.as_deref().unwrap_or("no samples");
-            let _ = writeln!(out, "{:<40} not measured: {why}", row.name);
+            let _ = writeln!(out, "{:<56} not measured: {why}", row.name);
             continue;
         };
         let (least, most) = row.spread();
@@ -84,7 +86,7 @@ pub fn table(rows: &[Row]) -> String {
         let notes: Vec<String> = row.notes.iter().map(|(name, n)| format!("{name} {n:.0}")).collect();
         let (median, least, most) = (short(median), short(least), short(most));
         let range = format!("{least}..{most}");
-        let _ = writeln!(out, "{:<40} {median:>9} {range:>19} {ratio:>9}  {}", row.name, notes.join(", "));
+        let _ = writeln!(out, "{:<56} {median:>9} {range:>19} {ratio:>9}  {}", row.name, notes.join(", "));
     }
     out
 }
@@ -93,13 +95,18 @@ fn short(n: f64) -> String {
     if n < 10.0 { format!("{n:.1}") } else { format!("{n:.0}") }
 }
 
-/// What a row costs beside the limit program: for `test-run` net of the empty program.
+/// What a row costs beside the limit program: for `test-run` net of the empty program. For
+/// `control`: wamig's rate beside Open vSwitch's.
 fn of_limit(rows: &[Row], row: &Row) -> Option<f64> {
     match row.group.as_str() {
         "test-run" if row.name != "empty" => Some(net(rows, &row.name)? / net(rows, "limit")?),
         "veth" => {
             let limit = if row.name.ends_with(", 1024 rules") { "limit, 1024 rules" } else { "limit" };
             Some(row.median()? / median(rows, "veth", limit)?)
+        }
+        "control" => {
+            let what = row.name.strip_prefix("wamig, ")?;
+            Some(row.median()? / median(rows, "control", &format!("OVS netdev, {what}"))?)
         }
         _ => None,
     }
