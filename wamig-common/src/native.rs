@@ -3,7 +3,7 @@
 //! Two ways of output: [`walk`] keeps one plan, as XDP does, and says "slow path" where one
 //! plan is not enough; [`walk_all`] makes every output at once, as the slow path does.
 
-use crate::action::{CONTROLLER, END, GROUP, METER, Op, SET_TUNNEL, SUM_L4};
+use crate::action::{CONTROLLER, DEC_TTL, END, GROUP, METER, Op, SET_TUNNEL, SUM_L4};
 use crate::classify::classify;
 use crate::entry::{FlowRecord, Records, SLOW, Slot, Table, Tables};
 use crate::execute::{self, Context, execute, step};
@@ -107,6 +107,12 @@ pub trait Observer {
     fn ran(&mut self, op: &Op, result: u32, plan: &Plan, frame: (&[u8], &[u8]));
     /// The action set begins to run.
     fn runs_set(&mut self);
+}
+
+/// The packet-in of a TTL that ran out: of the whole frame.
+fn ttl_ran_out<'a>(context: Context, header: &'a [u8], rest: &'a [u8]) -> Emission<'a> {
+    let op = Op { kind: DEC_TTL, value: u64::MAX, ..Op::default() };
+    Emission { op, context, header, rest }
 }
 
 /// The action as the slow path runs it: SCTP's checksum covers the whole packet, so that
@@ -235,9 +241,7 @@ impl<S: Store> Walker<'_, '_, '_, S> {
             && result == step::STOP
         {
             let (header, rest) = self.held.parts();
-            // A TTL ran out: the plan holds the packet-in that it makes.
-            let ttl = Op { kind: crate::action::DEC_TTL, value: u64::MAX, ..Op::default() };
-            sink(Emission { op: ttl, context: cx, header, rest });
+            sink(ttl_ran_out(cx, header, rest));
         }
         result
     }
@@ -436,6 +440,10 @@ pub fn run_list(
         let result = held.edit(op, cx);
         if result & step::DROP != 0 {
             return Err(DropReason::from_index(result & 0xff).unwrap_or(DropReason::Inconsistent));
+        }
+        if result == step::STOP {
+            let (header, rest) = held.parts();
+            sink(ttl_ran_out(cx, header, rest));
         }
         if result != step::NEXT {
             break;

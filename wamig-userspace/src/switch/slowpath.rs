@@ -20,6 +20,7 @@ use super::packet_in::ToController;
 use super::packet_out::types;
 use super::port::Ports;
 use super::sctp;
+use super::validate::possible_actions;
 use crate::fastpath::compile::write_list;
 use crate::fastpath::memory::Memory;
 use crate::fastpath::writer::{SET_ALL, SET_FLOOD};
@@ -101,7 +102,7 @@ fn index(in_port: PortNo) -> u32 {
 fn bucket_list(actions: &[Action], frame: &[u8], sets: &mut Vec<Vec<u32>>) -> Vec<Op> {
     let Some(types) = types(frame) else { return Vec::new() };
     let mut possible: Vec<Action> = Vec::new();
-    for action in actions {
+    for action in possible_actions(actions, &types) {
         possible.push(action.clone());
         if write_list(&possible, &types, &mut Vec::new()).is_err() {
             possible.pop();

@@ -2,6 +2,7 @@
 //! match, instructions and actions are checked before anything is touched, and the answer
 //! names the field, port or limit.
 
+use wamig_common::action::slot;
 use wamig_common::limits::MAX_PORTS;
 use wamig_common::reshape::{is_mpls, is_pbb};
 use wamig_openflow::flow_match::VID_PRESENT;
@@ -116,6 +117,45 @@ pub fn check_bucket(actions: &[Action], ports: &Ports) -> Result<(), OfpError> {
         }
     }
     Ok(())
+}
+
+/// The actions of a bucket whose headers a frame has when they run, in the order of the action
+/// set (OpenFlow 1.3.5 §5.10). `frame` says which EtherType, protocol and tag it came with.
+/// What lies in a header that was popped is not known: those actions are left in.
+pub(super) fn possible_actions<'a>(actions: &'a [Action], frame: &Match) -> Vec<&'a Action> {
+    let mut ordered: Vec<&Action> = actions.iter().collect();
+    ordered.sort_by_key(|a| rank(a));
+    let mut known = Known::from_match(frame);
+    let mut popped = false;
+    ordered.retain(|action| {
+        let possible = known.step(action).is_ok();
+        popped |= possible && matches!(action, Action::PopMpls(_) | Action::PopPbb);
+        possible || popped && matches!(action, Action::SetField { .. })
+    });
+    ordered
+}
+
+/// Where an action stands in the action set.
+fn rank(action: &Action) -> u8 {
+    match action {
+        Action::CopyTtlIn => slot::COPY_TTL_IN,
+        Action::PopMpls(_) => slot::POP_MPLS,
+        Action::PopPbb => slot::POP_PBB,
+        Action::PopVlan => slot::POP_VLAN,
+        Action::PushMpls(_) => slot::PUSH_MPLS,
+        Action::PushPbb(_) => slot::PUSH_PBB,
+        Action::PushVlan(_) => slot::PUSH_VLAN,
+        Action::CopyTtlOut => slot::COPY_TTL_OUT,
+        Action::DecNwTtl => slot::DEC_TTL,
+        Action::DecMplsTtl => slot::DEC_MPLS_TTL,
+        Action::SetNwTtl(_) => slot::SET_TTL,
+        Action::SetMplsTtl(_) => slot::SET_MPLS_TTL,
+        // what other fields depend on, first
+        Action::SetField { field: Field::EthType | Field::IpProto, .. } => slot::FIRST_SET,
+        Action::Group(_) => slot::GROUP,
+        Action::Output { .. } => slot::OUTPUT,
+        _ => slot::FIRST_SET + 1,
+    }
 }
 
 fn check_list(

@@ -1,7 +1,7 @@
 //! Groups: which copies a frame becomes, what is refused, what goes when a group goes.
 
 use wamig_openflow::message::{Bucket, GroupMod, GroupModCommand, GroupType, MultipartReply, MultipartRequest};
-use wamig_openflow::{ErrorKind, Field, FlowRemovedReason, GroupId, MacAddr};
+use wamig_openflow::{ErrorKind, Field, FlowRemovedReason, GroupId, MacAddr, PacketInReason};
 
 use super::expiry::told;
 use super::*;
@@ -53,6 +53,45 @@ fn every_bucket_of_an_all_group_works_on_its_own_copy() {
     assert_eq!((copies[0].1[5], copies[1].1[5]), (2, 3));
     assert_eq!((copies[0].1[22], copies[1].1[22]), (63, 64), "the action set's order, and one copy's edit alone");
     assert_eq!(copies[2].1, frame(), "what follows the group has the frame as it was");
+}
+
+#[test]
+fn an_action_of_a_bucket_on_a_header_that_is_not_there_does_nothing() {
+    let mut rig = Rig::new();
+    let set = Action::set;
+    let missing = [
+        set(Field::TcpDst, 99),
+        set(Field::SctpSrc, 99),
+        set(Field::Icmpv4Type, 9),
+        set(Field::ArpOp, 2),
+        set(Field::MplsLabel, 7),
+        set(Field::VlanPcp, 5),
+        Action::PopMpls(0x86dd),
+        Action::PopVlan,
+    ];
+    let mut actions = missing.to_vec();
+    actions.extend([set(Field::UdpSrc, 0x1234), set(Field::IpDscp, 5), out(2)]);
+    rig.group(group(1, GroupType::Indirect, vec![bucket(actions)]));
+    rig.add(0, 1, Match::any(), apply(&[to(1)]));
+    let (copies, _) = rig.frame(1, &frame());
+    let mut expected = frame();
+    (expected[15], expected[34], expected[35]) = (5 << 2, 0x12, 0x34);
+    let came = &copies[0].1;
+    let sums = |f: &[u8]| [&f[..24], &f[26..40], &f[42..]].concat();
+    assert_eq!((copies.len(), sums(came)), (1, sums(&expected)));
+}
+
+#[test]
+fn a_ttl_that_runs_out_in_a_bucket_goes_to_the_controller_and_ends_that_copy() {
+    let mut rig = Rig::new();
+    let buckets = vec![bucket(vec![Action::DecNwTtl, out(2)]), bucket(vec![out(3)])];
+    rig.group(group(1, GroupType::All, buckets));
+    rig.add(0, 1, Match::any(), apply(&[to(1), Action::output(PortNo::LOCAL)]));
+    let last = udp([10, 0, 0, 9], 1);
+    let result = rig.frame(1, &last);
+    assert_eq!(ports(&result), [3, PortNo::LOCAL.0]);
+    let [told] = &result.1[..] else { panic!("{:?}", result.1) };
+    assert_eq!((told.reason, told.cookie, &told.data[..]), (PacketInReason::InvalidTtl, Cookie(1), &last[..]));
 }
 
 #[test]
