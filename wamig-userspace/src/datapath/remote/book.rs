@@ -227,7 +227,7 @@ mod tests {
     use wamig_openflow::{Action, FlowRemovedReason};
 
     use super::*;
-    use crate::datapath::remote::tests::stats;
+    use crate::datapath::remote::described as stats;
 
     const OURS: Cookie = Cookie(cookie::SPACE | 7);
 

@@ -322,7 +322,10 @@ impl Remote {
             News::Event(event) => self.tell(event),
             News::Done(result) => self.done = Some(result),
             News::Flows(flows) => self.flows = Some(flows),
-            News::Refused(m) => self.tell(Event::FlowRemoved(not_added(&m))),
+            News::Refused(m) => {
+                let removed = FlowRemoved { reason: FlowRemovedReason::Delete, stats: described(&m) };
+                self.tell(Event::FlowRemoved(removed));
+            }
             News::Over(why) => self.refuse(conn, &why),
         }
     }
@@ -423,9 +426,9 @@ impl Remote {
     }
 }
 
-/// A flow that the switch did not add, as if it had removed it.
-fn not_added(m: &FlowMod) -> FlowRemoved {
-    let stats = FlowStats {
+/// A flow that was asked for, as a switch tells of it that has just added it.
+fn described(m: &FlowMod) -> FlowStats {
+    FlowStats {
         table: m.table,
         priority: m.priority,
         matching: m.matching.clone(),
@@ -439,8 +442,7 @@ fn not_added(m: &FlowMod) -> FlowRemoved {
         bytes: 0,
         instructions: m.instructions.clone(),
         slow: None,
-    };
-    FlowRemoved { reason: FlowRemovedReason::Delete, stats }
+    }
 }
 
 impl Datapath for Remote {

@@ -123,7 +123,7 @@ impl Scripted {
             }
             Message::MultipartRequest { body: MultipartRequest::Flow(asked), .. } => {
                 let meant = |m: &&FlowMod| (m.cookie.0 ^ asked.cookie.0) & asked.cookie_mask == 0;
-                reply(MultipartReply::Flow(self.flows.iter().filter(meant).map(stats).collect()))
+                reply(MultipartReply::Flow(self.flows.iter().filter(meant).map(described).collect()))
             }
             Message::BundleControl(_) if !self.bundles => Self::error(ErrorKind::BadRequestBadExperimenter),
             Message::BundleControl(control) => {
@@ -184,25 +184,6 @@ impl Scripted {
         let mut lines: Vec<_> = self.flows.iter().map(ToString::to_string).collect();
         lines.sort();
         lines
-    }
-}
-
-/// The flow as the switch tells of it.
-pub(super) fn stats(m: &FlowMod) -> FlowStats {
-    FlowStats {
-        table: m.table,
-        priority: m.priority,
-        matching: m.matching.clone(),
-        cookie: m.cookie,
-        duration: Duration::ZERO,
-        idle_age: Duration::ZERO,
-        idle_timeout: m.idle_timeout,
-        hard_timeout: m.hard_timeout,
-        flags: m.flags,
-        packets: 0,
-        bytes: 0,
-        instructions: m.instructions.clone(),
-        slow: None,
     }
 }
 
