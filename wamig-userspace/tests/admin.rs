@@ -288,7 +288,7 @@ async fn a_refusal_says_why() {
     let said = |e: Result<String, ClientError>| e.unwrap_err().to_string();
     assert_eq!(
         said(get(&path, "/v1/flows?table=x").await),
-        "the daemon refused (400): \"table=x\" is not a filter; allowed: table=0..254, address=IPv4 address"
+        "the daemon refused (400): \"table=x\" is not a filter; allowed: table=0..254, address=IPv4 address, flow=as of ovs-ofctl dump-flows"
     );
     assert_eq!(
         said(get(&path, "/v1/flows?table=9").await),
