@@ -92,7 +92,12 @@ impl Demo {
         }
         let mut options = Options::new(&self.prefix, &std::env::current_exe()?, &wamig);
         options.delay = Duration::from_millis(self.delay);
-        let switches = if self.openflow == "1.0" { self.switch.over_openflow_10() } else { self.switch };
+        let old = self.openflow == "1.0";
+        ensure!(
+            !old || self.switch != Switches::default(),
+            "--openflow 1.0 is for Open vSwitch; wamig's own switch is controlled without OpenFlow: add --switch ovs"
+        );
+        let switches = if old { self.switch.over_openflow_10() } else { self.switch };
         (options.dc1.switch, options.dc2.switch) = (switches.dc1, switches.dc2);
 
         let done = self.play_in(&options, &wamig);
