@@ -84,10 +84,13 @@ impl<'a> Reader<'a> {
         self.take(n).map(|_| ())
     }
 
-    /// A narrower window of the next `n` bytes, whose short reads are the error `short`.
+    /// A narrower window of the next `n` bytes. The error `short` is that of reads beyond its
+    /// end, and of a window that is wider than this one.
     pub fn window(&mut self, n: usize, short: ErrorKind) -> Result<Self, OfpError> {
-        let owner = self.owner;
-        Ok(Self { owner, rest: self.take(n)?, short })
+        let mut inner = self.clone().failing(short);
+        inner.rest = inner.take(n)?;
+        self.skip(n)?;
+        Ok(inner)
     }
 
     /// The same window with another error.

@@ -199,6 +199,9 @@ fn mutations(bytes: &[u8]) -> Vec<Vec<u8>> {
     all
 }
 
+/// The xid of the first malformed message; the others follow.
+const FIRST: u32 = 0x1_0000;
+
 #[tokio::test]
 async fn no_malformed_message_ends_a_session() {
     let rig = Rig::new("inactivity_probe_s = 0\n").await;
@@ -206,17 +209,21 @@ async fn no_malformed_message_ends_a_session() {
     for (dir, version) in [("v10", Version::V10), ("v13", Version::V13)] {
         for (name, message) in golden(dir) {
             let mut c = Client::connect(rig.port, version).await;
-            let mut all = Vec::new();
-            for mut bytes in mutations(&message) {
-                bytes[4..8].copy_from_slice(&[0, 1, 0, 0]);
-                all.append(&mut bytes);
+            let mut sent = mutations(&message);
+            for (n, bytes) in sent.iter_mut().enumerate() {
+                bytes[4..8].copy_from_slice(&(FIRST + n as u32).to_be_bytes());
             }
-            c.raw(&all).await;
+            c.raw(&sent.concat()).await;
             let mut errors = 0;
             for (xid, answer) in c.barrier(7).await {
-                // What it tells unasked, and answers to what was no mistake after all.
-                assert!([0, 0x1_0000].contains(&xid), "{name}: {answer:?}");
-                errors += u32::from(matches!(answer, Message::Error(_)));
+                // What it tells unasked has no xid, and what was no mistake is answered as well.
+                let request = sent.get(xid.wrapping_sub(FIRST) as usize);
+                assert!(xid == 0 || request.is_some(), "{name}: {answer:?}");
+                let Message::Error(error) = answer else { continue };
+                errors += 1;
+                let request = request.unwrap_or_else(|| panic!("{name}: an error about nothing: {error:?}"));
+                let quoted = &request[..request.len().min(64)];
+                assert_eq!(error.data[..], *quoted, "{name}: at least 64 bytes of the request, or all of it");
             }
             // Of the versions each is an error, but in a hello, which may have any.
             assert!(errors >= 255 || message[1] == 0, "{name}: {errors} errors");

@@ -9,6 +9,9 @@ use crate::v13::flow::{decode_duration, encode_duration};
 
 fn decode_bucket(r: &mut Reader<'_>) -> Result<Bucket, OfpError> {
     let mut r = r.structure(0, 16, ErrorKind::GroupModBadBucket)?;
+    if r.len() % 8 != 0 {
+        return Err(r.fail(&format!("a bucket of {} bytes; its length counts padding to 64 bits", r.len())));
+    }
     r.skip(2)?;
     let (weight, watch_port, watch_group) = (r.u16()?, PortNo(r.u32()?), GroupId(r.u32()?));
     r.skip(4)?;
