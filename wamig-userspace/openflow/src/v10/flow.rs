@@ -44,10 +44,13 @@ fn only_apply(i: &Instructions) -> Result<(), EncodeError> {
 }
 
 pub(super) fn decode_mod(r: &mut Reader<'_>) -> Result<FlowMod, OfpError> {
+    let exact = flow_match::is_exact(r)?;
     let matching = flow_match::decode(r)?;
     let cookie = Cookie(r.u64()?);
     let command = r.u16()?;
     let (idle_timeout, hard_timeout, priority) = (r.u16()?, r.u16()?, r.u16()?);
+    // A match without wildcards is above all others, whatever priority it names (§3.4).
+    let priority = if exact { u16::MAX } else { priority };
     let buffer_id = decode_buffer(r)?;
     let out_port = port_no::decode(r)?;
     let flags = r.u16()?;
@@ -202,4 +205,47 @@ pub(super) fn encode_request(w: &mut Writer<'_>, q: &FlowStatsRequest) -> Result
     w.u8(q.table.0);
     w.zeros(1);
     port_no::encode(w, q.out_port)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+
+    use crate::message::{FlowMod, FlowModCommand, Message};
+    use crate::{Action, Cookie, Field, Instructions, Match, PortNo, Version, Xid, decode, encode, header};
+
+    fn priority_heard(command: FlowModCommand, matching: Match) -> u16 {
+        let out = Instructions::apply(vec![Action::output(PortNo(2))]);
+        let add = FlowMod::add(super::table_of(command), 7, matching, out, Cookie(1));
+        let mut bytes = BytesMut::new();
+        encode(Version::V10, Xid(1), &Message::FlowMod(FlowMod { command, ..add }), &mut bytes).unwrap();
+        let Ok(Message::FlowMod(m)) = decode(&header::decode(&mut bytes).unwrap().unwrap()) else { panic!() };
+        m.priority
+    }
+
+    #[test]
+    fn a_match_without_wildcards_is_above_all_others() {
+        let all = [
+            (Field::InPort, 1),
+            (Field::EthSrc, 2),
+            (Field::EthDst, 3),
+            (Field::EthType, 0x0800),
+            (Field::VlanVid, 0x1005),
+            (Field::VlanPcp, 1),
+            (Field::IpDscp, 1),
+            (Field::IpProto, 6),
+            (Field::Ipv4Src, 0x0a00_0001),
+            (Field::Ipv4Dst, 0x0a00_0002),
+            (Field::TcpSrc, 80),
+            (Field::TcpDst, 81),
+        ];
+        let exact = all.into_iter().fold(Match::any(), |m, (field, value)| m.with(field, value));
+        for command in [FlowModCommand::Add, FlowModCommand::ModifyStrict, FlowModCommand::DeleteStrict] {
+            assert_eq!(priority_heard(command, exact.clone()), u16::MAX);
+            let prefix = exact.clone().with_masked(Field::Ipv4Dst, 0x0a00_0000, 0xffff_ff00);
+            assert_eq!(priority_heard(command, prefix), 7, "the last byte of the address is a wildcard");
+            let short = all[..11].iter().fold(Match::any(), |m, (field, value)| m.with(*field, *value));
+            assert_eq!(priority_heard(command, short), 7, "tcp_dst is a wildcard");
+        }
+    }
 }

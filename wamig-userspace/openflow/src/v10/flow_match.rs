@@ -64,6 +64,11 @@ fn transport(eth_type: Option<u128>, proto: Option<u128>) -> Option<[Field; 2]> 
     }
 }
 
+/// Whether the match that comes next leaves no field open.
+pub(super) fn is_exact(r: &Reader<'_>) -> Result<bool, OfpError> {
+    Ok(r.clone().u32()? & ALL == 0)
+}
+
 pub(super) fn decode(r: &mut Reader<'_>) -> Result<Match, OfpError> {
     let wildcards = r.u32()?;
     let given = |bit: u32| wildcards & bit == 0;

@@ -90,8 +90,13 @@ fn flow_mod() -> impl Strategy<Value = FlowMod> {
                 FlowModCommand::Delete | FlowModCommand::DeleteStrict => TableId::ALL,
                 _ => TableId(0),
             },
+            // All twelve fields of 1.0, none with a mask: such a flow has no priority of its own.
+            priority: if matching.iter().filter(|(f, m)| m.mask == f.full_mask()).count() == 12 {
+                u16::MAX
+            } else {
+                n[0]
+            },
             matching,
-            priority: n[0],
             cookie: Cookie(cookie),
             cookie_mask: 0,
             idle_timeout: n[1],
