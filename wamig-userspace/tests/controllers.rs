@@ -4,6 +4,8 @@
 
 #[path = "controllers/client.rs"]
 mod client;
+#[path = "controllers/refusals.rs"]
+mod refusals;
 #[path = "controllers/sessions.rs"]
 mod sessions;
 #[path = "controllers/slow.rs"]
