@@ -174,7 +174,8 @@ impl Guest {
                 self.seen(cx, reason::UNAUTHORISED, remedy);
             }
             (Phase::Claiming { .. } | Phase::Ready { .. }, NackReason::Frozen) => {
-                self.let_go(cx);
+                // A claim that is still on its way names the transfer address: it stays reserved.
+                self.take_out(cx);
                 self.seen(cx, reason::FROZEN, format!("Ask the operator of {peer} to unfreeze it."));
             }
             (Phase::Ready { .. }, NackReason::Stale) => self.claim_anew(cx, "its grant is not current"),

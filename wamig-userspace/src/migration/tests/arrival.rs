@@ -308,6 +308,22 @@ fn a_frozen_address_waits() {
 }
 
 #[test]
+fn a_frozen_address_keeps_the_transfer_address_that_its_claims_name() {
+    for granted in [false, true] {
+        let mut b = bench();
+        if granted {
+            b.ready();
+        } else {
+            b.seen();
+        }
+        nack(&mut b, NackReason::Frozen);
+        let status = b.status();
+        assert_eq!((status.state, status.transfer), (State::Seen, Some(T1)), "granted: {granted}");
+        assert_eq!(b.migration.pool_status(), PoolStatus { size: 3, ready: 2, in_use: 1, quarantined: 0 });
+    }
+}
+
+#[test]
 fn flows_that_the_switch_refuses_are_shown() {
     let mut b = bench();
     b.seen();
