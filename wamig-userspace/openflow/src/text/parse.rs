@@ -96,6 +96,9 @@ fn value(field: Field, s: &str) -> Result<u128, TextError> {
 /// `VALUE`, `VALUE/MASK` or, for addresses, `VALUE/PREFIX`.
 fn masked(field: Field, s: &str) -> Result<(u128, u128), TextError> {
     let Some((v, mask)) = s.split_once('/') else { return Ok((value(field, s)?, field.full_mask())) };
+    if matches!(field, Field::InPort | Field::InPhyPort) {
+        return wrong(s, "a port takes no mask");
+    }
     let address = matches!(field.bits(), 32 | 128) && !mask.contains(['.', ':', 'x']);
     let mask = if address {
         let prefix: u32 = small(mask)?;
@@ -358,6 +361,12 @@ mod tests {
         let vlan: Match = "dl_vlan=7,dl_vlan_pcp=3".parse().unwrap();
         assert_eq!(vlan.to_string(), "vlan_vid=0x1007,vlan_pcp=3");
         assert_eq!("dl_vlan=0xffff".parse::<Match>().unwrap().to_string(), "vlan_vid=0x0");
+    }
+
+    #[test]
+    fn a_port_takes_no_mask() {
+        let error = "ip,in_port=0/0xffffff00".parse::<Match>().unwrap_err();
+        assert_eq!(error.place, "0/0xffffff00");
     }
 
     #[test]
