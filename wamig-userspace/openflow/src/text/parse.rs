@@ -190,7 +190,17 @@ impl FromStr for Match {
     type Err = TextError;
 
     fn from_str(s: &str) -> Result<Self, TextError> {
-        parts(s).filter(|p| !p.is_empty()).try_fold(Self::any(), match_part)
+        let parts: Vec<&str> = parts(s).filter(|p| !p.is_empty()).collect();
+        let m = parts.iter().copied().try_fold(Self::any(), match_part)?;
+        parts.iter().try_for_each(|part| settled(&m, part)).map(|()| m)
+    }
+}
+
+/// A name means the same with all of the match known: `nw_dst` before `arp` would not.
+fn settled(m: &Match, part: &str) -> Result<(), TextError> {
+    match match_part(m.clone(), part) {
+        Ok(again) if again == *m => Ok(()),
+        _ => wrong(part, "the protocol that this is a field of has to come before it"),
     }
 }
 
@@ -305,6 +315,7 @@ impl FromStr for FlowMod {
         let (head, actions) = s.split_once("actions=").unwrap_or((s, ""));
         let instructions = actions.trim().parse()?;
         let mut m = Self::add(TableId(0), 0x8000, Match::any(), instructions, Cookie(0));
+        let mut fields = Vec::new();
         for part in parts(head).filter(|p| !p.is_empty()) {
             let (name, arg) = part.split_once('=').unwrap_or((part, ""));
             match name {
@@ -324,10 +335,13 @@ impl FromStr for FlowMod {
                 "reset_counts" => m.flags.reset_counts = true,
                 "no_packet_counts" => m.flags.no_packet_counts = true,
                 "no_byte_counts" => m.flags.no_byte_counts = true,
-                _ => m.matching = match_part(m.matching, part)?,
+                _ => {
+                    m.matching = match_part(m.matching, part)?;
+                    fields.push(part);
+                }
             }
         }
-        Ok(m)
+        fields.iter().try_for_each(|part| settled(&m.matching, part)).map(|()| m)
     }
 }
 
@@ -361,6 +375,14 @@ mod tests {
         let vlan: Match = "dl_vlan=7,dl_vlan_pcp=3".parse().unwrap();
         assert_eq!(vlan.to_string(), "vlan_vid=0x1007,vlan_pcp=3");
         assert_eq!("dl_vlan=0xffff".parse::<Match>().unwrap().to_string(), "vlan_vid=0x0");
+    }
+
+    #[test]
+    fn a_field_comes_after_its_protocol() {
+        for text in ["nw_dst=0.0.0.1,arp", "in_port=1,nw_proto=1,arp", "nw_proto=58,icmp_type=1,ipv6"] {
+            assert!(text.parse::<Match>().is_err() && text.parse::<FlowMod>().is_err(), "{text}");
+        }
+        assert!("arp,nw_dst=0.0.0.1,nw_dst=0.0.0.1".parse::<Match>().is_ok());
     }
 
     #[test]
