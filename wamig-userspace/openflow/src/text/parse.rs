@@ -190,17 +190,38 @@ impl FromStr for Match {
     type Err = TextError;
 
     fn from_str(s: &str) -> Result<Self, TextError> {
-        let parts: Vec<&str> = parts(s).filter(|p| !p.is_empty()).collect();
-        let m = parts.iter().copied().try_fold(Self::any(), match_part)?;
-        parts.iter().try_for_each(|part| settled(&m, part)).map(|()| m)
+        let mut fields = Fields::default();
+        for part in parts(s).filter(|p| !p.is_empty()) {
+            fields.add(part)?;
+        }
+        fields.matching()
     }
 }
 
-/// A name means the same with all of the match known: `nw_dst` before `arp` would not.
-fn settled(m: &Match, part: &str) -> Result<(), TextError> {
-    match match_part(m.clone(), part) {
-        Ok(again) if again == *m => Ok(()),
-        _ => wrong(part, "the protocol that this is a field of has to come before it"),
+/// The fields of a match as they are read.
+#[derive(Default)]
+struct Fields<'a> {
+    so_far: Match,
+    /// What each name meant where it stood.
+    named: Vec<(&'a str, Option<Field>)>,
+}
+
+impl<'a> Fields<'a> {
+    fn add(&mut self, part: &'a str) -> Result<(), TextError> {
+        if let Some((name, _)) = part.split_once('=') {
+            self.named.push((name, field_named(name, &self.so_far)));
+        }
+        self.so_far = match_part(std::mem::take(&mut self.so_far), part)?;
+        Ok(())
+    }
+
+    /// The match, in which every name means the same with all of it known: `nw_dst` before `arp`
+    /// would not.
+    fn matching(self) -> Result<Match, TextError> {
+        match self.named.iter().find(|(name, meant)| field_named(name, &self.so_far) != *meant) {
+            Some((name, _)) => wrong(name, "the protocol that this is a field of has to come before it"),
+            None => Ok(self.so_far),
+        }
     }
 }
 
@@ -315,7 +336,7 @@ impl FromStr for FlowMod {
         let (head, actions) = s.split_once("actions=").unwrap_or((s, ""));
         let instructions = actions.trim().parse()?;
         let mut m = Self::add(TableId(0), 0x8000, Match::any(), instructions, Cookie(0));
-        let mut fields = Vec::new();
+        let mut fields = Fields::default();
         for part in parts(head).filter(|p| !p.is_empty()) {
             let (name, arg) = part.split_once('=').unwrap_or((part, ""));
             match name {
@@ -335,13 +356,11 @@ impl FromStr for FlowMod {
                 "reset_counts" => m.flags.reset_counts = true,
                 "no_packet_counts" => m.flags.no_packet_counts = true,
                 "no_byte_counts" => m.flags.no_byte_counts = true,
-                _ => {
-                    m.matching = match_part(m.matching, part)?;
-                    fields.push(part);
-                }
+                _ => fields.add(part)?,
             }
         }
-        fields.iter().try_for_each(|part| settled(&m.matching, part)).map(|()| m)
+        m.matching = fields.matching()?;
+        Ok(m)
     }
 }
 
@@ -379,7 +398,12 @@ mod tests {
 
     #[test]
     fn a_field_comes_after_its_protocol() {
-        for text in ["nw_dst=0.0.0.1,arp", "in_port=1,nw_proto=1,arp", "nw_proto=58,icmp_type=1,ipv6"] {
+        for text in [
+            "nw_dst=0.0.0.1,arp",
+            "nw_dst=0.0.0.1,arp,arp_tpa=0.0.0.1",
+            "in_port=1,nw_proto=1,arp",
+            "nw_proto=58,icmp_type=1,ipv6",
+        ] {
             assert!(text.parse::<Match>().is_err() && text.parse::<FlowMod>().is_err(), "{text}");
         }
         assert!("arp,nw_dst=0.0.0.1,nw_dst=0.0.0.1".parse::<Match>().is_ok());
