@@ -131,7 +131,17 @@ impl Narrow {
         let found = self.shortcuts.find(self.image.tables(), self.profile, m.in_port, &m.data, &steps);
         if let Some(shortcut) = found {
             tracing::debug!(%shortcut, "the switch does this by itself from now on");
-            self.say(shortcut);
+            let key = (shortcut.priority, shortcut.matching.clone());
+            if !self.say(shortcut) {
+                self.forget(&key, now);
+            }
+        }
+    }
+
+    /// A shortcut is not on the switch.
+    fn forget(&mut self, key: &Key, now: Instant) {
+        if self.shortcuts.removed(key) {
+            self.no_shortcuts_until = Some(now + PAUSE);
         }
     }
 
@@ -157,19 +167,22 @@ impl Narrow {
         }
     }
 
-    /// Something that nobody waits for.
-    fn say(&mut self, m: FlowMod) {
-        if let Err(error) = self.remote.say(m) {
+    /// Something that nobody waits for; whether it could be said.
+    fn say(&mut self, m: FlowMod) -> bool {
+        let said = self.remote.say(m);
+        if let Err(error) = &said {
             tracing::debug!(%error, "a shortcut is not told");
         }
+        said.is_ok()
     }
 
     /// A flow of the switch is gone. Those of table 0 have no end of their own.
     fn on_removed(&mut self, m: &FlowRemoved, now: Instant) {
         let key = (m.stats.priority, m.stats.matching.clone());
-        if self.shortcuts.removed(&key) && m.reason == FlowRemovedReason::Delete {
-            tracing::debug!(matching = %key.1, "the switch does not keep a shortcut");
-            self.no_shortcuts_until = Some(now + PAUSE);
+        if m.reason == FlowRemovedReason::Delete {
+            self.forget(&key, now);
+        } else {
+            self.shortcuts.removed(&key);
         }
     }
 
@@ -207,12 +220,17 @@ impl Narrow {
         }
     }
 
-    /// Makes the image hold these flows and no others.
-    fn restore(&mut self, flows: Vec<FlowMod>, now: Instant) {
+    /// Makes the image hold these flows and no others. They are other flows to the shortcuts
+    /// that there were: those end.
+    fn restore(&mut self, flows: Vec<FlowMod>, shortcuts: &[Key], now: Instant) {
         let mut batch = vec![FlowMod::delete_by_cookie(wamig_openflow::Cookie(0), 0)];
         batch.extend(flows);
         if let Err(refused) = self.image.apply(batch, now) {
             tracing::error!(error = %refused.error, "the image of the switch differs from it");
+        }
+        self.shortcuts.clear();
+        for (priority, matching) in shortcuts {
+            self.say(lower::delete(*priority, matching));
         }
     }
 }
@@ -243,12 +261,13 @@ impl Datapath for Narrow {
     async fn send(&mut self, batch: Vec<FlowMod>, now: Instant) -> Result<(), DatapathError> {
         self.remote.check()?;
         let (before, flows) = (snapshot(self.image.tables()), adds(self.image.tables()));
+        let shortcuts: Vec<Key> = self.shortcuts.keys().cloned().collect();
         let told = self.image.apply(batch, now).map_err(|refused| refused.error)?;
         let wanted = lower::rows(self.image.tables(), self.profile);
         let mut mods = lower::difference(&self.rows, &wanted);
         mods.extend(self.outdated(&before).iter().map(|(priority, matching)| lower::delete(*priority, matching)));
         if let Err(error) = self.remote.send(mods, now).await {
-            self.restore(flows, now);
+            self.restore(flows, &shortcuts, now);
             return Err(error);
         }
         self.rows = wanted;
@@ -283,3 +302,6 @@ impl Datapath for Narrow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -115,6 +115,11 @@ impl Shortcuts {
         self.by_key.remove(key).is_some()
     }
 
+    /// Their places in the switch's table.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.by_key.keys()
+    }
+
     /// The flows that some shortcut's frames meet.
     pub fn busy(&self) -> impl Iterator<Item = FlowId> {
         self.by_key.values().flat_map(|s| s.met.iter().map(|(id, ..)| *id))

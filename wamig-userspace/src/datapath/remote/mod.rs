@@ -495,4 +495,4 @@ impl Datapath for Remote {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::datapath) mod tests;

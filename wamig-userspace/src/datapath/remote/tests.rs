@@ -26,21 +26,21 @@ use crate::peer::{Identity, identity};
 const OURS: Cookie = Cookie(cookie::SPACE | 1);
 
 /// The switch: it does what flow-mods say to a list of flows, and keeps what it was told.
-struct Scripted {
+pub(in crate::datapath) struct Scripted {
     stream: Stream,
     buffer: BytesMut,
     dpid: u64,
     bundles: bool,
     /// Flow-mods with this text in them are refused.
-    refuses: Option<&'static str>,
-    flows: Vec<FlowMod>,
+    pub(in crate::datapath) refuses: Option<&'static str>,
+    pub(in crate::datapath) flows: Vec<FlowMod>,
     /// Messages of an open bundle.
     bundle: Vec<FlowMod>,
-    packet_outs: Vec<PacketOut>,
+    pub(in crate::datapath) packet_outs: Vec<PacketOut>,
 }
 
 impl Scripted {
-    async fn connect(address: std::net::SocketAddr, dpid: u64) -> Self {
+    pub(in crate::datapath) async fn connect(address: std::net::SocketAddr, dpid: u64) -> Self {
         let tcp = TcpStream::connect(address).await.unwrap();
         Self::on(Stream::new(tcp, "the datapath"), dpid).await
     }
@@ -70,7 +70,7 @@ impl Scripted {
         }
     }
 
-    async fn say(&mut self, xid: Xid, message: Message) {
+    pub(in crate::datapath) async fn say(&mut self, xid: Xid, message: Message) {
         let mut out = BytesMut::new();
         encode(Version::V13, xid, &message, &mut out).unwrap();
         self.stream.write_all(&out).await.unwrap();
@@ -194,10 +194,15 @@ fn flow(priority: u16, port: u32, out: u32) -> FlowMod {
 
 /// A datapath that listens; where.
 async fn remote() -> (Remote, std::net::SocketAddr) {
-    remote_on("ptcp:0:127.0.0.1", ChannelSettings::new(hello::offer(&[Version::V13]))).await
+    remote_by(Profile::Ovs).await
 }
 
-async fn remote_on(endpoint: &str, settings: ChannelSettings) -> (Remote, std::net::SocketAddr) {
+/// The same for a switch that is used by this profile.
+pub(in crate::datapath) async fn remote_by(profile: Profile) -> (Remote, std::net::SocketAddr) {
+    remote_on("ptcp:0:127.0.0.1", ChannelSettings::new(hello::offer(&[Version::V13])), profile).await
+}
+
+async fn remote_on(endpoint: &str, settings: ChannelSettings, profile: Profile) -> (Remote, std::net::SocketAddr) {
     let channels = Channels::bind(settings, vec![endpoint.parse().unwrap()]).await.unwrap();
     let address = channels.local(0).unwrap();
     let (heard, channel) = mpsc::channel(8);
@@ -205,7 +210,7 @@ async fn remote_on(endpoint: &str, settings: ChannelSettings) -> (Remote, std::n
     let settings = Settings {
         dpid: DatapathId(7),
         ports: vec!["up".into(), "lan1".into()],
-        profile: Profile::Ovs,
+        profile,
         role: Role { role: ControllerRole::Equal, generation_id: 1 },
         endpoints: vec!["ptcp:0".into()],
     };
@@ -213,7 +218,7 @@ async fn remote_on(endpoint: &str, settings: ChannelSettings) -> (Remote, std::n
 }
 
 /// Connects a switch, serves it in a task until `enough`, and gives it back.
-fn play(
+pub(in crate::datapath) fn play(
     mut switch: Scripted,
     enough: impl Fn(&Scripted) -> bool + Send + 'static,
 ) -> tokio::task::JoinHandle<(Scripted, bool)> {
@@ -341,7 +346,7 @@ async fn the_datapath_id_is_bound_to_a_certificate() {
     let pins = Pins::new("switch_certificate", [(0, [right.fingerprint()].into())].into());
     let tls = Some(Tls::new(&ours, &trust).unwrap());
     let settings = ChannelSettings { tls, pins, ..ChannelSettings::new(hello::offer(&[Version::V13])) };
-    let (mut remote, address) = remote_on("ptls:0:127.0.0.1", settings).await;
+    let (mut remote, address) = remote_on("ptls:0:127.0.0.1", settings, Profile::Ovs).await;
     let as_switch = |identity: &Identity| Tls::new(identity, &Trust::Pinned([ours.fingerprint()].into())).unwrap();
     let (as_right, as_wrong) = (as_switch(&right), as_switch(&wrong));
 
