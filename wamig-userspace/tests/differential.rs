@@ -12,6 +12,7 @@ mod oracle;
 mod ovs;
 #[allow(dead_code, reason = "shared by test programs that need different parts of it")]
 mod paths;
+#[allow(dead_code, reason = "shared by test programs that need different parts of it")]
 mod random;
 
 use random::scaled;

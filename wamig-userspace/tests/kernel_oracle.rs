@@ -16,6 +16,7 @@ mod kernel {
 #[path = "oracle/mod.rs"]
 mod oracle;
 mod paths;
+#[allow(dead_code, reason = "shared by test programs that need different parts of it")]
 mod random;
 
 use std::collections::{BTreeMap, BTreeSet};

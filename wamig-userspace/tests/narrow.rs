@@ -8,6 +8,7 @@ mod frames;
 #[path = "oracle/mod.rs"]
 mod oracle;
 mod paths;
+#[allow(dead_code, reason = "shared by test programs that need different parts of it")]
 mod random;
 
 use std::collections::BTreeMap;

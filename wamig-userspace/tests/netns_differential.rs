@@ -20,6 +20,7 @@ mod kernel {
 mod oracle;
 mod ovs;
 mod paths;
+#[allow(dead_code, reason = "shared by test programs that need different parts of it")]
 mod random;
 
 use aya::Ebpf;

@@ -1,18 +1,24 @@
 //! SCTP's checksum, CRC32c over the whole packet (RFC 9260 §6.8, appendix A): it cannot be
 //! updated from the bits that changed, so the slow path computes it anew.
 
-use wamig_common::extract::{L3_IPV4, Layout, extract, proto};
+use std::ops::Range;
+
+use wamig_common::extract::{L3_IPV4, L3_IPV6, Layout, extract, proto};
 use wamig_common::key::{FRAG, FlowKey};
 
-const CHECKSUM: std::ops::Range<usize> = 8..12;
+const CHECKSUM: Range<usize> = 8..12;
 
 /// Makes the checksum of `edited` right if that of `received` was; a frame that arrived
 /// damaged must not be mended. Frames without a whole SCTP packet are left alone.
 pub fn mend(received: &[u8], edited: &mut [u8]) {
-    let Some(new) = packet(edited) else { return };
-    // Only tags come and go, and they come before the packet.
-    let before = |at: usize| (at + received.len()).checked_sub(edited.len());
-    let old = before(new.start).zip(before(new.end)).and_then(|(start, end)| received.get(start..end));
+    // Only headers in front of the packet come and go.
+    let (before, after) = (received.len(), edited.len());
+    let moved = |at: &Range<usize>, from: usize, to: usize| {
+        Some((at.start + to).checked_sub(from)?..(at.end + to).checked_sub(from)?)
+    };
+    let behind_a_label = || moved(&packet(received).filter(|_| !is_ip(edited))?, before, after);
+    let Some(new) = packet(edited).or_else(behind_a_label) else { return };
+    let old = moved(&new, after, before).and_then(|old| received.get(old));
     if old.is_some_and(|old| crc32c(old) == old[CHECKSUM]) {
         let sum = crc32c(&edited[new.clone()]);
         edited[new][CHECKSUM].copy_from_slice(&sum);
@@ -20,7 +26,7 @@ pub fn mend(received: &[u8], edited: &mut [u8]) {
 }
 
 /// Where the SCTP packet is in the frame.
-fn packet(frame: &[u8]) -> Option<std::ops::Range<usize>> {
+fn packet(frame: &[u8]) -> Option<Range<usize>> {
     let (mut key, mut layout) = (FlowKey::default(), Layout::default());
     extract(frame, 0, &mut key, &mut layout)?;
     if layout.l4_off == 0 || layout.l4_proto != proto::SCTP || key.get(FRAG) != 0 {
@@ -31,6 +37,12 @@ fn packet(frame: &[u8]) -> Option<std::ops::Range<usize>> {
     let end = if layout.l3 == L3_IPV4 { l3 + len(l3 + 2)? } else { l3 + 40 + len(l3 + 4)? };
     let start = usize::from(layout.l4_off);
     (end <= frame.len() && start + CHECKSUM.end <= end).then_some(start..end)
+}
+
+/// Whether the frame shows an IP packet, and so whether it has SCTP: behind a label it does not.
+fn is_ip(frame: &[u8]) -> bool {
+    let (mut key, mut layout) = (FlowKey::default(), Layout::default());
+    extract(frame, 0, &mut key, &mut layout).is_some() && matches!(layout.l3, L3_IPV4 | L3_IPV6)
 }
 
 /// The checksum of a packet as it stands in the frame; its own field counts as zero.
@@ -63,6 +75,28 @@ mod tests {
         edited[36..38].copy_from_slice(&443u16.to_be_bytes());
         mend(&frame(80), &mut edited);
         assert_eq!(edited, frame(443));
+    }
+
+    #[test]
+    fn a_packet_behind_a_label_is_mended_too() {
+        let label = |frame: Vec<u8>| [&frame[..12], &[0x88, 0x47, 0, 1, 1, 64], &frame[14..]].concat();
+        let mut edited = label(frame(80));
+        edited[40..42].copy_from_slice(&443u16.to_be_bytes());
+        mend(&frame(80), &mut edited);
+        assert_eq!(edited, label(frame(443)), "the label was pushed");
+        let mut edited = frame(80);
+        edited[36..38].copy_from_slice(&443u16.to_be_bytes());
+        mend(&label(frame(80)), &mut edited);
+        assert_eq!(edited, frame(443), "the label was popped");
+    }
+
+    #[test]
+    fn a_packet_that_is_sctp_no_more_is_left_alone() {
+        let mut edited = frame(80);
+        edited[23] = 17;
+        let before = edited.clone();
+        mend(&frame(80), &mut edited);
+        assert_eq!(edited, before);
     }
 
     #[test]

@@ -18,14 +18,26 @@ pub struct Bytes {
 }
 
 /// All of them.
-pub const BYTES: [Bytes; 4] = [
+pub const BYTES: [Bytes; 6] = [
     // The bit is the sign that there is a tag.
     Bytes { name: "DEI is 0 in a tag that is written", applies: |_| true, blank: blank_dei },
     // §5.12, table 6: both are copied from the tag that was outermost.
     Bytes {
         name: "push_vlan over a tag starts with id and priority 0",
-        applies: |case| case.actions().any(|a| matches!(a, Action::PushVlan(_))),
+        applies: |case| case.trace.text.contains("push_vlan:"),
         blank: blank_tag,
+    },
+    // §5.12, table 6: label and class are 0, the TTL is IP's.
+    Bytes {
+        name: "push_mpls over no label starts with label 2 over IPv6, a class out of the DSCP, TTL 64 for 0",
+        applies: |case| case.trace.text.contains("push_mpls:"),
+        blank: blank_label,
+    },
+    // It undoes the first push by the second, all but the type.
+    Bytes {
+        name: "a label pushed behind a bucket that pushed one, too, has that one's EtherType",
+        applies: |case| case.trace.text.contains("bucket ") && case.trace.text.matches("push_mpls:").count() > 1,
+        blank: blank_label_type,
     },
     // Only checksums that were right are compared: what a wrong one becomes, nobody says.
     Bytes {
@@ -72,6 +84,32 @@ fn blank_dei(frame: &mut [u8]) {
 fn blank_tag(frame: &mut [u8]) {
     if is_tag(frame, 12) {
         frame[14..16].fill(0);
+    }
+}
+
+/// Where the EtherType of a label stack is.
+fn label_type(frame: &[u8]) -> Option<usize> {
+    let at = end_of_tags(frame);
+    let snap = frame.get(at + 2..at + 8) == Some(&[0xaa, 0xaa, 3, 0, 0, 0]);
+    let at = if snap { at + 8 } else { at };
+    matches!(frame.get(at..at + 2), Some([0x88, 0x47 | 0x48])).then_some(at)
+}
+
+fn blank_label_type(frame: &mut [u8]) {
+    if let Some(at) = label_type(frame) {
+        frame[at + 1] = 0x47;
+    }
+}
+
+/// Every label stack entry but its bottom bit.
+fn blank_label(frame: &mut [u8]) {
+    let Some(kind) = label_type(frame) else { return };
+    for entry in frame[kind + 2..].chunks_exact_mut(4) {
+        let last = entry[2] & 1;
+        entry.copy_from_slice(&[0, 0, last, 0]);
+        if last == 1 {
+            break;
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::oracle::headers::{Headers, L3, read};
 use crate::oracle::{Rule, value};
 
 /// Fields that both name.
-const FIELDS: [Field; 28] = [
+const FIELDS: [Field; 34] = [
     Field::EthDst,
     Field::EthSrc,
     Field::EthType,
@@ -39,6 +39,12 @@ const FIELDS: [Field; 28] = [
     Field::Ipv6Flabel,
     Field::Icmpv6Type,
     Field::Icmpv6Code,
+    Field::MplsLabel,
+    Field::MplsTc,
+    Field::MplsBos,
+    Field::Ipv6NdTarget,
+    Field::Ipv6NdSll,
+    Field::Ipv6NdTll,
 ];
 
 /// What is read otherwise.
@@ -68,6 +74,9 @@ fn asks(rule: &Rule, what: &Otherwise) -> bool {
         Action::SetField { field, .. } => what.fields.contains(field),
         Action::Move { src, dst } => what.fields.contains(src) || what.fields.contains(dst),
         Action::DecNwTtl | Action::SetNwTtl(_) => what.ttl,
+        Action::PushMpls(_) | Action::PopMpls(_) | Action::DecMplsTtl | Action::SetMplsTtl(_) => {
+            what.fields.contains(&Field::MplsLabel)
+        }
         // Its buckets are not looked at.
         Action::Group(GroupId(_)) => true,
         _ => false,
@@ -98,6 +107,13 @@ pub fn explain(case: &Case<'_>) -> Option<&'static str> {
             "wamig steps over six IPv6 extension headers, and none beyond byte 511"
         }
         L3::Ip(ip) if ip.v6 && proto == Some(135) => "IPv6 mobility headers are not stepped over",
+        L3::Ip(ip) if what.fields.iter().all(|f| is_neighbour(*f) && theirs.get(f).is_none_or(|v| *v == 0)) => {
+            if ip.neighbour.is_some() && what.fields.contains(&Field::Ipv6NdTarget) {
+                "the fields of neighbour discovery with an option that comes twice or is cut short are 0"
+            } else {
+                "a link-layer address that is not there is 0"
+            }
+        }
         L3::Ip(ip) if what.fields.iter().all(|f| is_l4(*f) && theirs.get(f).is_none_or(|v| *v == 0)) => {
             if ip.l4.is_none() { "ports that are not there are 0" } else { "ports of a malformed header are 0" }
         }
@@ -105,6 +121,10 @@ pub fn explain(case: &Case<'_>) -> Option<&'static str> {
         _ => return None,
     };
     Some(name)
+}
+
+fn is_neighbour(field: Field) -> bool {
+    matches!(field, Field::Ipv6NdTarget | Field::Ipv6NdSll | Field::Ipv6NdTll)
 }
 
 fn is_l4(field: Field) -> bool {

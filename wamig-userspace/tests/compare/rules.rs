@@ -6,12 +6,15 @@ use super::Event;
 use super::bytes::BYTES;
 use super::case::Case;
 use super::reading;
+use crate::oracle::Rule;
+use crate::oracle::headers::{L3, read};
+use crate::ovs::action::DpAction;
 
 /// Whether a rule explains a difference.
 type Explanation = fn(&Case<'_>) -> bool;
 
 /// What is read alike and treated otherwise, by more than some bytes.
-const EXPLANATIONS: [(&str, Explanation); 7] = [
+const EXPLANATIONS: [(&str, Explanation); 14] = [
     ("a masked set-field in the action set adds to the one before", masked_adds),
     ("a packet-in of the action set has the first flow's cookie and reason \"action\"", told_of_the_first),
     ("the action set runs after a TTL ran out in apply-actions", set_after_ttl),
@@ -19,6 +22,16 @@ const EXPLANATIONS: [(&str, Explanation); 7] = [
     ("set-field of a VLAN field adds a tag where pop_vlan took the last one", set_adds_tag),
     ("an action set without output is not run", set_without_output),
     ("a miss behind the first table runs the action set", miss_runs_the_set),
+    ("a frame with three labels gets no fourth", fourth_label),
+    ("a label pushed over no IP has TTL 64, which does not run out", pushed_ttl),
+    ("the label and class of a label pushed over IP are matched afterwards", pushed_label),
+    ("what is set in a label stack that is cut short pops and pushes labels", cut_stack),
+    ("a label pushed where there is no EtherType is matched afterwards", label_without_type),
+    (
+        "a bucket that pushes or pops a tag of a frame with two or more damages it, and what leaves afterwards",
+        tags_in_a_bucket,
+    ),
+    ("a trace ends where the datapath is to read the frame anew behind a label", left_to_the_datapath),
 ];
 
 /// The names of the rules that explain why the two differ: how the frame is read, or some bytes,
@@ -57,8 +70,12 @@ fn treated(case: &Case<'_>, take: impl Fn(bool) -> bool) -> Option<Vec<&'static 
 /// last one. A table-miss flow's write-actions are a miss to wamig (§5.4).
 fn told_of_the_first(case: &Case<'_>) -> bool {
     let first = case.ours.path.first().and_then(|(_, id)| *id);
-    let is_told =
-        |a: &Action| matches!(a, Action::Output { port: PortNo::CONTROLLER, .. } | Action::DecNwTtl | Action::Group(_));
+    let is_told = |a: &Action| {
+        matches!(
+            a,
+            Action::Output { port: PortNo::CONTROLLER, .. } | Action::DecNwTtl | Action::DecMplsTtl | Action::Group(_)
+        )
+    };
     let in_set = case.written().any(is_told);
     case.alike(|ours, theirs| match (ours, theirs) {
         (Event::Up { reason: a, .. }, Event::Up { cookie, reason: b, .. }) if ours != theirs => {
@@ -84,11 +101,65 @@ fn set_after_ttl(case: &Case<'_>) -> bool {
     ran_out && case.same_path() && case.more().is_some()
 }
 
+/// Whether Open vSwitch did nothing that wamig did not, and said so.
+fn less(case: &Case<'_>, said: &str) -> bool {
+    let mut ours = case.ours.events.clone();
+    let is_ours = |e: &Event| ours.iter().position(|o| o == e).map(|at| ours.remove(at)).is_some();
+    case.ours.path.starts_with(&case.theirs.path)
+        && case.trace.text.contains(said)
+        && case.theirs.events.iter().all(is_ours)
+}
+
+/// It says that it holds three, and drops the frame or the bucket's copy.
+fn fourth_label(case: &Case<'_>) -> bool {
+    less(case, "it would have more MPLS LSEs than the 3 supported")
+}
+
+/// §5.12, table 6: the TTL of a label that is pushed is that of the label or IP header below. What has none has TTL 0.
+fn pushed_ttl(case: &Case<'_>) -> bool {
+    let [before @ .., Event::Up { reason: "invalid-ttl", .. }] = &case.ours.events[..] else { return false };
+    let mut theirs = case.theirs.events.iter();
+    case.trace.text.contains("push_mpls:")
+        && case.trace.text.contains("dec_mpls_ttl")
+        && before.iter().all(|ours| theirs.any(|e| e == ours))
+}
+
+/// What it starts with differs (see `BYTES`).
+fn pushed_label(case: &Case<'_>) -> bool {
+    let asks = |r: &Rule| [Field::MplsLabel, Field::MplsTc].iter().any(|f| r.matching.get(*f).is_some());
+    let reached = |r: &Rule| case.theirs.path.iter().chain(&case.ours.path).any(|(table, _)| *table == r.table);
+    !case.same_path() && case.trace.text.contains("push_mpls:") && case.rules.iter().any(|r| reached(r) && asks(r))
+}
+
+/// It takes the labels that are not there for 0, and its datapath for its own.
+fn cut_stack(case: &Case<'_>) -> bool {
+    let Some(L3::Mpls { at, .. }) = read(case.frame).map(|h| h.l3) else { return false };
+    let ends = case.frame[at..].chunks_exact(4).any(|entry| entry[2] & 1 == 1);
+    !ends && case.same_path() && case.ours.events.len() == case.theirs.events.len()
+}
+
+/// Wamig pushes none there.
+fn label_without_type(case: &Case<'_>) -> bool {
+    case.trace.flow.fields.get(&Field::EthType) == Some(&0x05ff) && case.trace.text.contains("push_mpls:")
+}
+
+/// It holds two tags, and undoes what a bucket did out of these.
+fn tags_in_a_bucket(case: &Case<'_>) -> bool {
+    let said = |text| case.trace.text.contains(text);
+    let tags = case.trace.flow.tags + case.trace.text.matches("push_vlan:").count();
+    said("bucket ") && (tags > 2 || tags == 2 && said("pop_vlan"))
+}
+
+/// It shows the flows up to there, and nothing more.
+fn left_to_the_datapath(case: &Case<'_>) -> bool {
+    case.trace.actions.contains(&DpAction::Recirculate) && case.ours.path.starts_with(&case.theirs.path)
+}
+
 /// Open vSwitch looks at a frame once; wamig anew after every edit.
 fn third_tag(case: &Case<'_>) -> bool {
     let flow = &case.trace.flow;
     let tagged = flow.tags == 2 && matches!(flow.fields.get(&Field::EthType), Some(0x8100 | 0x88a8));
-    tagged && case.met().any(|r| r.instructions.apply.contains(&Action::PopVlan))
+    tagged && case.actions().any(|a| *a == Action::PopVlan)
 }
 
 /// §5.10: "set-field: one for each type of field", of which the last counts. A mask is an extension
@@ -118,7 +189,7 @@ fn set_without_output(case: &Case<'_>) -> bool {
             (outputs, decrements) = (false, false);
         }
         outputs |= instructions.write.iter().any(|a| matches!(a, Action::Output { .. } | Action::Group(_)));
-        decrements |= instructions.write.contains(&Action::DecNwTtl);
+        decrements |= instructions.write.iter().any(|a| matches!(a, Action::DecNwTtl | Action::DecMplsTtl));
     }
     let ran_out = matches!(case.ours.events.last(), Some(Event::Up { reason: "invalid-ttl", .. }));
     let before = case.ours.events.len().saturating_sub(1);

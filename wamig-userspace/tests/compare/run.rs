@@ -12,9 +12,9 @@ pub fn run(pairs: usize, beside: &mut impl Beside) {
     let mut dice = Dice::seeded();
     let mut session = Session::start();
     for _ in 0..pairs.div_ceil(FRAMES) {
-        let mut scenario = Scenario::new(Dice::new(dice.any()), 1, 60);
+        let mut scenario = Scenario::with_groups(Dice::new(dice.any()), 1, 60);
         let frames = (0..FRAMES).map(|_| scenario.frame()).collect();
-        session.compare(Table { rules: scenario.rules, groups: Vec::new(), frames }, beside);
+        session.compare(Table { rules: scenario.rules, groups: scenario.groups, frames }, beside);
     }
     for (name, n) in &session.tally {
         println!("{n:>9} {name}");

@@ -110,6 +110,57 @@ pub fn set_one_of(frame: &mut [u8], fields: [Field; 3], new: u16) {
     }
 }
 
+/// Where the EtherType is in front of the L3 header; `None` if a length stands there.
+fn type_at(frame: &[u8]) -> Option<usize> {
+    let number = |at: usize| Some(u16::from_be_bytes([*frame.get(at)?, *frame.get(at + 1)?]));
+    let mut at = 12;
+    while at < 20 && matches!(number(at)?, 0x8100 | 0x88a8) {
+        at += 4;
+    }
+    if number(at)? >= 0x600 {
+        return Some(at);
+    }
+    let snap = frame.get(at + 2..at + 8)? == [0xaa, 0xaa, 3, 0, 0, 0];
+    (snap && number(at + 8)? >= 0x600).then_some(at + 8)
+}
+
+/// A new outermost label stack entry behind the tags: a copy of the one there, or label 0 with
+/// the TTL of the IP packet (§5.12, table 6).
+pub fn push_mpls(frame: &mut Vec<u8>, kind: u16) {
+    let Some(at) = type_at(frame) else { return };
+    let entry = match &read(frame).l3 {
+        L3::Mpls { entry, .. } => entry & !0x100,
+        L3::Ip(ip) => 0x100 | u32::from(frame[ip.at + if ip.v6 { 7 } else { 8 }]),
+        _ => 0x100,
+    };
+    frame[at..at + 2].copy_from_slice(&kind.to_be_bytes());
+    frame.splice(at + 2..at + 2, entry.to_be_bytes());
+}
+
+/// Removes the outermost label stack entry; what follows is of this type.
+pub fn pop_mpls(frame: &mut Vec<u8>, below: u16) {
+    let L3::Mpls { at, .. } = read(frame).l3 else { return };
+    frame.drain(at..at + 4);
+    frame[at - 2..at].copy_from_slice(&below.to_be_bytes());
+}
+
+/// Sets the TTL of the outermost label stack entry.
+pub fn set_mpls_ttl(frame: &mut [u8], new: u8) {
+    if let L3::Mpls { at, .. } = read(frame).l3 {
+        frame[at + 3] = new;
+    }
+}
+
+/// Decrements that TTL; false = it would be 0 or less, and nothing was done.
+pub fn dec_mpls_ttl(frame: &mut [u8]) -> bool {
+    let L3::Mpls { at, .. } = read(frame).l3 else { return true };
+    if frame[at + 3] > 1 {
+        frame[at + 3] -= 1;
+        return true;
+    }
+    false
+}
+
 /// Removes the outermost tag, if there is one.
 pub fn pop_vlan(frame: &mut Vec<u8>) {
     if is_tagged(frame) {

@@ -128,8 +128,13 @@ impl<'a> Walk<'a> {
             Action::SetTpSrc(port) => edit::set_one_of(&mut self.frame, SOURCE_PORTS, *port),
             Action::SetTpDst(port) => edit::set_one_of(&mut self.frame, DESTINATION_PORTS, *port),
             Action::SetNwTtl(ttl) => edit::set_ttl(&mut self.frame, *ttl),
-            Action::DecNwTtl => {
-                if !edit::dec_ttl(&mut self.frame) {
+            Action::PushMpls(kind) => return self.reshape(|frame| edit::push_mpls(frame, *kind)),
+            Action::PopMpls(below) => return self.reshape(|frame| edit::pop_mpls(frame, *below)),
+            Action::SetMplsTtl(ttl) => edit::set_mpls_ttl(&mut self.frame, *ttl),
+            Action::DecNwTtl | Action::DecMplsTtl => {
+                let mpls = *action == Action::DecMplsTtl;
+                let frame = &mut self.frame;
+                if !if mpls { edit::dec_mpls_ttl(frame) } else { edit::dec_ttl(frame) } {
                     self.tell(last, "invalid-ttl", usize::MAX);
                     return false;
                 }
@@ -137,6 +142,15 @@ impl<'a> Walk<'a> {
             other => panic!("the switch refuses {other:?}"),
         }
         true
+    }
+
+    /// An action on headers that are looked for before and after; false = the frame ends within its tags.
+    fn reshape(&mut self, edit: impl FnOnce(&mut Vec<u8>)) -> bool {
+        if headers::read(&self.frame).is_none() {
+            return false;
+        }
+        edit(&mut self.frame);
+        headers::read(&self.frame).is_some()
     }
 
     fn tell(&mut self, rule: &Rule, reason: &'static str, max_len: usize) {
@@ -166,6 +180,10 @@ impl<'a> Walk<'a> {
 fn place(action: &Action) -> (u8, Option<Field>) {
     match action {
         Action::PopVlan => (2, None),
+        Action::PopMpls(_) => (2, Some(Field::MplsLabel)),
+        Action::PushMpls(_) => (3, None),
+        Action::DecMplsTtl => (7, Some(Field::MplsLabel)),
+        Action::SetMplsTtl(_) => (9, Some(Field::MplsLabel)),
         Action::PushVlan(_) => (5, None),
         Action::DecNwTtl => (7, None),
         Action::SetVlanVid(_) => (8, Some(Field::VlanVid)),

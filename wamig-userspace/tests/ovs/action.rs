@@ -15,6 +15,14 @@ pub enum DpAction {
     PushVlan(u16, u16),
     /// The outermost tag goes.
     PopVlan,
+    /// A label stack entry in front of L3: its EtherType, and the entry.
+    PushMpls(u16, u32),
+    /// The outermost label stack entry goes; what follows is of this type.
+    PopMpls(u16),
+    /// The TTL of the outermost label stack entry.
+    SetMplsTtl(u8),
+    /// The datapath reads the frame anew, and asks again what to do.
+    Recirculate,
     /// Bits of a field.
     Set(Field, u128, u128),
     /// The whole TTL or hop limit.
@@ -86,6 +94,12 @@ fn one(text: &str, out: &mut Vec<DpAction>) -> Option<()> {
         "pop_vlan" => out.push(DpAction::PopVlan),
         _ => match call(text)? {
             ("push_vlan", inside) => out.push(push_vlan(inside)?),
+            ("push_mpls", inside) => out.push(push_mpls(inside)?),
+            ("pop_mpls", inside) => {
+                let (_, below) = pairs(inside).find(|(name, _)| *name == "eth_type")?;
+                out.push(DpAction::PopMpls(number(below)? as u16));
+            }
+            ("recirc", _) => out.push(DpAction::Recirculate),
             ("set", inside) => set(inside, out)?,
             ("userspace", inside) => out.push(controller(inside)?),
             _ => return None,
@@ -106,6 +120,22 @@ fn push_vlan(inside: &str) -> Option<DpAction> {
         }
     }
     Some(DpAction::PushVlan(tpid, tci))
+}
+
+fn push_mpls(inside: &str) -> Option<DpAction> {
+    let (mut kind, mut entry) = (0, 0);
+    for (name, text) in pairs(inside) {
+        let n = number(text)? as u32;
+        match name {
+            "label" => entry |= n << 12,
+            "tc" => entry |= n << 9,
+            "bos" => entry |= n << 8,
+            "ttl" => entry |= n,
+            "eth_type" => kind = n as u16,
+            _ => return None,
+        }
+    }
+    Some(DpAction::PushMpls(kind, entry))
 }
 
 fn controller(inside: &str) -> Option<DpAction> {
@@ -134,6 +164,16 @@ fn set(inside: &str, out: &mut Vec<DpAction>) -> Option<()> {
                 out.push(DpAction::Set(Field::IpEcn, new & 3, mask & 3));
                 continue;
             }
+            ("mpls", "ttl") => {
+                out.push(DpAction::SetMplsTtl(new as u8));
+                continue;
+            }
+            ("mpls", "label") => Field::MplsLabel,
+            ("mpls", "tc") => Field::MplsTc,
+            ("mpls", "bos") => Field::MplsBos,
+            ("nd", "target") => Field::Ipv6NdTarget,
+            ("nd", "sll") => Field::Ipv6NdSll,
+            ("nd", "tll") => Field::Ipv6NdTll,
             ("eth", "src") => Field::EthSrc,
             ("eth", "dst") => Field::EthDst,
             ("ipv4", "src") => Field::Ipv4Src,

@@ -23,11 +23,22 @@ pub fn apply(actions: &[DpAction], port: impl Fn(u32) -> PortNo, frame: &[u8]) -
     for action in actions {
         match action {
             DpAction::Output(number) => out.push(Event::Port(port(*number), frame.clone())),
-            DpAction::Drop => {}
+            DpAction::Drop | DpAction::Recirculate => {}
             DpAction::PushVlan(tpid, tci) => {
                 edit::push_vlan(&mut frame, *tpid);
                 frame[14..16].copy_from_slice(&tci.to_be_bytes());
             }
+            DpAction::PushMpls(kind, entry) => {
+                edit::push_mpls(&mut frame, *kind);
+                for (field, value) in
+                    [(Field::MplsLabel, entry >> 12), (Field::MplsTc, entry >> 9 & 7), (Field::MplsBos, entry >> 8 & 1)]
+                {
+                    set(&mut frame, field, u128::from(value), field.full_mask());
+                }
+                edit::set_mpls_ttl(&mut frame, *entry as u8);
+            }
+            DpAction::PopMpls(below) => edit::pop_mpls(&mut frame, *below),
+            DpAction::SetMplsTtl(ttl) => edit::set_mpls_ttl(&mut frame, *ttl),
             DpAction::PopVlan => edit::pop_vlan(&mut frame),
             DpAction::Set(field, value, mask) => set(&mut frame, *field, *value, *mask),
             DpAction::SetTtl(ttl) => edit::set_ttl(&mut frame, *ttl),

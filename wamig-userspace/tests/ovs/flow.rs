@@ -7,7 +7,9 @@ use wamig_openflow::Field;
 use super::action::value;
 
 /// Names of protocols, with the EtherType and IP protocol that they stand for.
-const NAMES: [(&str, u128, Option<u128>); 12] = [
+const NAMES: [(&str, u128, Option<u128>); 14] = [
+    ("mpls", 0x8847, None),
+    ("mplsm", 0x8848, None),
     ("ip", 0x0800, None),
     ("ipv6", 0x86dd, None),
     ("arp", 0x0806, None),
@@ -65,6 +67,12 @@ pub fn read(line: &str) -> Option<Flow> {
         (Field::ArpTpa, "arp_tpa"),
         (Field::ArpSha, "arp_sha"),
         (Field::ArpTha, "arp_tha"),
+        (Field::MplsLabel, "mpls_label"),
+        (Field::MplsTc, "mpls_tc"),
+        (Field::MplsBos, "mpls_bos"),
+        (Field::Ipv6NdTarget, "nd_target"),
+        (Field::Ipv6NdSll, "nd_sll"),
+        (Field::Ipv6NdTll, "nd_tll"),
     ] {
         put(field, name);
     }
@@ -80,6 +88,16 @@ pub fn read(line: &str) -> Option<Flow> {
         // What is not printed is 0, and matches as such.
         flow.fields.insert(first, get(names.0).unwrap_or(0));
         flow.fields.insert(second, get(names.1).unwrap_or(0));
+    }
+    if let (Some(0x86dd), Some(58), Some(kind @ (135 | 136))) = (
+        flow.fields.get(&Field::EthType),
+        flow.fields.get(&Field::IpProto),
+        flow.fields.get(&Field::Icmpv6Type).copied(),
+    ) {
+        let address = if kind == 135 { Field::Ipv6NdSll } else { Field::Ipv6NdTll };
+        for field in [Field::Ipv6NdTarget, address] {
+            flow.fields.entry(field).or_insert(0);
+        }
     }
     flow.fields.extend(get("nw_tos").map(|tos| (Field::IpDscp, tos >> 2)));
     flow.fields.insert(Field::VlanVid, get("dl_vlan").map_or(0, |vid| 0x1000 | vid));

@@ -9,7 +9,7 @@ use wamig_openflow::PortNo;
 
 use super::control::Control;
 use super::unixctl::Unixctl;
-use crate::paths::PORTS;
+use crate::paths::{DEAD_PORT, PORTS};
 
 /// The bridge.
 pub const BRIDGE: &str = "br0";
@@ -113,7 +113,7 @@ impl Vswitch {
         let add = |port: &PortNo| {
             format!(" -- add-port {BRIDGE} p{port} -- set Interface p{port} type=dummy ofport_request={port}")
         };
-        let ports: String = PORTS.iter().filter(|p| **p != PortNo::LOCAL).map(add).collect();
+        let ports: String = PORTS.iter().filter(|p| **p != PortNo::LOCAL).chain([&DEAD_PORT]).map(add).collect();
         let setup = format!(
             "--db=unix:db.sock --timeout=30 set Open_vSwitch . other_config:vlan-limit=2 -- add-br {BRIDGE} \
              -- set bridge {BRIDGE} datapath_type=dummy fail-mode=secure{ports}"
@@ -121,7 +121,11 @@ impl Vswitch {
         run(at, "ovs-vsctl", &setup.split(' ').collect::<Vec<_>>());
         let mut unixctl = Unixctl::connect(&at.join("vsctl"));
         let numbers = numbers(&unixctl.ask("dpif/show", &[]));
-        assert_eq!(numbers.len(), PORTS.len(), "{numbers:?}");
+        assert_eq!(numbers.len(), PORTS.len() + 1, "{numbers:?}");
+        let dead = format!("p{DEAD_PORT}");
+        for flag in ["down", "no-forward"] {
+            run(at, "ovs-ofctl", &["mod-port", BRIDGE, &dead, flag]);
+        }
         let control = Control::connect(&at.join(format!("{BRIDGE}.mgmt")));
         Self { unixctl, control, numbers, _vswitchd: vswitchd, _ovsdb: ovsdb, _dir: Dir(dir) }
     }

@@ -8,6 +8,7 @@ use wamig_common::limits::LOCAL_INDEX;
 use wamig_common::native::Outcome;
 use wamig_common::plan::{PacketIn, USED};
 use wamig_common::verdict::{PuntReason, Verdict};
+use wamig_openflow::message::PortConfig;
 use wamig_openflow::{MacAddr, PacketInReason, PortDesc, PortNo};
 use wamig_userspace::fastpath::memory::Memory;
 use wamig_userspace::fastpath::writer::{SET_ALL, SET_FLOOD};
@@ -18,6 +19,9 @@ use wamig_userspace::switch::slowpath::{Output, Side, walk};
 
 /// The ports of the switch under test.
 pub const PORTS: [PortNo; 5] = [PortNo(1), PortNo(2), PortNo(3), PortNo(4), PortNo::LOCAL];
+
+/// A port that groups watch: it is down, and nothing leaves by it.
+pub const DEAD_PORT: PortNo = PortNo(5);
 
 /// A frame that went to the controller.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -81,7 +85,9 @@ pub fn ports() -> Ports {
         mtu: 1500,
         ..PortDesc::default()
     };
-    Ports::new(PORTS.map(desc))
+    let config = PortConfig { no_fwd: true, ..PortConfig::default() };
+    let dead = PortDesc { link_up: false, config, ..desc(DEAD_PORT) };
+    Ports::new(PORTS.map(desc).into_iter().chain([dead]))
 }
 
 fn index(port: PortNo) -> u32 {

@@ -3,6 +3,7 @@
 
 mod dice;
 mod frame;
+mod group;
 pub mod rule;
 mod scenario;
 

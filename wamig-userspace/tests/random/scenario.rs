@@ -1,11 +1,13 @@
 //! A switch full of flows, and the frames that it gets.
 
 use wamig_openflow::PortNo;
+use wamig_openflow::message::GroupMod;
 use wamig_userspace::fastpath::FlowId;
 
 use super::Dice;
 use super::frame::{change, damage, some_frame};
-use super::rule::some_rule;
+use super::group::some_groups;
+use super::rule::{Abilities, Place, some_rule};
 use crate::frames::Frame;
 use crate::oracle::Rule;
 use crate::paths::PORTS;
@@ -19,12 +21,26 @@ pub struct Scenario {
     templates: Vec<(PortNo, Frame)>,
     /// The flows; of two that overlap one has the higher priority.
     pub rules: Vec<Rule>,
+    /// The groups that they may name, in an order in which they can be added.
+    pub groups: Vec<GroupMod>,
+    can: Abilities,
     next_id: u64,
 }
 
 impl Scenario {
     /// A scenario in which flows count from `first_id`, with at most `most` of them.
-    pub fn new(mut dice: Dice, first_id: u64, most: usize) -> Self {
+    pub fn new(dice: Dice, first_id: u64, most: usize) -> Self {
+        Self::of(dice, first_id, most, Vec::new(), Abilities::default())
+    }
+
+    /// The same with groups, for a switch that believes what flows say about frames.
+    pub fn with_groups(mut dice: Dice, first_id: u64, most: usize) -> Self {
+        let groups = some_groups(&mut dice);
+        let can = Abilities { groups: groups.len() as u32, truthful: true, at_once: dice.chance(30) };
+        Self::of(dice, first_id, most, groups, can)
+    }
+
+    fn of(mut dice: Dice, first_id: u64, most: usize, groups: Vec<GroupMod>, can: Abilities) -> Self {
         let mut tables = vec![0];
         while tables.len() < 5 && dice.chance(65) {
             let last = tables[tables.len() - 1];
@@ -32,7 +48,7 @@ impl Scenario {
         }
         tables.dedup();
         let templates = (0..12).map(|_| (dice.pick(&PORTS), some_frame(&mut dice))).collect();
-        let mut scenario = Self { dice, tables, templates, rules: Vec::new(), next_id: first_id };
+        let mut scenario = Self { dice, tables, templates, rules: Vec::new(), groups, can, next_id: first_id };
         for _ in 0..scenario.dice.pick(&[most / 8, most / 2, most]) {
             scenario.add();
         }
@@ -48,7 +64,8 @@ impl Scenario {
         }
         let later = &self.tables[place + 1..];
         let (id, table) = (FlowId(self.next_id), self.tables[place]);
-        let rule = some_rule(&mut self.dice, id, table, later, in_port, &template.bytes());
+        let place = Place { id, table, later, can: self.can };
+        let rule = some_rule(&mut self.dice, &place, in_port, &template.bytes());
         let clashes =
             |r: &Rule| r.table == rule.table && r.priority == rule.priority && r.matching.overlaps(&rule.matching);
         if self.rules.iter().any(clashes) {
