@@ -81,6 +81,8 @@ pub struct Emission<'a> {
     pub op: Op,
     /// The flow it belongs to and the metadata at that point.
     pub context: Context,
+    /// Tunnel id at that point.
+    pub tunnel_id: u64,
     /// Headers, as edited so far.
     pub header: &'a [u8],
     /// The rest of the frame.
@@ -110,9 +112,8 @@ pub trait Observer {
 }
 
 /// The packet-in of a TTL that ran out: of the whole frame.
-fn ttl_ran_out<'a>(context: Context, header: &'a [u8], rest: &'a [u8]) -> Emission<'a> {
-    let op = Op { kind: DEC_TTL, value: u64::MAX, ..Op::default() };
-    Emission { op, context, header, rest }
+fn ttl_ran_out() -> Op {
+    Op { kind: DEC_TTL, value: u64::MAX, ..Op::default() }
 }
 
 /// The action as the slow path runs it: SCTP's checksum covers the whole packet, so that
@@ -152,6 +153,12 @@ impl<'a> Held<'a> {
 
     fn parts(&self) -> (&[u8], &[u8]) {
         parts(&self.plan, &self.window, self.frame)
+    }
+
+    /// The frame as it stands, at an action that hands it out.
+    fn emission(&self, op: Op, context: Context) -> Emission<'_> {
+        let (header, rest) = self.parts();
+        Emission { op, context, tunnel_id: self.key.get(TUNNEL_ID), header, rest }
     }
 
     /// Runs an action that is no output: a [`step`].
@@ -231,8 +238,7 @@ impl<S: Store> Walker<'_, '_, '_, S> {
         if let Some(sink) = self.sink.as_mut()
             && op.is_output()
         {
-            let (header, rest) = self.held.parts();
-            sink(Emission { op: *op, context: cx, header, rest });
+            sink(self.held.emission(*op, cx));
             // A group leaves an output beside it in the action set without effect (§5.10).
             return if in_set && op.kind == GROUP { step::END } else { step::NEXT };
         }
@@ -240,8 +246,7 @@ impl<S: Store> Walker<'_, '_, '_, S> {
         if let Some(sink) = self.sink.as_mut()
             && result == step::STOP
         {
-            let (header, rest) = self.held.parts();
-            sink(ttl_ran_out(cx, header, rest));
+            sink(self.held.emission(ttl_ran_out(), cx));
         }
         result
     }
@@ -274,8 +279,7 @@ impl<S: Store> Machine for Walker<'_, '_, '_, S> {
         let op = Op { kind: CONTROLLER, value: u64::from(u32::MAX), ..Op::default() };
         let result = match self.sink.as_mut() {
             Some(sink) => {
-                let (header, rest) = self.held.parts();
-                sink(Emission { op, context: cx, header, rest });
+                sink(self.held.emission(op, cx));
                 step::NEXT
             }
             None => execute::miss(&mut self.held.plan, cx),
@@ -297,9 +301,8 @@ impl<S: Store> Machine for Walker<'_, '_, '_, S> {
 
     fn meter(&mut self, meter: u32, cx: Context) -> u32 {
         let Some(sink) = self.sink.as_mut() else { return step::SLOW | SlowReason::Meter.index() };
-        let (header, rest) = self.held.parts();
         let op = Op { kind: METER, value: u64::from(meter), ..Op::default() };
-        match sink(Emission { op, context: cx, header, rest }) {
+        match sink(self.held.emission(op, cx)) {
             PASS => step::NEXT,
             METERED => step::DROP | DropReason::Metered.index(),
             reply => match remark(self.held.layout.l3, self.held.key.get(IP_TOS) as u32, reply & 0xff) {
@@ -420,21 +423,21 @@ pub fn walk_observed<S: Store>(
 }
 
 /// Runs a list of actions on a frame, as packet-outs and buckets of groups do: no table is
-/// looked up. `cx` is whose they are.
+/// looked up. `cx` is whose they are; the frame comes with a tunnel id, or 0.
 pub fn run_list(
     ops: &[Op],
     in_port: u32,
     port_index: u32,
     frame: &[u8],
-    cx: Context,
+    (cx, tunnel_id): (Context, u64),
     sink: &mut Sink<'_>,
 ) -> Result<(), DropReason> {
     let (mut held, read) = Held::new(in_port, port_index, frame, true);
     read.ok_or(DropReason::Truncated)?;
+    held.key.set(TUNNEL_ID, tunnel_id);
     for op in ops {
         if op.is_output() {
-            let (header, rest) = held.parts();
-            sink(Emission { op: *op, context: cx, header, rest });
+            sink(held.emission(*op, cx));
             continue;
         }
         let result = held.edit(op, cx);
@@ -442,8 +445,7 @@ pub fn run_list(
             return Err(DropReason::from_index(result & 0xff).unwrap_or(DropReason::Inconsistent));
         }
         if result == step::STOP {
-            let (header, rest) = held.parts();
-            sink(ttl_ran_out(cx, header, rest));
+            sink(held.emission(ttl_ran_out(), cx));
         }
         if result != step::NEXT {
             break;

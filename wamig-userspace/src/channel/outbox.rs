@@ -159,6 +159,7 @@ mod tests {
             cookie: Cookie(0),
             in_port: PortNo(1),
             metadata: 0,
+            tunnel_id: 0,
             total_len: len as u16,
             data: Bytes::from(vec![0; len]),
         })

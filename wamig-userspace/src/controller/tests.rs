@@ -66,6 +66,7 @@ fn packet_in(cookie: Cookie) -> Event {
         cookie,
         in_port: PortNo(2),
         metadata: 0,
+        tunnel_id: 0,
         buffer_id: None,
         total_len: data.len() as u16,
         data: Bytes::from(data),

@@ -215,6 +215,8 @@ impl<F: FastPath> Switch<F> {
             missed: punt.reason == PuntReason::Miss,
             in_port: punt.in_port,
             metadata: punt.metadata,
+            // Whatever writes one is on the slow path.
+            tunnel_id: 0,
             frame_len: punt.frame_len as usize,
             frame: punt.frame,
         };

@@ -23,6 +23,8 @@ pub struct ToController {
     pub in_port: PortNo,
     /// Pipeline metadata at the action.
     pub metadata: u64,
+    /// Tunnel id at the action; 0 = none.
+    pub tunnel_id: u64,
     /// Length of the whole frame in bytes.
     pub frame_len: usize,
     /// The frame, at most as many bytes of it as the action asked for.
@@ -40,6 +42,7 @@ impl ToController {
             cookie: flow.map_or(NO_COOKIE, |f| f.cookie),
             in_port: self.in_port,
             metadata: self.metadata,
+            tunnel_id: self.tunnel_id,
             total_len: u16::try_from(self.frame_len).unwrap_or(u16::MAX),
             data: self.frame,
         }
@@ -70,6 +73,7 @@ mod tests {
             missed: false,
             in_port: PortNo(3),
             metadata: 5,
+            tunnel_id: 6,
             frame_len: 70_000,
             frame: Bytes::from_static(b"frame"),
         }

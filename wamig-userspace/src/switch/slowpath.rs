@@ -88,7 +88,7 @@ pub fn execute(
     let mut run = Run { ports, side, in_port, frame, out: Vec::new() };
     let set = |index: u64| sets.get(index as usize).map_or(&[][..], Vec::as_slice);
     // It fails for a frame without Ethernet header only, which has no output.
-    let _ = run_list(ops, in_port.0, index(in_port), frame, cx, &mut |e| run.emit(&e, &|_| None, set));
+    let _ = run_list(ops, in_port.0, index(in_port), frame, (cx, 0), &mut |e| run.emit(&e, &|_| None, set));
     run.out
 }
 
@@ -137,7 +137,7 @@ impl Run<'_, '_> {
                 let meters = &mut self.side.tables.meters;
                 return self.side.now.map_or(PASS, |now| meters.charge(MeterId(e.op.value as u32), frame.len(), now));
             }
-            GROUP => self.group(GroupId(e.op.value as u32), &frame, e.context, flow_of),
+            GROUP => self.group(GroupId(e.op.value as u32), &frame, (e.context, e.tunnel_id), flow_of),
             CONTROLLER | DEC_TTL => {
                 let reason = match (e.op.kind, e.context.miss) {
                     (DEC_TTL, _) => PacketInReason::InvalidTtl,
@@ -151,6 +151,7 @@ impl Run<'_, '_> {
                     missed: e.context.miss && e.context.flow == NONE,
                     in_port: self.in_port,
                     metadata: e.context.metadata,
+                    tunnel_id: e.tunnel_id,
                     frame_len: frame.len(),
                     frame: frame.slice(..held),
                 }));
@@ -181,7 +182,13 @@ impl Run<'_, '_> {
 
     /// Runs the buckets that the frame takes, each on a copy of it (§5.6). Chains end: the
     /// group table refuses loops and long ones.
-    fn group(&mut self, group: GroupId, frame: &Bytes, cx: Context, flow_of: &dyn Fn(u32) -> Option<FlowId>) {
+    fn group(
+        &mut self,
+        group: GroupId,
+        frame: &Bytes,
+        (cx, tunnel_id): (Context, u64),
+        flow_of: &dyn Fn(u32) -> Option<FlowId>,
+    ) {
         let groups = &mut self.side.tables.groups;
         let buckets = groups.choose(group, self.ports, frame);
         groups.count(group, &buckets, frame.len());
@@ -197,7 +204,7 @@ impl Run<'_, '_> {
             let cx = Context { miss: false, ..cx };
             let sink = &mut |e: Emission<'_>| run.emit(&e, flow_of, set);
             // As in `execute`.
-            let _ = run_list(&ops, self.in_port.0, index(self.in_port), frame, cx, sink);
+            let _ = run_list(&ops, self.in_port.0, index(self.in_port), frame, (cx, tunnel_id), sink);
             let mut out = run.out;
             self.out.append(&mut out);
         }

@@ -34,6 +34,8 @@ pub struct PacketIn {
     pub in_port: PortNo,
     /// Pipeline metadata at the output action.
     pub metadata: u64,
+    /// Tunnel id at the output action; 0 = none.
+    pub tunnel_id: u64,
     /// Length of the frame in bytes, though `data` may hold less.
     pub total_len: u16,
     /// The frame, at most `max_len` bytes of it.

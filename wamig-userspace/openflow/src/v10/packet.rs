@@ -19,7 +19,17 @@ pub(super) fn decode_in(r: &mut Reader<'_>) -> Result<PacketIn, OfpError> {
     let reason = PacketInReason::from_number(reason).ok_or_else(|| unknown("packet-in reason", reason.into()))?;
     r.skip(1)?;
     let (table, cookie) = (TableId(0), Cookie(u64::MAX));
-    Ok(PacketIn { buffer_id, reason, table, cookie, in_port, metadata: 0, total_len, data: r.remainder() })
+    Ok(PacketIn {
+        buffer_id,
+        reason,
+        table,
+        cookie,
+        in_port,
+        metadata: 0,
+        tunnel_id: 0,
+        total_len,
+        data: r.remainder(),
+    })
 }
 
 pub(super) fn encode_in(w: &mut Writer<'_>, m: &PacketIn) -> Result<(), EncodeError> {

@@ -27,6 +27,7 @@ pub(super) fn decode_in(r: &mut Reader<'_>) -> Result<PacketIn, OfpError> {
         cookie,
         in_port: PortNo(number(Field::InPort).map_or(PortNo::ANY.0, |v| v as u32)),
         metadata: number(Field::Metadata).unwrap_or(0) as u64,
+        tunnel_id: number(Field::TunnelId).unwrap_or(0) as u64,
         total_len,
         data: r.remainder(),
     })
@@ -39,8 +40,11 @@ pub(super) fn encode_in(w: &mut Writer<'_>, m: &PacketIn) -> Result<(), EncodeEr
     w.u8(m.table.0);
     w.u64(m.cookie.0);
     let mut matching = Match::any().in_port(m.in_port);
-    if m.metadata != 0 {
-        matching = matching.with(Field::Metadata, u128::from(m.metadata));
+    for (field, value) in [(Field::Metadata, m.metadata), (Field::TunnelId, m.tunnel_id)] {
+        // "A field that is 0 may be left out" (§7.4.1).
+        if value != 0 {
+            matching = matching.with(field, u128::from(value));
+        }
     }
     oxm::encode(w, &matching)?;
     w.zeros(2);

@@ -224,6 +224,7 @@ pub fn message() -> impl Strategy<Value = Message> {
             cookie: Cookie(u64::MAX),
             in_port,
             metadata: 0,
+            tunnel_id: 0,
             total_len,
             data,
         },

@@ -343,17 +343,19 @@ fn session() -> impl Strategy<Value = Message> {
 
 fn packet() -> impl Strategy<Value = Message> {
     let buffer = || option::of(0..u32::MAX);
-    let packet_in = (buffer(), select(PacketInReason::ALL.to_vec()), port(), any::<(u8, u64, u64, u16)>(), bytes(90))
-        .prop_map(|(buffer_id, reason, in_port, n, data)| PacketIn {
-            buffer_id,
-            reason,
-            table: TableId(n.0),
-            cookie: Cookie(n.1),
-            in_port,
-            metadata: n.2,
-            total_len: n.3,
-            data,
-        });
+    let packet_in =
+        (buffer(), select(PacketInReason::ALL.to_vec()), port(), any::<(u8, u64, u64, u16, u64)>(), bytes(90))
+            .prop_map(|(buffer_id, reason, in_port, n, data)| PacketIn {
+                buffer_id,
+                reason,
+                table: TableId(n.0),
+                cookie: Cookie(n.1),
+                in_port,
+                metadata: n.2,
+                tunnel_id: n.4,
+                total_len: n.3,
+                data,
+            });
     let packet_out = (buffer(), port(), actions(), bytes(90))
         .prop_map(|(buffer_id, in_port, actions, data)| PacketOut { buffer_id, in_port, actions, data });
     prop_oneof![packet_in.prop_map(Message::PacketIn), packet_out.prop_map(Message::PacketOut)]

@@ -52,6 +52,7 @@ impl Rig {
             cookie: COOKIE,
             in_port: PortNo(in_port),
             metadata: 0,
+            tunnel_id: 0,
             buffer_id: None,
             total_len: data.len() as u16,
             data: Bytes::from(data),

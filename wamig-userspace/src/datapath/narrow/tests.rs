@@ -33,6 +33,7 @@ async fn comes(switch: &mut Scripted) {
         cookie: OURS,
         in_port: PortNo(11),
         metadata: 0,
+        tunnel_id: 0,
         total_len: 60,
         data: frame(),
     };

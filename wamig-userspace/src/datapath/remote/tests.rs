@@ -299,6 +299,7 @@ async fn frames_come_in_by_the_configurations_numbers_and_a_lost_session_is_told
                 cookie: OURS,
                 in_port: PortNo(in_port),
                 metadata: 0,
+                tunnel_id: 0,
                 total_len: 3,
                 data: bytes::Bytes::from_static(b"arp"),
             };

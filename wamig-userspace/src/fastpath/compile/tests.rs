@@ -212,7 +212,7 @@ fn emit(ops: &[Op], frame: &[u8]) -> Vec<u8> {
         out.push([e.header, e.rest].concat());
         PASS
     };
-    run_list(ops, 1, 1, frame, cx, &mut sink).unwrap();
+    run_list(ops, 1, 1, frame, (cx, 0), &mut sink).unwrap();
     out.remove(0)
 }
 

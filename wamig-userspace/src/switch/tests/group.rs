@@ -95,6 +95,15 @@ fn a_ttl_that_runs_out_in_a_bucket_goes_to_the_controller_and_ends_that_copy() {
 }
 
 #[test]
+fn a_bucket_knows_the_tunnel_id_of_the_flow() {
+    let mut rig = Rig::new();
+    rig.group(group(1, GroupType::All, vec![bucket(vec![Action::controller()])]));
+    rig.add(0, 1, Match::any(), apply(&[Action::set(Field::TunnelId, 7), to(1)]));
+    let (_, packet_ins) = rig.frame(1, &frame());
+    assert_eq!(packet_ins.iter().map(|p| p.tunnel_id).collect::<Vec<_>>(), [7]);
+}
+
+#[test]
 fn a_select_group_keeps_flows_together_and_shares_by_weight() {
     let mut rig = Rig::new();
     let weighted = |weight, port| Bucket { weight, ..bucket(vec![out(port)]) };

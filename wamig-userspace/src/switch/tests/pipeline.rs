@@ -137,6 +137,21 @@ fn a_packet_in_carries_the_frame_as_it_stands_at_its_action() {
 }
 
 #[test]
+fn a_packet_in_tells_the_tunnel_id_at_its_action() {
+    let mut rig = Rig::new();
+    let tunnel = |id| Action::set(Field::TunnelId, id);
+    rig.add(
+        0,
+        7,
+        Match::any(),
+        apply(&[Action::controller(), tunnel(7), Action::controller(), tunnel(0x1_0000_0000)]).then_goto(TableId(1)),
+    );
+    rig.add(1, 7, Match::any().with(Field::TunnelId, 0x1_0000_0000), apply(&[Action::controller()]));
+    let (_, packet_ins) = rig.frame(1, &udp(S.octets(), 64));
+    assert_eq!(packet_ins.iter().map(|p| p.tunnel_id).collect::<Vec<_>>(), [0, 7, 0x1_0000_0000]);
+}
+
+#[test]
 fn the_table_miss_flow_says_so() {
     let mut rig = Rig::new();
     assert_eq!(rig.frame(1, &udp(S.octets(), 64)), (vec![], vec![]));
