@@ -34,6 +34,7 @@ pub mod start_error;
 pub mod timeline;
 pub mod watch;
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -404,6 +405,7 @@ async fn operate<F: FastPath>(
         peers: PeerTable::new(config.peers.iter().map(|p| p.name.clone()), unix_us() / 1000),
         timeline: Timeline::default(),
         started: now,
+        deferred: VecDeque::new(),
     };
     let mut inputs = Inputs { peers: peer_events, queries, links: path.changes, channel, stop };
     tracing::info!(

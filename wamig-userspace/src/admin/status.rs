@@ -104,8 +104,48 @@ pub struct SwitchSession {
     pub description: String,
     /// Our flows on it.
     pub flows: usize,
+    /// What it does to later fragments of IPv4.
+    #[serde(default)]
+    pub fragments: Option<Fragments>,
     /// Why there is no session, or why the last one ended.
     pub last_error: Option<String>,
+    /// Since when a batch of flows is under way, in milliseconds since 1970.
+    #[serde(default)]
+    pub batch_since_unix_ms: Option<u64>,
+    /// The last batch of flows that the switch refused, nothing of which is in force.
+    #[serde(default)]
+    pub refused: Option<Refusal>,
+    /// The last connection that was turned away: another switch, or a wrong certificate.
+    #[serde(default)]
+    pub turned_away: Option<Refusal>,
+}
+
+/// What a switch elsewhere does to later fragments of IPv4 where it writes an address.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Fragments {
+    /// `sound`, `damaged` or `unknown`.
+    pub verdict: String,
+    /// When it was tried, in milliseconds since 1970.
+    pub since_unix_ms: Option<u64>,
+    /// Those that went through wamig, so that they were not damaged.
+    pub detoured: u64,
+    /// Those among them that came faster than wamig sends them on, and are lost.
+    pub lost: u64,
+    /// Why it is not sound.
+    pub reason: Option<String>,
+    /// What to do about that.
+    pub remedy: Option<String>,
+}
+
+/// Something that was refused, with a switch elsewhere.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Refusal {
+    /// When it was last, in milliseconds since 1970.
+    pub at_unix_ms: u64,
+    /// How often since the daemon started.
+    pub times: u64,
+    /// Why.
+    pub reason: String,
 }
 
 /// A port.

@@ -8,7 +8,7 @@ use wamig_openflow::PortNo;
 use super::layout::{ago, columns, date_time, now_unix_ms, time_us};
 use super::{Format, Target};
 use crate::admin::client;
-use crate::admin::status::{Address, ControllerLine, Event, Peer, Port, Status, SwitchSession};
+use crate::admin::status::{Address, ControllerLine, Event, Fragments, Peer, Port, Refusal, Status, SwitchSession};
 
 /// Show how this site is doing
 ///
@@ -134,6 +134,30 @@ fn switch_session(dpid: &str, session: &SwitchSession, now: u64) -> String {
     if let Some(why) = &session.last_error {
         let _ = writeln!(out, "      last error: {why}");
     }
+    if let Some(at) = session.batch_since_unix_ms {
+        let _ = writeln!(out, "  a batch of flows is under way {}", since(at, now));
+    }
+    out += &session.fragments.as_ref().map_or_else(String::new, |f| fragments(f, now));
+    for (title, refusal) in [("a batch of flows was refused", &session.refused), ("turned away", &session.turned_away)]
+    {
+        if let Some(Refusal { at_unix_ms, times, reason }) = refusal {
+            let _ = writeln!(out, "      {title}, {times} in all, last {}: {reason}", date_time(at_unix_ms / 1000));
+        }
+    }
+    out
+}
+
+/// What is wrong with later fragments on a switch elsewhere.
+fn fragments(f: &Fragments, now: u64) -> String {
+    if f.verdict == "sound" {
+        return String::new();
+    }
+    let mut out = format!("  later IPv4 fragments: {}", f.verdict);
+    if let Some(at) = f.since_unix_ms {
+        let _ = write!(out, " {}", since(at, now));
+    }
+    let _ = writeln!(out, ", {} went through wamig, {} of them lost", f.detoured, f.lost);
+    reason_and_remedy(&mut out, f.reason.as_ref(), f.remedy.as_ref());
     out
 }
 
@@ -243,6 +267,42 @@ mod tests {
         "timeline":[{"at_unix_us":1795348862000001,"address":"192.0.2.53","event":"arp-seen","detail":"for 192.0.2.1","alert":false},
             {"at_unix_us":1795348862000002,"address":null,"event":"alert","detail":"x","alert":true}],
         "drops":{"table-miss":0,"no-output":4},"punts":{"action":2},"refused":{}}"#;
+
+    #[test]
+    fn a_stranger_sees_what_is_wrong_with_a_switch_elsewhere() {
+        let session = SwitchSession {
+            state: "up".into(),
+            since_unix_ms: Some(1_795_348_862_000),
+            remote: Some("127.0.0.1:6653".into()),
+            version: Some("1.3".into()),
+            profile: "ovs".into(),
+            bundles: true,
+            description: "Open vSwitch".into(),
+            flows: 9,
+            fragments: Some(Fragments {
+                verdict: "damaged".into(),
+                since_unix_ms: Some(1_795_348_862_000),
+                detoured: 5,
+                lost: 1,
+                reason: Some("it changes them".into()),
+                remedy: Some("use another".into()),
+            }),
+            batch_since_unix_ms: Some(1_795_348_920_000),
+            refused: Some(Refusal { at_unix_ms: 1_795_348_863_000, times: 2, reason: "table full".into() }),
+            ..SwitchSession::default()
+        };
+        let expected = "\
+switch 1: OpenFlow, profile ovs, up since 2026-11-22 12:01:02Z (60 s)
+  127.0.0.1:6653 OpenFlow 1.3, changes in bundles, 9 flows of ours
+  Open vSwitch
+  a batch of flows is under way since 2026-11-22 12:02:00Z (2 s)
+  later IPv4 fragments: damaged since 2026-11-22 12:01:02Z (60 s), 5 went through wamig, 1 of them lost
+      reason: it changes them
+      remedy: use another
+      a batch of flows was refused, 2 in all, last 2026-11-22 12:01:03Z: table full
+";
+        assert_eq!(switch_session("1", &session, 1_795_348_922_000), expected);
+    }
 
     #[test]
     fn a_stranger_sees_what_is_wrong_since_when_and_what_to_do() {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant as TokioInstant, sleep, sleep_until};
-use wamig_openflow::PortNo;
+use wamig_openflow::{FlowMod, PortNo};
 
 use super::audit::Audit;
 use super::peer_table::PeerTable;
@@ -28,6 +28,7 @@ use crate::controller::learning::Plan;
 use crate::controller::standalone::Standalone;
 use crate::controller::{Command, Controller};
 use crate::datapath::any::Any;
+use crate::datapath::remote::fragment::Verdict;
 use crate::datapath::{Datapath, DatapathError, Event};
 use crate::fastpath::xdp::attach::SharedPorts;
 use crate::fastpath::{FastPath, FastPort};
@@ -112,6 +113,8 @@ pub struct Control<F> {
     pub timeline: Timeline,
     /// When the daemon started.
     pub started: Instant,
+    /// What was asked of a switch elsewhere, or ordered, while a batch was under way.
+    pub deferred: VecDeque<Query>,
 }
 
 /// What happened.
@@ -143,7 +146,7 @@ impl<F: FastPath> Control<F> {
             let commands = match happened {
                 Happened::Stop => return Ended::Stopped,
                 Happened::Datapath(None) => return Ended::Datapath("it says nothing any more".to_owned()),
-                Happened::Datapath(Some(Event::Down(why))) if self.datapath.remote().is_none() => {
+                Happened::Datapath(Some(Event::Down(why))) if !self.datapath.is_elsewhere() => {
                     return Ended::Datapath(why);
                 }
                 Happened::Datapath(Some(event)) => {
@@ -220,6 +223,9 @@ impl<F: FastPath> Control<F> {
         let deadline = [controller, standalone, self.agent.next_deadline()].into_iter().flatten().min();
         let deadline = deadline.map(TokioInstant::from_std);
         let work = self.agent.has_work();
+        if let Some(query) = self.deferred.pop_front() {
+            return Happened::Query(query);
+        }
         tokio::select! {
             // None of these loses anything when another is ready first.
             _ = inputs.stop.recv() => Happened::Stop,
@@ -245,6 +251,19 @@ impl<F: FastPath> Control<F> {
             Event::Up(_) => {
                 let detail = "the switch is under control; its flows are brought up to date".to_owned();
                 self.timeline.add(unix_us(), None, event::SWITCH_UP, detail, false);
+                let verdict = self.datapath.session().and_then(|session| session.fragments);
+                let detail = match verdict {
+                    Some(Verdict::Damages) => {
+                        "the switch damages later IPv4 fragments where it writes an address; wamig sends those of moved \
+                         addresses on itself"
+                    }
+                    .to_owned(),
+                    Some(Verdict::Unknown(why)) => {
+                        format!("whether the switch damages later IPv4 fragments is not known: {why}")
+                    }
+                    Some(Verdict::Sound) | None => return,
+                };
+                self.timeline.add(unix_us(), None, event::ALERT, detail, true);
             }
             _ => {}
         }
@@ -358,9 +377,9 @@ impl<F: FastPath> Control<F> {
                     }
                 }
                 Command::Program { ticket, mods } => {
-                    let result = match self.datapath.send(mods, now).await {
+                    let result = match self.program(mods, now, inputs).await {
                         // Everything is programmed anew when it is back.
-                        Err(DatapathError::Down(_)) if self.datapath.remote().is_some() => continue,
+                        Err(DatapathError::Down(_)) if self.datapath.is_elsewhere() => continue,
                         Err(DatapathError::Down(why)) => return Some(Ended::Datapath(why)),
                         Err(refused) => Err(refused.to_string()),
                         Ok(()) => Ok(()),
@@ -376,7 +395,7 @@ impl<F: FastPath> Control<F> {
                     }
                 }
                 Command::PacketOut(out) => match self.datapath.packet_out(out, now).await {
-                    Err(DatapathError::Down(why)) if self.datapath.remote().is_none() => {
+                    Err(DatapathError::Down(why)) if !self.datapath.is_elsewhere() => {
                         return Some(Ended::Datapath(why));
                     }
                     // Frame by frame, so for those only who want to know all of it.
@@ -396,6 +415,28 @@ impl<F: FastPath> Control<F> {
             }
         }
         None
+    }
+
+    /// Applies a batch. A switch elsewhere takes its time; meanwhile it is told how things are.
+    async fn program(&mut self, mods: Vec<FlowMod>, now: Instant, inputs: &mut Inputs) -> Result<(), DatapathError> {
+        let Some(mut elsewhere) = self.datapath.take_to_work(now) else {
+            return self.datapath.send(mods, now).await;
+        };
+        let result = {
+            let sending = elsewhere.send(mods, now);
+            tokio::pin!(sending);
+            loop {
+                tokio::select! {
+                    result = &mut sending => break result,
+                    Some(query) = inputs.queries.recv() => match query {
+                        Query::Status(_) | Query::Explain(..) => self.answer(query).await,
+                        Query::Flows(..) | Query::Order(..) | Query::Trace(..) => self.deferred.push_back(query),
+                    }
+                }
+            }
+        };
+        self.datapath = elsewhere;
+        result
     }
 
     /// Appends a change to the audit log. A log that cannot be written is told of once, and

@@ -10,14 +10,17 @@ use super::control::Control;
 use wamig_openflow::{PortDesc, Version};
 
 use crate::admin::explain::{self, Explanation};
-use crate::admin::status::{Address, ControllerLine, Datapath as Switch, Pool, Port, Status, SwitchSession};
+use crate::admin::status::{
+    Address, ControllerLine, Datapath as Switch, Fragments, Pool, Port, Refusal, Status, SwitchSession,
+};
 use crate::controller::Controller;
 use crate::controller::standalone::Standalone;
-use crate::datapath::Datapath;
-use crate::datapath::remote::Remote;
+use crate::datapath::remote::fragment::Verdict;
+use crate::datapath::remote::status::{self as session, SessionStatus};
+use crate::datapath::{Datapath, Features};
 use crate::fastpath::FastPath;
 use crate::migration::Migration;
-use crate::migration::status::AddressStatus;
+use crate::migration::status::{AddressStatus, reason};
 
 /// The one variant of the program so far: nothing is left out.
 const PROGRAM: &str = "general";
@@ -53,14 +56,16 @@ pub fn status<F: FastPath>(control: &mut Control<F>, now: Instant, unix_us: u64)
         let age = now.saturating_duration_since(since).as_millis() as u64;
         (unix_us / 1000).saturating_sub(age)
     };
-    let addresses: Vec<_> = migration.iter().flat_map(|m| m.status()).map(|a| address(a, wall)).collect();
+    let uncontrolled = uncontrolled(control);
+    let addresses = migration.iter().flat_map(|m| m.status()).map(|a| address(a, wall, uncontrolled.as_deref()));
+    let addresses: Vec<_> = addresses.collect();
     let controllers = controllers(control, wall);
     Status {
         site: control.site.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_s: now.saturating_duration_since(control.started).as_secs(),
-        datapath: match control.datapath.remote() {
-            Some(remote) => elsewhere(remote, wall),
+        datapath: match control.datapath.session() {
+            Some(session) => elsewhere(control.datapath.features(), session, wall),
             None => switch(control, wall),
         },
         peers: control.peers.list(),
@@ -94,7 +99,8 @@ pub fn explain<F: FastPath>(
     };
     let migration = control.controller.as_ref().map(Controller::migration);
     let status = migration.and_then(|m| m.status().into_iter().find(|s| s.address == address));
-    let found = status.map(|s| self::address(s, wall));
+    let uncontrolled = uncontrolled(control);
+    let found = status.map(|s| self::address(s, wall, uncontrolled.as_deref()));
     let waits_for = found.as_ref().and_then(|a| explain::waits_for(&a.state, a.peer.as_deref()));
     let history = control
         .audit
@@ -172,9 +178,7 @@ fn switch<F: FastPath>(control: &mut Control<F>, wall: impl Fn(Instant) -> u64) 
 }
 
 /// A switch elsewhere, which counts for itself.
-fn elsewhere(remote: &Remote, wall: impl Fn(Instant) -> u64) -> Switch {
-    let session = remote.status();
-    let features = remote.features();
+fn elsewhere(features: &Features, session: SessionStatus, wall: impl Fn(Instant) -> u64) -> Switch {
     let port = |desc: &PortDesc| Port {
         port: desc.port.0,
         name: desc.name.clone(),
@@ -195,7 +199,7 @@ fn elsewhere(remote: &Remote, wall: impl Fn(Instant) -> u64) -> Switch {
         ports: features.ports.iter().map(port).collect(),
         session: Some(SwitchSession {
             state: if session.remote.is_some() { "up" } else { "down" }.to_owned(),
-            since_unix_ms: session.since.map(wall),
+            since_unix_ms: session.since.map(&wall),
             endpoints: session.endpoints,
             remote: session.remote,
             version: session.version.map(|v| if v == Version::V10 { "1.0" } else { "1.3" }.to_owned()),
@@ -203,12 +207,60 @@ fn elsewhere(remote: &Remote, wall: impl Fn(Instant) -> u64) -> Switch {
             bundles: session.bundles,
             description: session.description,
             flows: session.flows,
+            fragments: session.fragments.map(|verdict| Fragments {
+                detoured: session.fragments_detoured,
+                lost: session.fragments_lost,
+                since_unix_ms: session.since.map(&wall),
+                ..fragments(verdict)
+            }),
             last_error: session.last_error,
+            batch_since_unix_ms: session.batch_since.map(&wall),
+            refused: session.refused.map(|r| refusal(r, &wall)),
+            turned_away: session.turned_away.map(|r| refusal(r, &wall)),
         }),
     }
 }
 
-fn address(status: AddressStatus, wall: impl Fn(Instant) -> u64) -> Address {
+fn fragments(verdict: Verdict) -> Fragments {
+    let name = verdict.as_str().to_owned();
+    let (reason, remedy) = match verdict {
+        Verdict::Sound => (None, None),
+        Verdict::Damages => (
+            Some("the switch changes the payload of later IPv4 fragments where it writes an address".to_owned()),
+            Some(
+                "wamig sends those of moved addresses on itself, frame by frame; use a datapath without this fault \
+                 (Open vSwitch: datapath_type=system)."
+                    .to_owned(),
+            ),
+        ),
+        Verdict::Unknown(why) => (
+            Some(why),
+            Some(
+                "Send a datagram of 3000 bytes to a moved server: if it gets no answer, use another switch.".to_owned(),
+            ),
+        ),
+    };
+    Fragments { verdict: name, reason, remedy, ..Fragments::default() }
+}
+
+fn refusal(r: session::Refusal, wall: impl Fn(Instant) -> u64) -> Refusal {
+    Refusal { at_unix_ms: wall(r.at), times: r.times, reason: r.why }
+}
+
+/// What to do about a switch that cannot be told anything, if that is so.
+fn uncontrolled<F: FastPath>(control: &Control<F>) -> Option<String> {
+    let session = control.datapath.session()?;
+    let why = session.last_error.unwrap_or_else(|| "it has not connected".to_owned());
+    session.remote.is_none().then(|| {
+        format!(
+            "Restore the session with the switch; it keeps the flows it has, and what is under way goes on then: {why}."
+        )
+    })
+}
+
+fn address(status: AddressStatus, wall: impl Fn(Instant) -> u64, uncontrolled: Option<&str>) -> Address {
+    // What is known of the address itself says more.
+    let uncontrolled = uncontrolled.filter(|_| status.reason.is_none());
     Address {
         address: status.address.to_string(),
         mac: Some(status.mac.to_string()),
@@ -218,8 +270,8 @@ fn address(status: AddressStatus, wall: impl Fn(Instant) -> u64) -> Address {
         peer: status.peer,
         transfer: status.transfer.map(|t| t.to_string()),
         epoch: Some(status.epoch.to_string()),
-        reason: status.reason.map(str::to_owned),
-        remedy: status.remedy,
+        reason: uncontrolled.map_or(status.reason, |_| Some(reason::SWITCH_DOWN)).map(str::to_owned),
+        remedy: uncontrolled.map(str::to_owned).or(status.remedy),
     }
 }
 

@@ -7,6 +7,7 @@ use wamig_openflow::{FlowMod, FlowStats, PacketOut};
 use super::local::Local;
 use super::narrow::Narrow;
 use super::remote::Remote;
+use super::remote::status::SessionStatus;
 use super::{Datapath, DatapathError, Event, Features};
 use crate::fastpath::FastPath;
 use crate::switch::Switch;
@@ -19,6 +20,19 @@ pub enum Any<F> {
     Remote(Remote),
     /// A switch elsewhere that holds only part of the flows.
     Narrow(Narrow),
+    /// In the place of a switch elsewhere while a batch is under way: what it was before.
+    AtWork(Box<AtWork>),
+}
+
+/// A switch elsewhere, to be looked at only.
+pub struct AtWork {
+    features: Features,
+    session: SessionStatus,
+}
+
+/// Why nothing can be asked of a switch.
+fn at_work() -> DatapathError {
+    DatapathError::Down("a batch of flows is under way; ask again".to_owned())
 }
 
 impl<F: FastPath> Any<F> {
@@ -26,17 +40,31 @@ impl<F: FastPath> Any<F> {
     pub fn switch(&mut self) -> Option<&mut Switch<F>> {
         match self {
             Self::Local(local) => Some(local.switch()),
-            Self::Remote(_) | Self::Narrow(_) => None,
+            Self::Remote(_) | Self::Narrow(_) | Self::AtWork(_) => None,
         }
     }
 
-    /// The switch elsewhere, if that is it.
-    pub fn remote(&self) -> Option<&Remote> {
+    /// Whether the switch is elsewhere.
+    pub fn is_elsewhere(&self) -> bool {
+        !matches!(self, Self::Local(_))
+    }
+
+    /// How the session with the switch is, if it is elsewhere.
+    pub fn session(&self) -> Option<SessionStatus> {
         match self {
             Self::Local(_) => None,
-            Self::Remote(remote) => Some(remote),
-            Self::Narrow(narrow) => Some(narrow.remote()),
+            Self::Remote(remote) => Some(remote.status()),
+            Self::Narrow(narrow) => Some(narrow.remote().status()),
+            Self::AtWork(at_work) => Some(at_work.session.clone()),
         }
+    }
+
+    /// Takes a switch elsewhere out, for a batch that begins now, and leaves what there is to be
+    /// seen of it; `None` for the switch in this process, which takes no time.
+    pub fn take_to_work(&mut self, now: Instant) -> Option<Self> {
+        let session = SessionStatus { batch_since: Some(now), ..self.session()? };
+        let features = self.features().clone();
+        Some(std::mem::replace(self, Self::AtWork(Box::new(AtWork { features, session }))))
     }
 
     /// Every flow, with the port numbers that the switch itself uses.
@@ -48,6 +76,7 @@ impl<F: FastPath> Any<F> {
             Self::Local(local) => local.dump_flows(now).await,
             Self::Remote(remote) => remote.installed_flows().await,
             Self::Narrow(narrow) => narrow.installed_flows().await,
+            Self::AtWork(_) => Err(at_work()),
         }
     }
 }
@@ -58,6 +87,7 @@ impl<F: FastPath> Datapath for Any<F> {
             Self::Local(local) => local.features(),
             Self::Remote(remote) => remote.features(),
             Self::Narrow(narrow) => narrow.features(),
+            Self::AtWork(at_work) => &at_work.features,
         }
     }
 
@@ -66,6 +96,7 @@ impl<F: FastPath> Datapath for Any<F> {
             Self::Local(local) => local.send(batch, now).await,
             Self::Remote(remote) => remote.send(batch, now).await,
             Self::Narrow(narrow) => narrow.send(batch, now).await,
+            Self::AtWork(_) => Err(at_work()),
         }
     }
 
@@ -74,6 +105,7 @@ impl<F: FastPath> Datapath for Any<F> {
             Self::Local(local) => local.packet_out(out, now).await,
             Self::Remote(remote) => remote.packet_out(out, now).await,
             Self::Narrow(narrow) => narrow.packet_out(out, now).await,
+            Self::AtWork(_) => Err(at_work()),
         }
     }
 
@@ -82,6 +114,7 @@ impl<F: FastPath> Datapath for Any<F> {
             Self::Local(local) => local.dump_flows(now).await,
             Self::Remote(remote) => remote.dump_flows(now).await,
             Self::Narrow(narrow) => narrow.dump_flows(now).await,
+            Self::AtWork(_) => Err(at_work()),
         }
     }
 
@@ -90,6 +123,8 @@ impl<F: FastPath> Datapath for Any<F> {
             Self::Local(local) => local.next_event().await,
             Self::Remote(remote) => remote.next_event().await,
             Self::Narrow(narrow) => narrow.next_event().await,
+            // It is taken out by whoever asks for events, who has to wait for the batch.
+            Self::AtWork(_) => std::future::pending().await,
         }
     }
 }

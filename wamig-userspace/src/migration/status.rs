@@ -106,6 +106,8 @@ pub mod reason {
     pub const CLAIM_LAPSED: &str = "claim lapsed";
     /// The switch refused the flows.
     pub const SWITCH_REFUSED: &str = "switch refused the flows";
+    /// The session with a switch elsewhere is down.
+    pub const SWITCH_DOWN: &str = "switch not under control";
     /// The server is alive at both sites.
     pub const DUPLICATE: &str = "alive at home as well";
     /// Home: the server is alive here, and an operator said that it is to be elsewhere.

@@ -1,4 +1,4 @@
-//! Open vSwitch, started by hand: one database and one userspace bridge of our own, no service of the machine's.
+//! Open vSwitch, started by hand: one database and one bridge of our own, no service of the machine's.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -26,8 +26,30 @@ pub struct Bridge<'a> {
     pub datapath_id: &'a str,
     /// `OpenFlow13`.
     pub protocol: String,
+    /// What forwards.
+    pub datapath: Datapath,
     /// They become the ports 1, 2, …
     pub interfaces: [&'a str; 3],
+}
+
+/// What forwards for Open vSwitch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Datapath {
+    /// The switch's own process.
+    #[default]
+    Userspace,
+    /// The kernel's module `openvswitch`.
+    Kernel,
+}
+
+impl Datapath {
+    /// `datapath_type` in the database.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Userspace => "netdev",
+            Self::Kernel => "system",
+        }
+    }
 }
 
 /// Whether what [`start`] needs is installed.
@@ -56,9 +78,11 @@ pub fn start(journal: &Journal, bridge: &Bridge<'_>) -> Result<()> {
     control(&["--no-wait".to_owned(), "init".to_owned()])?;
     start_switch(journal, bridge.namespace, &bridge.dir)?;
     let mut words = format!(
-        "add-br br0 -- set bridge br0 datapath_type=netdev protocols={} fail_mode=secure \
+        "add-br br0 -- set bridge br0 datapath_type={} protocols={} fail_mode=secure \
          other_config:datapath-id={} other_config:disable-in-band=true",
-        bridge.protocol, bridge.datapath_id
+        bridge.datapath.as_str(),
+        bridge.protocol,
+        bridge.datapath_id
     );
     for (index, interface) in bridge.interfaces.iter().enumerate() {
         let _ = write!(words, " -- add-port br0 {interface} -- set interface {interface} ofport_request={}", index + 1);

@@ -103,6 +103,7 @@ fn run_in(
         controller: format!("tcp:{controller}:{PORT}"),
         datapath_id: id,
         protocol,
+        datapath: ovs::Datapath::Userspace,
         interfaces: PORTS,
     };
     let protocol = format!("OpenFlow{version}");

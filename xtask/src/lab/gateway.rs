@@ -13,6 +13,7 @@ use super::process::Process;
 use super::status::{Flow, Status};
 use super::topology::{GATEWAY1, GATEWAY2, POOL, SERVER, SERVER_MAC, Site, mac_text};
 use super::{signals, switch};
+use crate::conformance::ovs;
 
 /// What a test changes about a site's configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,6 +28,10 @@ pub struct Settings {
     pub stranger: bool,
     /// Its switch.
     pub switch: switch::Kind,
+    /// Which datapath Open vSwitch has.
+    pub datapath: ovs::Datapath,
+    /// The daemon listens at [`Gateway::daemon_socket`], so that a test can stand in the middle.
+    pub in_the_middle: bool,
 }
 
 impl Default for Settings {
@@ -37,6 +42,8 @@ impl Default for Settings {
             learning: String::new(),
             stranger: false,
             switch: switch::Kind::default(),
+            datapath: ovs::Datapath::default(),
+            in_the_middle: false,
         }
     }
 }
@@ -167,7 +174,7 @@ fingerprint = "{peer_fingerprint}"
             name = site.name(),
             dir = self.dir.display(),
             socket = self.socket().display(),
-            switch = self.switch_keys(settings.switch),
+            switch = self.switch_keys(settings),
             listen = site.management(),
             other_name = other.name(),
             endpoint = other.management(),
@@ -176,19 +183,25 @@ fingerprint = "{peer_fingerprint}"
         )
     }
 
-    fn switch_keys(&self, kind: switch::Kind) -> String {
-        match kind {
+    fn switch_keys(&self, settings: &Settings) -> String {
+        match settings.switch {
             switch::Kind::Xdp => format!("pin_path = \"{}\"", self.pins.display()),
-            switch::Kind::Ovs(profile) => {
-                let (socket, profile) = (self.switch_socket(), profile.as_str());
+            switch::Kind::Ovs(profile) | switch::Kind::Elsewhere(profile) => {
+                let middle = settings.in_the_middle.then(|| self.daemon_socket());
+                let (socket, profile) = (middle.unwrap_or_else(|| self.switch_socket()), profile.as_str());
                 format!("[switch.remote]\nlisten = [\"punix:{}\"]\nprofile = \"{profile}\"", socket.display())
             }
         }
     }
 
+    /// Where the daemon waits for a switch if somebody stands in the middle.
+    pub fn daemon_socket(&self) -> PathBuf {
+        self.dir.join("daemon.sock")
+    }
+
     /// Where the daemon waits for a switch that is not its own: the one place where Open
     /// vSwitch agrees to connect to a unix socket.
-    fn switch_socket(&self) -> PathBuf {
+    pub fn switch_socket(&self) -> PathBuf {
         self.switch_dir().join("br0.controller")
     }
 
@@ -197,12 +210,40 @@ fingerprint = "{peer_fingerprint}"
         self.dir.join("ovs")
     }
 
-    /// Starts a switch that is not the daemon's own.
+    /// Starts a switch that is not the daemon's own, if the site has one.
     ///
     /// # Errors
-    /// As [`switch::start`].
-    pub fn start_switch(&self, profile: switch::Profile, journal: &Journal) -> Result<()> {
-        switch::start(journal, self.site, profile, &self.namespace, &self.dir, &self.switch_socket())
+    /// As [`switch::start`], or what the other `wamig` says.
+    pub fn start_switch(&self, settings: &Settings, journal: &Journal) -> Result<()> {
+        match settings.switch {
+            switch::Kind::Xdp => Ok(()),
+            switch::Kind::Ovs(profile) => {
+                let kind = (profile.protocol(), settings.datapath);
+                switch::start(journal, self.site, kind, &self.namespace, &self.dir, &self.switch_socket())
+            }
+            switch::Kind::Elsewhere(profile) => self.start_elsewhere(profile, journal),
+        }
+    }
+
+    /// Another `wamig` that only switches. It ends with the lab.
+    fn start_elsewhere(&self, profile: switch::Profile, journal: &Journal) -> Result<()> {
+        let dir = self.switch_dir();
+        fs::create_dir_all(&dir)?;
+        let config = dir.join("wamig.toml");
+        let text = format!(
+            "site = \"switch\"\nstate_dir = \"state\"\ncontrol_socket = \"ctl.sock\"\n\n\
+             [switch]\ndatapath_id = \"{:016x}\"\nports = [\"up\", \"lan1\", \"srv\"]\npin_path = \"{}\"\n\
+             control = \"openflow\"\n\n[openflow]\ncontrollers = [\"unix:{}\"]\nprotocols = [\"{}\"]\n",
+            self.site.number(),
+            self.pins.display(),
+            self.switch_socket().display(),
+            profile.protocol()
+        );
+        fs::write(&config, text)?;
+        let config = config.to_str().context("the lab's directory is no text")?;
+        let label = format!("switch of {}", self.site.title());
+        let args = ["run", "--config", config];
+        Process::start(journal, &label, &self.namespace, &self.wamig, &args, &dir.join("log"), false).map(drop)
     }
 
     /// Starts the daemon; returns when it answers `wamig status`.

@@ -95,6 +95,10 @@ pub struct Options {
     pub wamig: PathBuf,
     /// Delay of each WAN link, one way.
     pub delay: Duration,
+    /// The kernel's netem delays the WAN, not a process.
+    pub netem: bool,
+    /// Each site's uplink is this VLAN of a trunk.
+    pub uplink_vlan: Option<u16>,
     /// DC1's settings.
     pub dc1: Settings,
     /// DC2's settings.
@@ -109,9 +113,15 @@ impl Options {
             helper: helper.to_owned(),
             wamig: wamig.to_owned(),
             delay: Duration::from_millis(10),
+            netem: false,
+            uplink_vlan: None,
             dc1: Settings::default(),
             dc2: Settings::default(),
         }
+    }
+
+    fn links(&self) -> topology::Links {
+        topology::Links { delay: self.delay, netem: self.netem, uplink_vlan: self.uplink_vlan }
     }
 }
 
@@ -170,7 +180,7 @@ impl Lab {
             .context("cannot mount a BPF file system: the kernel needs CONFIG_BPF_SYSCALL")?;
 
         let name = |place: Place| format!("{}{}", options.prefix, place.name());
-        let wan = topology::build(journal, name, &options.helper, options.delay)?;
+        let wan = topology::build(journal, name, &options.helper, &options.links())?;
         let gateway = |site| Gateway::new(journal, site, name(Place::Gateway(site)), &options.wamig, &bpffs);
         let gateways = [gateway(Site::Dc1)?, gateway(Site::Dc2)?];
         let fingerprints = [gateways[0].keygen("keys")?, gateways[1].keygen("keys")?];
@@ -179,9 +189,7 @@ impl Lab {
                 gateway.keygen("stranger")?;
             }
             gateway.configure(settings, &fingerprints[usize::from(gateway.site() == Site::Dc1)])?;
-            if let switch::Kind::Ovs(profile) = settings.switch {
-                gateway.start_switch(profile, journal)?;
-            }
+            gateway.start_switch(settings, journal)?;
         }
         let slot = |site| Slot::new(journal, site, name(Place::Slot(site)));
         let slots = [slot(Site::Dc1)?, slot(Site::Dc2)?];

@@ -105,6 +105,16 @@ pub fn sysctl(name: &str, key: &str, value: &str) -> Result<()> {
     })
 }
 
+/// Has the kernel hold every frame that leaves by an interface for so long.
+///
+/// # Errors
+/// `tc` is missing, or the kernel has no netem.
+pub fn delay(name: &str, interface: &str, by: std::time::Duration) -> Result<()> {
+    let micros = format!("{}us", by.as_micros());
+    let words = ["-n", name, "qdisc", "add", "dev", interface, "root", "netem", "limit", "10000", "delay", &micros];
+    crate::process::run(Command::new("tc").args(words)).context("netem (CONFIG_NET_SCH_NETEM) cannot be set up")
+}
+
 /// Runs `ip` commands, one a line, in a namespace.
 ///
 /// # Errors

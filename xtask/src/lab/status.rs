@@ -57,8 +57,38 @@ pub struct Session {
     pub profile: String,
     /// What it says it is.
     pub description: String,
+    /// What it does to later fragments of IPv4.
+    #[serde(default)]
+    pub fragments: Option<Fragments>,
     /// Why there is none, or why the last one ended.
     pub last_error: Option<String>,
+    /// The last batch that it refused.
+    #[serde(default)]
+    pub refused: Option<Refusal>,
+}
+
+/// What a switch does to later fragments of IPv4.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct Fragments {
+    /// `sound`, `damaged` or `unknown`.
+    pub verdict: String,
+    /// Since when, in milliseconds of the Unix epoch.
+    pub since_unix_ms: Option<u64>,
+    /// Those that went through wamig.
+    pub detoured: u64,
+    /// Those among them that are lost.
+    pub lost: u64,
+    /// What to do about it.
+    pub remedy: Option<String>,
+}
+
+/// Something that was refused.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct Refusal {
+    /// How often.
+    pub times: u64,
+    /// Why.
+    pub reason: String,
 }
 
 /// A port.

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use super::journal::Journal;
 use super::topology::Site;
-use crate::conformance::ovs::{self, Bridge};
+use crate::conformance::ovs::{self, Bridge, Datapath};
 
 /// A kind of switch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -15,8 +15,10 @@ pub enum Kind {
     /// wamig's XDP data path.
     #[default]
     Xdp,
-    /// Open vSwitch with its userspace datapath, used by a profile.
+    /// Open vSwitch, used by a profile.
     Ovs(Profile),
+    /// wamig's XDP data path in a process of its own, used over OpenFlow by a profile.
+    Elsewhere(Profile),
 }
 
 /// How much of Open vSwitch is used; the names are those of `switch.remote.profile`.
@@ -90,6 +92,7 @@ impl Switches {
             match kind {
                 Kind::Xdp => Kind::Xdp,
                 Kind::Ovs(_) => Kind::Ovs(Profile::Of10),
+                Kind::Elsewhere(_) => Kind::Elsewhere(Profile::Of10),
             }
         }
         Self { dc1: over(self.dc1), dc2: over(self.dc2) }
@@ -124,7 +127,7 @@ impl FromStr for Switches {
 pub fn start(
     journal: &Journal,
     site: Site,
-    profile: Profile,
+    (protocol, datapath): (&str, Datapath),
     namespace: &str,
     dir: &Path,
     controller: &Path,
@@ -134,7 +137,8 @@ pub fn start(
         dir: dir.join("ovs"),
         controller: format!("unix:{}", controller.display()),
         datapath_id: &format!("{:016x}", site.number()),
-        protocol: profile.protocol().to_owned(),
+        protocol: protocol.to_owned(),
+        datapath,
         interfaces: ["up", "lan1", "srv"],
     };
     ovs::start(journal, &bridge).with_context(|| format!("the switch of {}", site.title()))

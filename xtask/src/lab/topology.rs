@@ -153,6 +153,17 @@ impl Place {
     }
 }
 
+/// How the links are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Links {
+    /// Delay of each WAN link, one way.
+    pub delay: Duration,
+    /// The kernel's netem delays, at either end, and the process between them does not.
+    pub netem: bool,
+    /// Each site's uplink is this VLAN of a trunk.
+    pub uplink_vlan: Option<u16>,
+}
+
 /// Makes every namespace and link, all up but the slots' own; returns the two WAN links,
 /// DC1's first.
 ///
@@ -162,7 +173,7 @@ pub fn build(
     journal: &Journal,
     name: impl Fn(Place) -> String,
     helper: &Path,
-    delay: Duration,
+    links: &Links,
 ) -> Result<[DelayLine; 2]> {
     for place in Place::ALL {
         netns::create(journal, &name(place))?;
@@ -175,7 +186,12 @@ pub fn build(
         ];
         let label = format!("WAN link of {}", site.title());
         let log = journal.dir().join(format!("{interface}.log"));
-        DelayLine::start(journal, helper, &label, [&ends[0], &ends[1]], delay, &log)
+        let delay = if links.netem { Duration::ZERO } else { links.delay };
+        let line = DelayLine::start(journal, helper, &label, [&ends[0], &ends[1]], delay, &log)?;
+        for end in ends.iter().filter(|_| links.netem) {
+            netns::delay(&end.namespace, &end.interface, links.delay)?;
+        }
+        Ok::<_, anyhow::Error>(line)
     };
     let lines = [wan(Site::Dc1)?, wan(Site::Dc2)?];
 
@@ -192,7 +208,16 @@ pub fn build(
     cable(Place::Client, "eth0", Place::Internet, "client")?;
     for site in Site::BOTH {
         let (router, gateway) = (Place::Router(site), Place::Gateway(site));
-        cable(router, "lan", gateway, "up")?;
+        match links.uplink_vlan {
+            None => cable(router, "lan", gateway, "up")?,
+            Some(vlan) => {
+                cable(router, "trunk", gateway, "trunk")?;
+                for (place, interface) in [(router, "lan"), (gateway, "up")] {
+                    let trunk = format!("link add link trunk name {interface} type vlan id {vlan}");
+                    netns::ip(&name(place), &format!("link set trunk up\n{trunk}\nlink set dev {interface} up"))?;
+                }
+            }
+        }
         cable(Place::Host(site), "eth0", gateway, "lan1")?;
         cable(Place::Slot(site), "eth0", gateway, "srv")?;
         cable(gateway, "mgmt", router, "mgmt")?;
@@ -242,7 +267,7 @@ pub fn build(
     }
     for (place, interface) in wires() {
         // The kernel lets a peer's XDP send to it only if GRO is switched on while it is up.
-        netns::ip(&name(place), &format!("link set {interface} up"))?;
+        netns::ip(&name(place), &format!("link set dev {interface} up"))?;
         offload::like_a_wire(&name(place), interface).context("cannot set the offloads of a test interface")?;
     }
     for site in Site::BOTH {

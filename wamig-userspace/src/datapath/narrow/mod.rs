@@ -28,8 +28,8 @@ use wamig_openflow::{
     PortStatus,
 };
 
-use super::remote::Remote;
 use super::remote::profile::Profile;
+use super::remote::{Remote, fragment};
 use super::{Datapath, DatapathError, Event, Features};
 use crate::fastpath::FlowId;
 use crate::switch::effect::Effect;
@@ -123,9 +123,19 @@ impl Narrow {
             return;
         }
         self.image.fast_path().set_now(now);
-        let Some((effects, steps)) = self.image.forward(m.in_port, &m.data, now) else { return };
+        let round = self.remote.damages_fragments() && fragment::is_later(&m.data);
+        let Some((effects, steps)) = self.image.forward(m.in_port, &m.data, now) else {
+            if round {
+                self.remote.lose_fragment();
+            }
+            return;
+        };
         self.carry_out(m.in_port, effects);
         if self.no_shortcuts_until.is_some_and(|until| now < until) {
+            return;
+        }
+        // It went round a flow of the switch: a shortcut would be that flow again.
+        if round {
             return;
         }
         let found = self.shortcuts.find(self.image.tables(), self.profile, m.in_port, &m.data, &steps);

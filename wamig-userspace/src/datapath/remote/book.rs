@@ -9,6 +9,7 @@ use wamig_openflow::{
     OfpError, PortNo, TableId,
 };
 
+use super::fragment;
 use crate::controller::learning;
 use crate::migration::cookie;
 
@@ -34,6 +35,8 @@ pub struct Book {
     foreign: BTreeSet<Key>,
     /// The next batch is the whole of what is wanted.
     fresh: bool,
+    /// Later fragments are kept from flows that write addresses ([`fragment::detours`]).
+    detours: bool,
 }
 
 /// What a batch comes to on the switch.
@@ -53,9 +56,10 @@ pub fn is_ours(cookie: Cookie) -> bool {
 }
 
 impl Book {
-    /// The switch was connected and has these flows; what was wanted before is forgotten.
-    pub fn begin(&mut self, flows: Vec<FlowStats>) {
-        *self = Self { fresh: true, ..Self::default() };
+    /// The switch was connected and has these flows; what was wanted before is forgotten. With
+    /// `detours`, later fragments are kept from flows that write addresses.
+    pub fn begin(&mut self, flows: Vec<FlowStats>, detours: bool) {
+        *self = Self { fresh: true, detours, ..Self::default() };
         for flow in flows {
             let key = (flow.table, flow.priority, flow.matching);
             if is_ours(flow.cookie) {
@@ -97,11 +101,13 @@ impl Book {
                 goal.entry(key.clone()).or_insert(None);
             }
         }
+        self.add_detours(&mut goal);
         let (mut deleted, mut restored) = (Vec::new(), Vec::new());
         for (key, entry) in goal {
             let there = self.installed.get(&key);
             // An add that is repeated is sent again: the switch may have lost the flow.
-            if there == entry.as_ref() && (self.fresh || entry.is_none() || !named.contains(&key)) {
+            let again = named.contains(&key) || entry.as_ref().is_some_and(|e| e.cookie == fragment::COOKIE);
+            if there == entry.as_ref() && (self.fresh || entry.is_none() || !again) {
                 continue;
             }
             if entry.is_some() && there.is_none() && self.foreign.contains(&key) {
@@ -118,10 +124,31 @@ impl Book {
             });
             plan.installed.push((key, entry));
         }
+        // Never the flow without its detours: they come before it and go after it.
+        plan.mods.sort_by_key(|m| m.cookie != fragment::COOKIE);
+        deleted.sort_by_key(|m| m.cookie == fragment::COOKIE);
         plan.mods.extend(deleted);
         restored.reverse();
+        restored.sort_by_key(|m| {
+            let adds = m.command == FlowModCommand::Add;
+            (!adds, adds != (m.cookie == fragment::COOKIE))
+        });
         plan.undo = restored;
         Ok(plan)
+    }
+
+    /// With every flow come and go its detours.
+    fn add_detours(&self, goal: &mut BTreeMap<Key, Option<Entry>>) {
+        if !self.detours {
+            return;
+        }
+        let mut more = BTreeMap::new();
+        for (key, entry) in goal.iter() {
+            let old = self.wanted.get(key).into_iter().flat_map(|e| detours(key, e));
+            more.extend(old.map(|key| (key, None)));
+            more.extend(entry.iter().flat_map(|e| detours(key, e)).map(|key| (key, Some(detour()))));
+        }
+        goal.extend(more);
     }
 
     /// The switch has carried out a plan.
@@ -175,6 +202,17 @@ impl Book {
     }
 }
 
+/// Where the detours of a flow are.
+fn detours((table, priority, matching): &Key, entry: &Entry) -> Vec<Key> {
+    let Some(above) = priority.checked_add(1) else { return Vec::new() };
+    fragment::detours(matching, &entry.instructions).into_iter().map(|m| (*table, above, m)).collect()
+}
+
+fn detour() -> Entry {
+    let (flags, instructions) = (FlowModFlags::default(), fragment::instructions());
+    Entry { cookie: fragment::COOKIE, idle_timeout: 0, hard_timeout: 0, flags, instructions }
+}
+
 fn set(list: &mut BTreeMap<Key, Entry>, key: Key, entry: Option<Entry>) {
     match entry {
         Some(entry) => drop(list.insert(key, entry)),
@@ -224,7 +262,7 @@ fn taken((table, priority, matching): &Key) -> OfpError {
 
 #[cfg(test)]
 mod tests {
-    use wamig_openflow::{Action, FlowRemovedReason};
+    use wamig_openflow::{Action, Field, FlowRemovedReason};
 
     use super::*;
     use crate::datapath::remote::described as stats;
@@ -247,7 +285,7 @@ mod tests {
     fn after_a_connection_only_the_difference_is_sent_and_only_ours_is_deleted() {
         let mut book = Book::default();
         let theirs = FlowMod { cookie: Cookie(9), ..flow(4, 1) };
-        book.begin([flow(1, 2), flow(2, 9), flow(3, 1), theirs].iter().map(stats).collect());
+        book.begin([flow(1, 2), flow(2, 9), flow(3, 1), theirs].iter().map(stats).collect(), false);
         let batch = [FlowMod::delete_by_cookie(Cookie(cookie::SPACE), cookie::SPACE_MASK), flow(1, 2), flow(2, 1)];
         let plan = book.plan(&batch).unwrap();
         assert_eq!(
@@ -267,7 +305,7 @@ mod tests {
     #[test]
     fn a_flow_of_somebody_else_is_never_replaced() {
         let mut book = Book::default();
-        book.begin(vec![stats(&FlowMod { cookie: Cookie(9), ..flow(4, 1) })]);
+        book.begin(vec![stats(&FlowMod { cookie: Cookie(9), ..flow(4, 1) })], false);
         let refused = book.plan(&[flow(4, 2)]).unwrap_err();
         assert_eq!(refused.kind, ErrorKind::FlowModOverlap);
     }
@@ -275,7 +313,7 @@ mod tests {
     #[test]
     fn deletes_and_modifies_are_worked_out_here() {
         let mut book = Book::default();
-        book.begin(Vec::new());
+        book.begin(Vec::new(), false);
         let other = FlowMod { cookie: Cookie(OURS.0 + 1), ..flow(2, 1) };
         book.commit(book.plan(&[flow(1, 2), other]).unwrap());
         let modify = FlowMod { command: FlowModCommand::Modify, cookie_mask: u64::MAX, ..flow(1, 7) };
@@ -289,9 +327,33 @@ mod tests {
     }
 
     #[test]
+    fn where_fragments_would_be_damaged_detours_come_and_go_with_the_flows_that_write_addresses() {
+        let to = std::net::Ipv4Addr::new(192, 0, 2, 53);
+        let write = Instructions::apply(vec![Action::set_ip(Field::Ipv4Dst, to), Action::output(PortNo(2))]);
+        let moved = FlowMod::add(TableId(0), 5, Match::any().ipv4().ip(Field::Ipv4Dst, to), write, OURS);
+        let mut book = Book::default();
+        book.begin(Vec::new(), true);
+        let plan = book.plan(&[moved.clone(), flow(1, 2)]).unwrap();
+        let sent = |plan: &Plan| plan.mods.iter().map(|m| (m.command, m.priority)).collect::<Vec<_>>();
+        let (add, delete) = (FlowModCommand::Add, FlowModCommand::DeleteStrict);
+        assert_eq!(sent(&plan), [(add, 6), (add, 6), (add, 5), (add, 5)], "never the flow without them");
+        assert_eq!(plan.undo.len(), 4);
+        let there: Vec<_> = plan.mods.iter().map(stats).collect();
+        book.commit(plan);
+        let plan = book.plan(&[FlowMod::delete_by_cookie(OURS, u64::MAX)]).unwrap();
+        assert_eq!(sent(&plan), [(delete, 5), (delete, 5), (delete, 6), (delete, 6)], "nor when it goes");
+        book.commit(plan);
+        // A switch that is connected again and has them already; then one that needs none.
+        book.begin(there.clone(), true);
+        assert_eq!(sent(&book.plan(&[moved.clone(), flow(1, 2)]).unwrap()), []);
+        book.begin(there, false);
+        assert_eq!(sent(&book.plan(&[moved, flow(1, 2)]).unwrap()), [(delete, 6), (delete, 6)]);
+    }
+
+    #[test]
     fn a_flow_that_expired_is_neither_wanted_nor_there() {
         let mut book = Book::default();
-        book.begin(Vec::new());
+        book.begin(Vec::new(), false);
         book.commit(book.plan(&[flow(1, 2)]).unwrap());
         let removed = FlowRemoved { reason: FlowRemovedReason::IdleTimeout, stats: stats(&flow(1, 2)) };
         assert!(book.removed(&removed));

@@ -8,17 +8,21 @@
 //!
 //! * [`session`] — one connection, without IO; [`work`] — a batch under way on it
 //! * [`book`] — what is wanted and what the switch has: what has to be sent
+//! * [`fragment`] — later fragments, which some switches damage
 //! * [`ports`] — the switch's port numbers and the controller's
 //! * [`profile`] — what is asked of the switch
+//! * [`status`] — how the session is
 //!
 //! Connections come and go; the datapath is down in between, and says [`Event::Up`] when the
 //! switch can be programmed again. One connection controls the switch at a time: another one
 //! of the same datapath id is refused while it lasts.
 
 pub mod book;
+pub mod fragment;
 pub mod ports;
 pub mod profile;
 pub mod session;
+pub mod status;
 pub mod work;
 
 use std::collections::VecDeque;
@@ -29,7 +33,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant as TokioInstant, sleep_until, timeout_at};
 use wamig_openflow::message::Role;
 use wamig_openflow::{
-    DatapathId, FlowMod, FlowRemoved, FlowRemovedReason, FlowStats, Message, PacketOut, PortDesc, PortReason,
+    DatapathId, FlowMod, FlowRemoved, FlowRemovedReason, FlowStats, Message, PacketIn, PacketOut, PortDesc, PortReason,
     PortStatus, Version,
 };
 
@@ -37,13 +41,18 @@ use super::{Datapath, DatapathError, Event, Features};
 use crate::channel::outbox::{Class, Outbox};
 use crate::channel::{ChannelEvent, ConnId, Opened};
 use crate::peer::Fingerprint;
-use book::Book;
+use book::{Book, Plan};
+use fragment::{Detour, Verdict};
 use ports::PortMap;
 use profile::Profile;
 use session::{Expected, News, Session};
+use status::{Refusal, SessionStatus};
 
 /// A switch that has not answered for so long is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// So long the fragments of a trial may take to come back.
+const TRIAL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Which switch, and how it is used.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -84,29 +93,6 @@ impl Link {
     }
 }
 
-/// How the session is, for status.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SessionStatus {
-    /// Where the switch is waited for or dialled.
-    pub endpoints: Vec<String>,
-    /// Who is at the other end; `None` = nobody.
-    pub remote: Option<String>,
-    /// What is spoken.
-    pub version: Option<Version>,
-    /// Since when it is as it is.
-    pub since: Option<Instant>,
-    /// Whether changes are made in bundles.
-    pub bundles: bool,
-    /// What the switch says it is.
-    pub description: String,
-    /// How it is used.
-    pub profile: Profile,
-    /// Our flows on it.
-    pub flows: usize,
-    /// Why there is no session, or why the last one ended.
-    pub last_error: Option<String>,
-}
-
 /// The remote switch.
 #[derive(Debug)]
 pub struct Remote {
@@ -118,6 +104,10 @@ pub struct Remote {
     /// Those that are not as far.
     greeting: Vec<Link>,
     book: Book,
+    /// For a switch that damages later fragments.
+    detour: Option<Detour>,
+    refused: Option<Refusal>,
+    turned_away: Option<Refusal>,
     map: PortMap,
     events: VecDeque<Event>,
     done: Option<Result<(), wamig_openflow::OfpError>>,
@@ -125,6 +115,8 @@ pub struct Remote {
     last_error: Option<String>,
     down_since: Option<Instant>,
     closed: bool,
+    /// A switch that has not answered for so long is given up.
+    patience: Duration,
     /// The controller has heard [`Event::Up`]; what it sent before meant the last connection.
     announced: bool,
 }
@@ -149,6 +141,9 @@ impl Remote {
             link: None,
             greeting: Vec::new(),
             book: Book::default(),
+            detour: None,
+            refused: None,
+            turned_away: None,
             map: PortMap::default(),
             events: VecDeque::new(),
             done: None,
@@ -156,6 +151,7 @@ impl Remote {
             last_error: None,
             down_since: None,
             closed: false,
+            patience: PATIENCE,
             announced: false,
         }
     }
@@ -176,6 +172,12 @@ impl Remote {
             description: link.map(describe).unwrap_or_default(),
             profile: self.settings.profile,
             flows: self.book.count(),
+            fragments: link.map(|l| l.session.verdict.clone()),
+            fragments_detoured: self.detour.as_ref().map_or(0, |d| d.taken),
+            fragments_lost: self.detour.as_ref().map_or(0, Detour::lost),
+            batch_since: None,
+            refused: self.refused.clone(),
+            turned_away: self.turned_away.clone(),
             last_error: self.last_error.clone(),
         }
     }
@@ -197,6 +199,18 @@ impl Remote {
     pub fn check(&mut self) -> Result<(), DatapathError> {
         self.ready_link()?;
         if self.announced { Ok(()) } else { Err(DatapathError::Down("it has connected just now".to_owned())) }
+    }
+
+    /// Whether later fragments go round the flows that write addresses.
+    pub fn damages_fragments(&self) -> bool {
+        self.detour.is_some()
+    }
+
+    /// One that went round came faster than it could be sent on.
+    pub fn lose_fragment(&mut self) {
+        if let Some(detour) = &mut self.detour {
+            detour.elsewhere += 1;
+        }
     }
 
     /// Emits a frame.
@@ -225,8 +239,16 @@ impl Remote {
             link.session.say_mod(m);
         }
         link.flush();
-        self.book.commit(plan);
+        self.commit(plan);
         Ok(())
+    }
+
+    /// The switch has carried out a plan.
+    fn commit(&mut self, plan: Plan) {
+        if let Some(detour) = &mut self.detour {
+            detour.follow(&plan.mods, TokioInstant::now().into_std());
+        }
+        self.book.commit(plan);
     }
 
     fn ready_link(&mut self) -> Result<&mut Link, DatapathError> {
@@ -239,7 +261,7 @@ impl Remote {
 
     /// Sends what is to be sent, then takes in what comes until the answer is there.
     async fn wait<T>(&mut self, answer: impl Fn(&mut Self) -> Option<T>) -> Result<T, DatapathError> {
-        let deadline = TokioInstant::now() + PATIENCE;
+        let deadline = TokioInstant::now() + self.patience;
         self.ready_link()?.flush();
         loop {
             if let Some(answer) = answer(self) {
@@ -249,7 +271,7 @@ impl Remote {
             match timeout_at(deadline, self.channel.recv()).await {
                 Ok(Some(event)) => self.on_channel(event),
                 Ok(None) => self.close(),
-                Err(_) => self.lose(&format!("it has not answered for {} s", PATIENCE.as_secs())),
+                Err(_) => self.lose(&format!("it has not answered for {} s", self.patience.as_secs())),
             }
         }
     }
@@ -285,6 +307,7 @@ impl Remote {
                 }
             }
             ChannelEvent::Failed { why, .. } => {
+                Refusal::note(&mut self.turned_away, &why);
                 if self.link.is_none() {
                     self.last_error = Some(why);
                 }
@@ -300,7 +323,7 @@ impl Remote {
         tracing::debug!(remote, "a switch connects");
         let session = Session::new(version, Expected { dpid, profile, role });
         let now = TokioInstant::now();
-        let (deadline, since) = (now + PATIENCE, now.into_std());
+        let (deadline, since) = (now + self.patience, now.into_std());
         let mut link = Link { conn, remote, version, certificate, outbox, session, deadline, since };
         link.flush();
         self.greeting.push(link);
@@ -309,7 +332,11 @@ impl Remote {
     fn on_message(&mut self, conn: ConnId, take: impl FnOnce(&mut Session) -> Vec<News>) {
         let in_control = self.link.as_mut().filter(|l| l.conn == conn);
         let Some(link) = in_control.or_else(|| self.greeting.iter_mut().find(|l| l.conn == conn)) else { return };
+        let tried = link.session.tries_fragments();
         let news = take(&mut link.session);
+        if !tried && link.session.tries_fragments() {
+            link.deadline = TokioInstant::now() + TRIAL_PATIENCE;
+        }
         link.flush();
         for news in news {
             self.on_news(conn, news);
@@ -339,7 +366,9 @@ impl Remote {
             let link = self.greeting.swap_remove(at);
             let shown = link.certificate.map_or_else(String::new, |c| format!(" (its certificate is {c})"));
             let why = &*format!("{why}{shown}");
-            let known = self.last_error.as_deref() == Some(why);
+            let known = [&self.last_error, &self.turned_away.as_ref().map(|r| r.why.clone())];
+            let known = known.iter().any(|e| e.as_deref() == Some(why));
+            Refusal::note(&mut self.turned_away, why);
             if !known {
                 tracing::warn!("the switch at {} is refused: {why}", link.remote);
             }
@@ -371,7 +400,9 @@ impl Remote {
         let ports = link.session.ports.iter().filter_map(|p| self.map.port_in(p));
         self.features.ports = ports.filter(|p| p.port <= wamig_openflow::PortNo::MAX).collect();
         self.features.ports.sort_unstable_by_key(|p| p.port);
-        self.book.begin(link.session.take_flows());
+        let damages = link.session.verdict == Verdict::Damages;
+        self.book.begin(link.session.take_flows(), damages);
+        self.detour = damages.then(|| Detour::new(&link.session.ports, link.since));
         self.last_error = None;
         tracing::info!("switch {} at {} is connected", self.settings.dpid, link.remote);
         self.link = Some(link);
@@ -381,7 +412,16 @@ impl Remote {
     /// The switch says something: with the controller's port numbers, if it is its business.
     fn tell(&mut self, event: Event) {
         match event {
+            // In the process of a narrow profile the whole pipeline is at hand.
+            Event::PacketIn(m) if m.cookie == fragment::COOKIE && !self.settings.profile.is_narrow() => {
+                self.go_round(&m);
+            }
             Event::PacketIn(mut m) => {
+                if fragment::is_later(&m.data)
+                    && let Some(detour) = &mut self.detour
+                {
+                    detour.taken += 1;
+                }
                 let Some(port) = self.map.inward(m.in_port) else { return };
                 m.in_port = port;
                 self.events.push_back(Event::PacketIn(m));
@@ -394,6 +434,18 @@ impl Remote {
             }
             Event::PortStatus(m) => self.on_port(&m),
             Event::Miss(_) | Event::Down(_) | Event::Up(_) => {}
+        }
+    }
+
+    /// Sends a later fragment on as its flow would have, had the switch not damaged it.
+    fn go_round(&mut self, m: &PacketIn) {
+        let Some(detour) = &mut self.detour else { return };
+        let outs = detour.frames(m, TokioInstant::now().into_std());
+        if let Some(link) = &mut self.link {
+            for out in outs {
+                link.session.say(Message::PacketOut(out));
+            }
+            link.flush();
         }
     }
 
@@ -421,7 +473,17 @@ impl Remote {
         let now = TokioInstant::now();
         let late: Vec<ConnId> = self.greeting.iter().filter(|l| l.deadline <= now).map(|l| l.conn).collect();
         for conn in late {
-            self.refuse(conn, &format!("it did not answer what every session asks within {} s", PATIENCE.as_secs()));
+            if let Some(link) = self.greeting.iter_mut().find(|l| l.conn == conn && l.session.tries_fragments()) {
+                let why = format!("no fragment came back within {} s", TRIAL_PATIENCE.as_secs());
+                for news in link.session.tried(Verdict::Unknown(why)) {
+                    self.on_news(conn, news);
+                }
+                continue;
+            }
+            self.refuse(
+                conn,
+                &format!("it did not answer what every session asks within {} s", self.patience.as_secs()),
+            );
         }
     }
 }
@@ -457,9 +519,13 @@ impl Datapath for Remote {
         if !plan.mods.is_empty() {
             self.done = None;
             self.ready_link()?.session.program(&plan.mods, plan.undo.clone());
-            self.wait(|remote| remote.done.take()).await??;
+            let done = self.wait(|remote| remote.done.take()).await?;
+            if let Err(error) = &done {
+                Refusal::note(&mut self.refused, &error.to_string());
+            }
+            done?;
         }
-        self.book.commit(plan);
+        self.commit(plan);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! One connection with a switch, without IO: messages go in, messages and news come out.
 //!
 //! ```text
-//!   features ─▶ ports ─▶ role ─▶ description ─▶ bundles? ─▶ flows ─▶ trial ─▶ withdrawal ─▶ ready
+//!   features ─▶ ports ─▶ role ─▶ description ─▶ bundles? ─▶ flows ─▶ trial ─▶ withdrawal ─▶ fragments ─▶ ready
 //! ```
 //! If the trial fails, those of the other profiles follow, to name one that would do.
 //! Ready, it does one thing at a time: a batch of flow-mods ([`work`]) or a dump of flows.
@@ -18,8 +18,9 @@ use wamig_openflow::{
     Version, Xid,
 };
 
+use super::fragment::{self, Verdict};
 use super::profile::Profile;
-use super::work::{self, Progress, Work};
+use super::work::{self, Outcome, Progress, Work};
 use crate::controller::learning;
 use crate::datapath::Event;
 use crate::migration::cookie;
@@ -65,6 +66,7 @@ enum Step {
     Flows,
     Trial,
     Withdrawal,
+    Fragments,
     Ready,
 }
 
@@ -88,6 +90,11 @@ pub struct Session {
     flows: Vec<FlowStats>,
     /// Flow-mods said beside the batches, which the switch may still refuse.
     said: VecDeque<(Xid, FlowMod)>,
+    /// The first and the last transaction of batches that are over.
+    over: VecDeque<(u32, u32)>,
+    fragments: fragment::Trial,
+    /// What the switch does to later fragments.
+    pub verdict: Verdict,
     /// Who made the switch.
     pub description: SwitchDesc,
     /// Its ports.
@@ -114,6 +121,9 @@ impl Session {
             dumps: VecDeque::new(),
             flows: Vec::new(),
             said: VecDeque::new(),
+            over: VecDeque::new(),
+            fragments: fragment::Trial::default(),
+            verdict: Verdict::Unknown("not tried yet".to_owned()),
             description: SwitchDesc::default(),
             ports: Vec::new(),
             tables: 0,
@@ -131,6 +141,18 @@ impl Session {
     /// Whether the switch is ours to control.
     pub fn is_ready(&self) -> bool {
         self.step == Step::Ready
+    }
+
+    /// Whether fragments are under way that the switch may never send back: it need not.
+    pub fn tries_fragments(&self) -> bool {
+        self.step == Step::Fragments
+    }
+
+    /// What the switch does to later fragments is known, as far as it will be.
+    pub fn tried(&mut self, verdict: Verdict) -> Vec<News> {
+        self.verdict = verdict;
+        self.step = Step::Ready;
+        vec![News::Ready]
     }
 
     /// Makes a batch of changes in the order given; [`News::Done`] tells the outcome. `undo`
@@ -178,6 +200,9 @@ impl Session {
             Message::EchoRequest(data) => {
                 self.out.push((xid, Message::EchoReply(data)));
                 Vec::new()
+            }
+            Message::PacketIn(m) if self.step == Step::Fragments => {
+                self.fragments.take(&m).map_or_else(Vec::new, |verdict| self.tried(verdict))
             }
             Message::PacketIn(m) => self.event(Event::PacketIn(m)),
             Message::FlowRemoved(m) => self.event(Event::FlowRemoved(m)),
@@ -362,9 +387,18 @@ impl Session {
                 self.out.extend(more);
                 Vec::new()
             }
-            Progress::Done(result) => {
-                self.work = None;
-                self.done(result)
+            Progress::Done(outcome) => {
+                self.over.extend(self.work.take().map(|w| w.range()));
+                if self.over.len() > REMEMBERED {
+                    self.over.pop_front();
+                }
+                match outcome {
+                    Outcome::InForce => self.done(Ok(())),
+                    Outcome::Refused(error) => self.done(Err(error)),
+                    Outcome::Unsure(error) => over(format!(
+                        "part of a batch may be in force: {error}; the flows are read and brought up to date on a new connection"
+                    )),
+                }
             }
         }
     }
@@ -389,8 +423,11 @@ impl Session {
                 if let Some(misfit) = self.misfit.take() {
                     return over(format!("{misfit}; profile = \"{}\" would do", self.trying));
                 }
-                self.step = Step::Ready;
-                vec![News::Ready]
+                self.step = Step::Fragments;
+                for out in fragment::Trial::messages() {
+                    self.ask(Message::PacketOut(out));
+                }
+                Vec::new()
             }
             (_, result) => vec![News::Done(result)],
         }
@@ -407,11 +444,18 @@ impl Session {
             work.fail(xid, error);
             return Vec::new();
         }
+        if self.over.iter().any(|(first, last)| (*first..=*last).contains(&xid.0)) {
+            return over(format!(
+                "the switch refuses part of a batch after its barrier: {error}; the flows are read and brought up to \
+                 date on a new connection"
+            ));
+        }
         if xid != self.asked {
             tracing::debug!(%error, "the switch refuses something that has no answer");
             return Vec::new();
         }
         match self.step {
+            Step::Fragments => self.tried(Verdict::Unknown(format!("the switch refuses to try: {error}"))),
             Step::Bundles => self.ask_flows(),
             // Of 1.3 but optional, as some switches have it.
             Step::Role if self.expected.role.role != ControllerRole::Master => self.describe(),

@@ -23,6 +23,8 @@ use crate::channel::{Channels, Settings as ChannelSettings, hello};
 use crate::migration::cookie;
 use crate::peer::{Identity, identity};
 
+mod faults;
+
 const OURS: Cookie = Cookie(cookie::SPACE | 1);
 
 /// The switch: it does what flow-mods say to a list of flows, and keeps what it was told.
@@ -37,6 +39,29 @@ pub(in crate::datapath) struct Scripted {
     /// Messages of an open bundle.
     bundle: Vec<FlowMod>,
     pub(in crate::datapath) packet_outs: Vec<PacketOut>,
+    /// What writing an address does to a frame beside that.
+    pub(in crate::datapath) damages: bool,
+    fault: Fault,
+    /// The fault has begun.
+    faulty: bool,
+    /// What is to be refused later.
+    refused: Option<Xid>,
+}
+
+/// What is wrong with the switch from the flow-mod on that has this text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fault {
+    None,
+    /// It takes its time for every barrier.
+    Slow(Duration),
+    /// It answers no barrier any more.
+    ForgetsBarriers(&'static str),
+    /// It goes away without having done this one.
+    Cuts(&'static str),
+    /// It does not do it, and says so only after so many barriers.
+    RefusesLate(&'static str, u8),
+    /// It refuses it, and to take anything back.
+    RefusesForGood(&'static str),
 }
 
 impl Scripted {
@@ -67,6 +92,10 @@ impl Scripted {
             flows: Vec::new(),
             bundle: Vec::new(),
             packet_outs: Vec::new(),
+            damages: false,
+            fault: Fault::None,
+            faulty: false,
+            refused: None,
         }
     }
 
@@ -89,11 +118,62 @@ impl Scripted {
                 }
             };
             let (xid, message) = (frame.header.xid, decode(&frame).unwrap());
+            if self.fails(xid, &message).await {
+                if matches!(self.fault, Fault::Cuts(_)) {
+                    self.stream.shutdown().await.unwrap();
+                    return false;
+                }
+                continue;
+            }
             for answer in self.answer(xid, message) {
                 self.say(xid, answer).await;
             }
         }
         true
+    }
+
+    /// What the fault makes of a message; whether the message is done with.
+    async fn fails(&mut self, xid: Xid, message: &Message) -> bool {
+        let is = |text: &str| matches!(message, Message::FlowMod(m) if m.to_string().contains(text));
+        let begins = match self.fault {
+            Fault::None => return false,
+            Fault::Slow(by) => {
+                if *message == Message::BarrierRequest {
+                    tokio::time::sleep(by).await;
+                }
+                return false;
+            }
+            Fault::ForgetsBarriers(text)
+            | Fault::Cuts(text)
+            | Fault::RefusesLate(text, _)
+            | Fault::RefusesForGood(text) => is(text),
+        };
+        self.faulty |= begins;
+        let taken_back = matches!(message, Message::FlowMod(m) if m.command == FlowModCommand::DeleteStrict);
+        match &mut self.fault {
+            Fault::ForgetsBarriers(_) => self.faulty && *message == Message::BarrierRequest,
+            Fault::RefusesLate(_, left) if self.faulty && *message == Message::BarrierRequest => {
+                *left -= 1;
+                if *left == 0 {
+                    self.faulty = false;
+                    let refused = self.refused.take().unwrap();
+                    self.say(xid, Message::BarrierReply).await;
+                    self.say(refused, Self::error(ErrorKind::FlowModTableFull).remove(0)).await;
+                    return true;
+                }
+                false
+            }
+            Fault::RefusesLate(..) => {
+                self.refused = begins.then_some(xid).or(self.refused);
+                begins
+            }
+            Fault::RefusesForGood(_) if begins || self.faulty && taken_back => {
+                self.say(xid, Self::error(ErrorKind::FlowModTableFull).remove(0)).await;
+                true
+            }
+            Fault::Cuts(_) => begins,
+            Fault::None | Fault::Slow(_) | Fault::RefusesForGood(_) => false,
+        }
     }
 
     fn error(kind: ErrorKind) -> Vec<Message> {
@@ -152,6 +232,7 @@ impl Scripted {
                 self.change(m);
                 Vec::new()
             }
+            Message::PacketOut(out) if out.actions.last() == Some(&Action::controller()) => vec![self.comes_back(&out)],
             Message::PacketOut(out) => {
                 self.packet_outs.push(out);
                 Vec::new()
@@ -159,6 +240,25 @@ impl Scripted {
             Message::Hello(_) | Message::SetConfig(_) => Vec::new(),
             other => panic!("not expected of a controller: {other:?}"),
         }
+    }
+
+    /// A frame of a trial whose destination is written.
+    fn comes_back(&self, out: &PacketOut) -> Message {
+        let Action::SetField { value, .. } = &out.actions[0] else { panic!("{:?}", out.actions) };
+        let mut data = out.data.to_vec();
+        data[30..34].copy_from_slice(&(*value as u32).to_be_bytes());
+        data[40] ^= u8::from(self.damages);
+        Message::PacketIn(PacketIn {
+            buffer_id: None,
+            reason: PacketInReason::Action,
+            table: TableId(0),
+            cookie: Cookie(u64::MAX),
+            in_port: out.in_port,
+            metadata: 0,
+            tunnel_id: 0,
+            total_len: data.len() as u16,
+            data: data.into(),
+        })
     }
 
     fn is_refused(&self, m: &FlowMod) -> bool {
@@ -331,6 +431,10 @@ async fn only_the_switch_that_is_named_is_taken_and_only_once() {
         turned_away = second => assert!(!turned_away.unwrap().1),
         told = remote.next_event() => panic!("the first stays, and nothing is told: {told:?}"),
     }
+    let status = remote.status();
+    let turned_away = status.turned_away.expect("status tells of it");
+    assert!(status.remote.is_some() && turned_away.times == 2, "{turned_away:?}");
+    assert!(turned_away.why.contains("another switch with datapath id 0000000000000007"), "{}", turned_away.why);
 }
 
 /// An identity of its own.
@@ -376,6 +480,21 @@ async fn the_datapath_id_is_bound_to_a_certificate() {
 
     let _right = play(Scripted::with_certificate(address, &as_right, 7).await, |_| false);
     assert!(matches!(remote.next_event().await, Some(Event::Up(_))));
+
+    // While it is under control an impostor changes nothing, but is told of.
+    let before = remote.status().turned_away.unwrap().times;
+    let late = play(Scripted::with_certificate(address, &as_wrong, 7).await, |_| false);
+    let told = async {
+        while remote.status().turned_away.is_none_or(|t| t.times == before) {
+            let event = tokio::time::timeout(Duration::from_millis(50), remote.next_event()).await;
+            assert!(event.is_err(), "nothing to tell of: {event:?}");
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), told).await.expect("status tells of it");
+    let status = remote.status();
+    assert!(status.remote.is_some() && status.last_error.is_none());
+    assert!(status.turned_away.unwrap().why.contains(&wrong.fingerprint().to_string()));
+    assert!(!late.await.unwrap().1);
 }
 
 #[tokio::test]

@@ -7,6 +7,9 @@
 //!   plain:   mod, mod, …, barrier ─▶ barrier ─▶ done
 //!                                └ refused ─▶ undo, barrier ─▶ refused
 //! ```
+//! A refusal that comes after the changes were made is no end of the batch: without a bundle
+//! they are taken back; where that is refused too, or a bundle was committed already, nobody
+//! knows what is in force, and the session has to end ([`Outcome::Unsure`]).
 //! The commit waits for the answers to the adds: a bundle without the flow-mod that was
 //! refused would be committed as well. The second barrier is for Open vSwitch, which answers
 //! the first before it has begun to look at the flows in its cache.
@@ -45,8 +48,19 @@ pub enum Progress {
     Waits,
     /// To be sent.
     Sends(Vec<(Xid, Message)>),
-    /// The batch is in force as a whole, or nothing of it.
-    Done(Result<(), OfpError>),
+    /// It is over.
+    Done(Outcome),
+}
+
+/// What has become of a batch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// It is in force as a whole.
+    InForce,
+    /// Nothing of it is in force.
+    Refused(OfpError),
+    /// Part of it may be.
+    Unsure(OfpError),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,16 +81,32 @@ pub struct Work {
     barrier: Xid,
     /// The first and the last transaction of the flow-mods.
     range: (u32, u32),
-    texts: Vec<String>,
+    mods: Vec<FlowMod>,
+    /// Those that were refused: there is nothing of them to be taken back, and a switch that
+    /// has no words for a flow refuses to delete it, too.
+    refused: Vec<FlowMod>,
     undo: Vec<FlowMod>,
     error: Option<OfpError>,
+    /// The switch refuses to take a change back.
+    stuck: bool,
 }
 
 impl Work {
     /// Work that has not begun.
     pub fn new(version: Version, bundle: bool, undo: Vec<FlowMod>) -> Self {
         let stage = Stage::Adding;
-        Self { version, bundle, stage, barrier: Xid(0), range: (0, 0), texts: Vec::new(), undo, error: None }
+        Self {
+            version,
+            bundle,
+            stage,
+            barrier: Xid(0),
+            range: (0, 0),
+            mods: Vec::new(),
+            refused: Vec::new(),
+            undo,
+            error: None,
+            stuck: false,
+        }
     }
 
     /// The first messages.
@@ -85,11 +115,10 @@ impl Work {
         self.range.0 = last.wrapping_add(1);
         if self.bundle {
             out.push(Self::control(BundleControlType::OpenRequest, last));
-            self.texts.push("a bundle".to_owned());
         }
+        self.mods = mods.to_vec();
         for m in mods {
             let xid = next(last);
-            self.texts.push(m.to_string());
             match self.message(xid, m) {
                 Ok(message) => out.push((xid, message)),
                 Err(error) => self.fail(xid, error),
@@ -124,11 +153,24 @@ impl Work {
     pub fn fail(&mut self, xid: Xid, error: OfpError) {
         if self.stage == Stage::Undoing {
             tracing::warn!(%error, "the switch refuses to take a change back");
+            self.stuck = true;
             return;
         }
         let place = xid.0.wrapping_sub(self.range.0) as usize;
-        let text = self.texts.get(place).map_or("the commit", String::as_str);
+        let text = match place.checked_sub(usize::from(self.bundle)).map(|at| self.mods.get(at)) {
+            None => "a bundle".to_owned(),
+            Some(None) => "the commit".to_owned(),
+            Some(Some(m)) => {
+                self.refused.push(m.clone());
+                m.to_string()
+            }
+        };
         self.error.get_or_insert(OfpError::new(error.kind, format!("{text}: {}", error.detail)));
+    }
+
+    /// The first and the last transaction of the flow-mods.
+    pub fn range(&self) -> (u32, u32) {
+        self.range
     }
 
     /// Takes an answer.
@@ -146,15 +188,20 @@ impl Work {
                 self.stage = Stage::Settling;
                 Progress::Sends(vec![self.barrier(last)])
             }
-            (Stage::Settling, None) => Progress::Done(Ok(())),
-            (Stage::Adding, Some(error)) => {
+            (Stage::Settling, None) => Progress::Done(Outcome::InForce),
+            (Stage::Settling, Some(error)) if self.bundle => Progress::Done(Outcome::Unsure(error)),
+            (Stage::Adding | Stage::Settling, Some(error)) => {
                 self.error = Some(error);
                 self.stage = Stage::Undoing;
                 let mut out = Vec::new();
                 if self.bundle {
                     out.push(Self::control(BundleControlType::DiscardRequest, last));
                 } else {
-                    for m in std::mem::take(&mut self.undo) {
+                    let is_of = |a: &FlowMod, b: &FlowMod| {
+                        (a.table, a.priority, &a.matching) == (b.table, b.priority, &b.matching)
+                    };
+                    let undo = std::mem::take(&mut self.undo);
+                    for m in undo.into_iter().filter(|m| !self.refused.iter().any(|r| is_of(r, m))) {
                         let xid = next(last);
                         out.extend(self.message(xid, &m).ok().map(|message| (xid, message)));
                     }
@@ -162,7 +209,8 @@ impl Work {
                 out.push(self.barrier(last));
                 Progress::Sends(out)
             }
-            (_, Some(error)) => Progress::Done(Err(error)),
+            (Stage::Undoing, Some(error)) if self.stuck => Progress::Done(Outcome::Unsure(error)),
+            (Stage::Committing | Stage::Undoing, Some(error)) => Progress::Done(Outcome::Refused(error)),
             (Stage::Undoing, None) => Progress::Waits,
         }
     }

@@ -176,6 +176,7 @@ impl HomeServer {
                         let text = format!("the switch refused its flows: {e}");
                         cx.out.alert(Some(self.server.address), text.clone());
                         *switching = None;
+                        self.switch_refused = Some(e.clone());
                         self.abort(cx, false, &text);
                     }
                 }
@@ -186,6 +187,7 @@ impl HomeServer {
                     Ok(()) => self.returned(cx),
                     Err(e) => {
                         *step = Step::Again { at: cx.now + cx.config.timers.program_retry };
+                        self.switch_refused = Some(e.clone());
                         cx.out.alert(Some(self.server.address), format!("the switch did not remove its flows: {e}"));
                     }
                 }
@@ -197,6 +199,7 @@ impl HomeServer {
 
     pub(super) fn switched(&mut self, cx: &mut Context<'_>, grant: Placement, previous: Option<&Placement>) {
         let address = self.address();
+        self.switch_refused = None;
         if previous.is_none_or(|p| p.peer != grant.peer) {
             self.count_move(cx);
         }

@@ -143,6 +143,10 @@ impl HomeServer {
         let Phase::Returning { placement, others, held, why, .. } = &self.phase else { return };
         let (placement, others, held, why) = (placement.clone(), others.clone(), held.clone(), why.clone());
         let address = self.address();
+        // What an abort says of a refusal stands until a change is in force.
+        if !matches!(why, Why::Released(_)) {
+            self.switch_refused = None;
+        }
         cx.out.note(address, event::FLOWS_OUT, format!("{address} is local again"));
         for frame in held {
             let actions = vec![Action::output(PortNo::TABLE)];

@@ -116,6 +116,8 @@ pub(super) struct HomeServer {
     shut_out: Option<Instant>,
     /// When it was last told that it is heard where it may not be.
     unwelcome: Option<Instant>,
+    /// What the switch said when it refused the flows of the last change.
+    switch_refused: Option<String>,
 }
 
 impl HomeServer {
@@ -133,6 +135,7 @@ impl HomeServer {
             moves: Moves::default(),
             shut_out: None,
             unwelcome: None,
+            switch_refused: None,
         }
     }
 
@@ -398,7 +401,15 @@ impl HomeServer {
                 ),
             })
         };
-        let why = self.frozen_reason().or_else(|| self.shut_out_reason()).or_else(stale);
+        let refused = || {
+            self.switch_refused.as_ref().map(|said| Reason {
+                text: reason::SWITCH_REFUSED,
+                remedy: format!(
+                    "Make room or take out what stands in the way there; it is tried again by itself. {said}."
+                ),
+            })
+        };
+        let why = self.frozen_reason().or_else(|| self.shut_out_reason()).or_else(refused).or_else(stale);
         let since_unix_ms =
             self.frozen.as_ref().filter(|_| self.state() == State::Frozen).and_then(|f| f.since_unix_ms);
         AddressStatus {
