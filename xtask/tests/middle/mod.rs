@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "every test uses a part of it")]
 
+pub mod hardware;
+
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
