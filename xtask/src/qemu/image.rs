@@ -1,5 +1,7 @@
 //! The guest's file system: busybox, the test programs, and the shared libraries they load.
 //!
+//! A test that plays in the lab finds there what the lab starts, at the places where this machine has it.
+//!
 //! The programs are those of the privileged suite, not a static build of them: what they load is copied from this
 //! machine to the same places, which costs a few megabytes and no second build of everything.
 
@@ -20,7 +22,48 @@ use crate::{
 };
 
 /// Kernel modules the tests may need, each after those it depends on.
-const MODULES: &[&str] = &["kernel/drivers/net/veth.ko"];
+const MODULES: &[&str] = &[
+    "kernel/drivers/net/veth.ko",
+    // The lab's links.
+    "kernel/drivers/net/tun.ko",
+    "kernel/net/sched/sch_netem.ko",
+    "kernel/net/llc/llc.ko",
+    "kernel/net/802/stp.ko",
+    "kernel/net/802/garp.ko",
+    "kernel/net/802/mrp.ko",
+    "kernel/net/8021q/8021q.ko",
+    // Open vSwitch's datapath.
+    "kernel/lib/libcrc32c.ko",
+    "kernel/net/ipv4/netfilter/nf_defrag_ipv4.ko",
+    "kernel/net/ipv6/netfilter/nf_defrag_ipv6.ko",
+    "kernel/net/netfilter/nf_conntrack.ko",
+    "kernel/net/netfilter/nf_nat.ko",
+    "kernel/net/netfilter/nf_conncount.ko",
+    "kernel/net/nsh/nsh.ko",
+    "kernel/net/openvswitch/openvswitch.ko",
+];
+
+/// Programs that the lab starts.
+const PROGRAMS: &[&str] = &[
+    "/usr/bin/env",
+    "/usr/bin/ovs-ofctl",
+    "/usr/bin/ovs-vsctl",
+    "/usr/bin/ovsdb-tool",
+    "/usr/sbin/ip",
+    "/usr/sbin/knotd",
+    "/usr/sbin/ovs-vswitchd",
+    "/usr/sbin/ovsdb-server",
+    "/usr/sbin/tc",
+];
+/// Files that these read.
+const FILES: &[&str] = &[
+    "/etc/group",
+    "/etc/passwd",
+    "/etc/protocols",
+    "/etc/services",
+    "/usr/lib/tc/normal.dist",
+    "/usr/share/openvswitch/vswitch.ovsschema",
+];
 
 /// Pack everything; the archive's bytes.
 pub fn build(machine: &Machine, tests: &[TestBinary], all: bool, scratch: &Scratch) -> Result<Vec<u8>> {
@@ -31,12 +74,15 @@ pub fn build(machine: &Machine, tests: &[TestBinary], all: bool, scratch: &Scrat
     archive.directory("/modules");
     for (number, module) in MODULES.iter().enumerate() {
         let path = machine.modules.join(module);
-        archive.file(&format!("/modules/{number}.ko"), &read(&path)?);
+        archive.file(&format!("/modules/{number:02}.ko"), &read(&path)?);
     }
     let mut libraries = BTreeSet::new();
     for test in tests {
         libraries.extend(loads(&test.path)?);
-        archive.file(&format!("/tests/{}", test.name), &stripped(test, scratch)?);
+        archive.file(&format!("/tests/{}", test.name), &stripped(&test.path, scratch)?);
+    }
+    if tests.iter().any(TestBinary::is_of_guest) {
+        libraries.extend(lab(&mut archive, scratch)?);
     }
     for library in libraries {
         archive.file(&library.to_string_lossy(), &read(&library)?);
@@ -44,11 +90,35 @@ pub fn build(machine: &Machine, tests: &[TestBinary], all: bool, scratch: &Scrat
     Ok(archive.finish())
 }
 
+/// What the lab needs, as far as this machine has it; the libraries that it loads. Where something is missing, the
+/// tests say so.
+fn lab(archive: &mut Archive, scratch: &Scratch) -> Result<BTreeSet<PathBuf>> {
+    let own = std::env::current_exe().context("cannot tell which program this is")?;
+    // Building the tests may have put a new one in its place.
+    let own = own.with_file_name(
+        own.file_name().and_then(|name| name.to_str()).map_or("xtask", |name| name.trim_end_matches(" (deleted)")),
+    );
+    let mut libraries = BTreeSet::new();
+    for program in [own.with_file_name("wamig"), own.clone()] {
+        libraries.extend(loads(&program)?);
+        archive.file(&program.to_string_lossy(), &stripped(&program, scratch)?);
+    }
+    for program in PROGRAMS.iter().map(Path::new).filter(|path| path.exists()) {
+        libraries.extend(loads(program)?);
+        archive.file(&program.to_string_lossy(), &read(program)?);
+    }
+    for file in FILES.iter().map(Path::new).filter(|path| path.exists()) {
+        archive.file(&file.to_string_lossy(), &read(file)?);
+    }
+    archive.file("/etc/wamig-bin", own.with_file_name("wamig").to_string_lossy().as_bytes());
+    Ok(libraries)
+}
+
 /// The program without its debug information, most of its size; as it is where there is no `strip`.
-fn stripped(test: &TestBinary, scratch: &Scratch) -> Result<Vec<u8>> {
-    let small = scratch.path().join(&test.name);
-    let done = process::capture(user::command("strip").arg("-o").arg(&small).arg(&test.path));
-    let bytes = read(if done.is_ok() { &small } else { &test.path })?;
+fn stripped(program: &Path, scratch: &Scratch) -> Result<Vec<u8>> {
+    let small = scratch.path().join(program.file_name().unwrap_or_default());
+    let done = process::capture(user::command("strip").arg("-o").arg(&small).arg(program));
+    let bytes = read(if done.is_ok() { &small } else { program })?;
     let _ = fs::remove_file(&small);
     Ok(bytes)
 }

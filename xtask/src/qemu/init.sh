@@ -2,7 +2,8 @@
 # The first and only script of the guest: mounts what the tests expect, runs them, marks what they print, powers off.
 /bin/busybox mkdir -p /proc /sys /dev /tmp /run /usr/bin /usr/sbin /sbin
 /bin/busybox --install -s /bin
-export PATH=/bin:/sbin:/usr/bin HOME=/ TMPDIR=/tmp RUST_BACKTRACE=0
+# What was brought along goes before busybox.
+export PATH=/usr/sbin:/usr/bin:/bin:/sbin HOME=/ TMPDIR=/tmp RUST_BACKTRACE=0
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
@@ -10,6 +11,7 @@ mount -t tmpfs tmp /tmp
 mount -t tmpfs run /run
 mount -t bpf bpf /sys/fs/bpf
 ip link set lo up
+[ -e /etc/wamig-bin ] && export WAMIG_BIN=$(cat /etc/wamig-bin)
 for module in /modules/*.ko; do insmod "$module"; done
 
 uptime() { cut -d' ' -f1 /proc/uptime; }

@@ -105,7 +105,7 @@ impl Machine {
     pub fn boot(&self, initrd: &Path, log: &Path) -> Result<Ended> {
         let mut qemu = self.qemu();
         // Emulated: nested virtualisation is missing or broken in too many places to lean on it.
-        qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-machine", "q35", "-smp", "2", "-m", "1024"]);
+        qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-machine", "q35", "-smp", "2", "-m", "1536"]);
         qemu.args(["-display", "none", "-monitor", "none", "-serial", "stdio", "-nic", "none", "-no-reboot"]);
         qemu.arg("-kernel").arg(&self.kernel).arg("-initrd").arg(initrd);
         qemu.args(["-append", "console=ttyS0 panic=-1 quiet"]);

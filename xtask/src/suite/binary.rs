@@ -51,6 +51,11 @@ impl TestBinary {
         self.name.starts_with("kernel_") || self.name.starts_with("netns_")
     }
 
+    /// Whether it plays in the lab with modules that only the virtual machine's kernel is sure to have.
+    pub fn is_of_guest(&self) -> bool {
+        self.name.starts_with("kernel_lab_")
+    }
+
     /// Run its tests, the ones marked `#[ignore]` too if `all`, and report in one line, or at length if one fails.
     pub fn run(&self, who: As, limit: Duration, all: bool, scratch: &Scratch) -> Result<Tally> {
         let mut command = match who {
