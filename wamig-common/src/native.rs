@@ -206,7 +206,7 @@ impl<'a> Held<'a> {
         self.key = key;
         self.plan.origin = self.plan.start;
         self.plan.flags &= !STALE_KEY;
-        let result = refreshed(read, &self.plan, &self.layout);
+        let result = refreshed(read, &self.plan, &self.layout, &self.key);
         // The slow path's window holds every header that is read at all.
         if self.slow && result & step::SLOW != 0 { step::NEXT } else { result }
     }

@@ -4,7 +4,8 @@
 use crate::action::{Op, slot};
 use crate::entry::{CLEAR, FlowRecord, MISS, NO_GOTO, NONE, SLOW};
 use crate::execute::{Context, step};
-use crate::extract::Layout;
+use crate::extract::{Layout, proto};
+use crate::key::{FlowKey, TP_DST, TP_SRC};
 use crate::limits::SET_SLOTS;
 use crate::plan::{MISSED, Plan, TO_INGRESS};
 use crate::verdict::{Anomaly, DropReason, SlowReason, Verdict};
@@ -124,12 +125,15 @@ fn stopped<M: Machine>(m: &mut M, result: u32) -> Verdict {
 }
 
 /// What it means that extraction from the window gave `read`: a [`step`]. A header that seems
-/// to be cut short where the window ends may be whole in the frame.
+/// to be cut short where the window ends may be whole in the frame, and so may the options of
+/// neighbour discovery.
 #[inline(always)]
-pub fn refreshed(read: Option<()>, plan: &Plan, layout: &Layout) -> u32 {
+pub fn refreshed(read: Option<()>, plan: &Plan, layout: &Layout, key: &FlowKey) -> u32 {
+    let short = layout.anomalies >> Anomaly::MalformedL4.index() & 1 != 0;
+    let neighbour = layout.l4_proto == proto::ICMPV6 && matches!(key.get(TP_SRC), 135 | 136) && key.get(TP_DST) == 0;
     if read.is_none() {
         step::DROP | DropReason::Truncated.index()
-    } else if plan.is_cut() && layout.anomalies >> Anomaly::MalformedL4.index() & 1 != 0 {
+    } else if plan.is_cut() && (short || neighbour && layout.l4_off != 0 && layout.nd <= 1) {
         step::SLOW | SlowReason::BeyondWindow.index()
     } else {
         step::NEXT

@@ -259,7 +259,7 @@ pub extern "C" fn g_refresh() -> u32 {
     scratch.plan.origin = scratch.plan.start;
     let edited = edited(&scratch.plan, &scratch.window);
     let read = extract(&edited, constants::port(), &mut scratch.key, &mut scratch.layout);
-    refreshed(read, &scratch.plan, &scratch.layout)
+    refreshed(read, &scratch.plan, &scratch.layout, &scratch.key)
 }
 
 /// Best flow of a table: a [`Slot`].

@@ -44,7 +44,22 @@ fn discovery() -> Vec<Vector> {
     let edit = |name: &str, (matching, i): (Match, Instructions), before: &Frame, after: &Frame| {
         when(name).flow(0, 1, matching, i).receives(1, before).sends(&[2], after)
     };
+    let far = |options: &[(u8, u64)]| {
+        let padding = [&[13][..], &[0; 110]].concat();
+        Frame { extensions: vec![(0, padding)], ..message(136, TARGET, options) }
+    };
+    let behind_an_edit = |name: &str, frame: &Frame, port: u32| {
+        when(name)
+            .flow(0, 1, v6(), apply([Action::set(Field::EthDst, 7)]).then_goto(TableId(1)))
+            .flow(1, 2, nd(136).with(Field::Ipv6NdTll, ll), apply([out(3)]))
+            .flow(1, 1, Match::any(), apply([out(2)]))
+            .receives(1, frame)
+            .slow(SlowReason::BeyondWindow)
+            .sends(&[port], &Frame { eth_dst: 7, ..frame.clone() })
+    };
     vec![
+        behind_an_edit("an edit, then an option beyond the window is matched", &far(&[(2, ADDRESS)]), 3),
+        behind_an_edit("an edit, then an option that would be beyond the window is not there", &far(&[(14, 1)]), 2),
         by("the target of a solicitation", nd(135).with(Field::Ipv6NdTarget, TARGET), &asks, true),
         by("another target", nd(135).with(Field::Ipv6NdTarget, 1), &asks, false),
         by("the source address of a solicitation", nd(135).with(Field::Ipv6NdSll, ll), &asks, true),
