@@ -107,11 +107,15 @@ pub fn explain(case: &Case<'_>) -> Option<&'static str> {
             "wamig steps over six IPv6 extension headers, and none beyond byte 511"
         }
         L3::Ip(ip) if ip.v6 && proto == Some(135) => "IPv6 mobility headers are not stepped over",
-        L3::Ip(ip) if what.fields.iter().all(|f| is_neighbour(*f) && theirs.get(f).is_none_or(|v| *v == 0)) => {
-            if ip.neighbour.is_some() && what.fields.contains(&Field::Ipv6NdTarget) {
-                "the fields of neighbour discovery with an option that comes twice or is cut short are 0"
-            } else {
-                "a link-layer address that is not there is 0"
+        L3::Ip(ip) if what.fields.iter().all(|f| is_neighbour(*f)) => {
+            let is_0 = what.fields.iter().all(|f| theirs.get(f).is_none_or(|v| *v == 0));
+            match (is_0, ip.neighbour.is_some() && what.fields.contains(&Field::Ipv6NdTarget)) {
+                (true, true) => {
+                    "the fields of neighbour discovery with an option that comes twice or is cut short are 0"
+                }
+                (true, false) => "a link-layer address that is not there is 0",
+                (false, true) => return None,
+                (false, false) => "a link-layer address of more than eight bytes is passed over",
             }
         }
         L3::Ip(ip) if what.fields.iter().all(|f| is_l4(*f) && theirs.get(f).is_none_or(|v| *v == 0)) => {

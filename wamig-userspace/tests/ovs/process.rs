@@ -51,7 +51,7 @@ pub struct Vswitch {
     numbers: Vec<(u32, PortNo)>,
     _vswitchd: Daemon,
     _ovsdb: Daemon,
-    _dir: Dir,
+    dir: Dir,
 }
 
 fn command(dir: &Path, program: &str) -> Command {
@@ -127,7 +127,13 @@ impl Vswitch {
             run(at, "ovs-ofctl", &["mod-port", BRIDGE, &dead, flag]);
         }
         let control = Control::connect(&at.join(format!("{BRIDGE}.mgmt")));
-        Self { unixctl, control, numbers, _vswitchd: vswitchd, _ovsdb: ovsdb, _dir: Dir(dir) }
+        Self { unixctl, control, numbers, _vswitchd: vswitchd, _ovsdb: ovsdb, dir: Dir(dir) }
+    }
+
+    /// The end of the daemon's log.
+    pub fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(self.dir.0.path().join("ovs-vswitchd.log")).unwrap_or_default();
+        log.lines().next_back().unwrap_or_default().to_owned()
     }
 
     /// The OpenFlow port of a number of the datapath.

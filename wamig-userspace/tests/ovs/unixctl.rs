@@ -1,6 +1,6 @@
 //! JSON-RPC over a daemon's control socket (ovs-appctl(8), RFC 7047 §4), many questions at once.
 
-use std::io::{BufReader, Write};
+use std::io::{BufReader, ErrorKind, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -28,11 +28,11 @@ impl Unixctl {
     /// One command's output.
     pub fn ask(&mut self, method: &str, params: &[&str]) -> String {
         let params = params.iter().map(|p| (*p).to_owned()).collect();
-        self.ask_all(method, &[params]).remove(0)
+        self.ask_all(method, &[params]).expect("ovs-vswitchd is there").remove(0)
     }
 
-    /// The outputs of one command with many parameters.
-    pub fn ask_all(&mut self, method: &str, params: &[Vec<String>]) -> Vec<String> {
+    /// The outputs of one command with many parameters; `None`: the daemon ended meanwhile.
+    pub fn ask_all(&mut self, method: &str, params: &[Vec<String>]) -> Option<Vec<String>> {
         let mut out = Vec::with_capacity(params.len());
         for part in params.chunks(AT_ONCE) {
             let first = out.len();
@@ -40,14 +40,17 @@ impl Unixctl {
                 json!({"id": first + i, "method": method, "params": params}).to_string()
             };
             let text: String = part.iter().enumerate().map(line).collect();
-            self.socket.write_all(text.as_bytes()).expect("ovs-vswitchd is there");
+            self.socket.write_all(text.as_bytes()).ok()?;
             for params in part {
-                let answer = self.answers.next().expect("ovs-vswitchd is there").expect("an answer in time");
+                let answer = match self.answers.next()? {
+                    Err(e) if e.is_io() && e.io_error_kind() == Some(ErrorKind::ConnectionReset) => return None,
+                    answer => answer.expect("an answer in time"),
+                };
                 assert_eq!(answer["id"], out.len());
                 let Some(text) = answer["result"].as_str() else { panic!("{method} {params:?}: {answer}") };
                 out.push(text.to_owned());
             }
         }
-        out
+        Some(out)
     }
 }

@@ -141,7 +141,7 @@ pub struct Abilities {
     pub groups: u32,
     /// When they pop a label they say what is below it, as far as their match tells. Else they say anything.
     pub truthful: bool,
-    /// They write no actions for the end of the pipeline.
+    /// They write no actions for the end of the pipeline, and push no labels.
     pub at_once: bool,
 }
 
@@ -188,7 +188,12 @@ fn some_list(dice: &mut Dice, rule: &Rule, candidates: &[Field], write: bool, ca
     for _ in 0..dice.pick(&[0, 1, 2, 3, 5, 9]) {
         // Open vSwitch ends when an action set needs its datapath to read the frame anew behind a label.
         let action = some_action(dice, candidates, can.groups);
-        if matches!(action, Action::PopMpls(_)) && can.truthful && !(can.at_once && is_truthful(&action, rule, &list)) {
+        let may = match action {
+            Action::PopMpls(_) if can.truthful => can.at_once && is_truthful(&action, rule, &list),
+            Action::PushMpls(_) => !can.at_once,
+            _ => true,
+        };
+        if !may {
             continue;
         }
         let pushed = list.iter().any(|a| matches!(a, Action::PushVlan(_)));
