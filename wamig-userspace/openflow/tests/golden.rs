@@ -139,8 +139,11 @@ fn open_vswitch_understands_each() {
         let out = String::from_utf8_lossy(&run.stdout);
         // An error quotes the start of a request only, and that is said with asterisks.
         let quoted = out.contains("OFPT_ERROR");
+        // It does not know every experimenter, nor does it have to.
+        let stranger = file.name().contains("experimenter") || file.name().contains("vendor");
+        let refused = stranger && (out.contains("OFPBRC_BAD_VENDOR") || out.contains("OFPBRC_BAD_EXPERIMENTER"));
         println!("{}\n{out}", file.name());
-        if !run.status.success() || out.contains("***") && !quoted || out.contains("unknown") {
+        if !run.status.success() || out.contains("***") && !quoted && !refused || out.contains("unknown") {
             faults.push(format!("{}: {out}", file.name()));
         }
     }
