@@ -17,7 +17,7 @@
 //!   OpenFlow controllers
 //! ```
 //! With `[switch.remote]` a `Remote` stands in the place of `Local`, which has connections of
-//! its own with the switch, and there is neither data path nor watch: see [`elsewhere`].
+//! its own with the switch, with `[[switch.member]]` a `Fabric` of several, and there is neither data path nor watch: see [`elsewhere`].
 //!
 //! Every channel is bounded. `Local` is polled by the loop, it is no task of its own. When a
 //! task ends that should not, the daemon ends; its data path goes on forwarding.
@@ -250,9 +250,10 @@ fn stop_on(signals: Signals, tasks: &mut JoinSet<String>) -> Result<mpsc::Receiv
 /// # Errors
 /// [`RunError`], with its remedy.
 pub async fn run(config: &Config) -> Result<(), RunError> {
-    match &config.switch.remote {
-        None => run_xdp(config).await,
-        Some(remote) => elsewhere::run(config, remote).await,
+    match (&config.switch.remote, &config.switch.fabric) {
+        (Some(remote), _) => elsewhere::run(config, remote).await,
+        (None, Some(switches)) => elsewhere::run_several(config, switches).await,
+        (None, None) => run_xdp(config).await,
     }
 }
 

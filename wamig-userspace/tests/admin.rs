@@ -28,6 +28,8 @@ fn status() -> Status {
             program: "general".to_owned(),
             standalone_since_unix_ms: None,
             session: None,
+            switches: vec![],
+            links: vec![],
             ports: vec![Port {
                 port: 1,
                 name: "up".to_owned(),
@@ -92,6 +94,7 @@ fn status() -> Status {
 
 fn flow() -> FlowLine {
     FlowLine {
+        switch: None,
         table: 0,
         priority: 50100,
         cookie: "0x574d000000000000".to_owned(),
@@ -167,7 +170,7 @@ async fn status_arrives_with_the_keys_of_the_interface() {
         json,
         concat!(
             r#"{"site":"dc1","version":"0.1.0","uptime_s":3,"#,
-            r#""datapath":{"dpid":"0000000000000001","kind":"xdp","program":"general","standalone_since_unix_ms":null,"session":null,"ports":[{"port":1,"name":"up","mode":"native","link_up":true,"warning":null,"rx_packets":0,"rx_bytes":0,"tx_packets":0,"tx_bytes":0,"rx_dropped":0}]},"#,
+            r#""datapath":{"dpid":"0000000000000001","kind":"xdp","program":"general","standalone_since_unix_ms":null,"session":null,"switches":[],"links":[],"ports":[{"port":1,"name":"up","mode":"native","link_up":true,"warning":null,"rx_packets":0,"rx_bytes":0,"tx_packets":0,"tx_bytes":0,"rx_dropped":0}]},"#,
             r#""peers":[{"name":"dc2","state":"up","since_unix_ms":0,"reason":null,"remedy":null}],"controllers":["#,
             r#"{"endpoint":"ptcp:6653:127.0.0.1","remote":"127.0.0.1:4711","state":"connected","version":null,"role":null,"since_unix_ms":null,"last_error":null,"queued_bytes":8,"dropped_packet_ins":5,"dropped_notices":0},"#,
             r#"{"endpoint":"tcp:192.0.2.10:6653","remote":null,"state":"connecting","version":null,"role":null,"since_unix_ms":null,"last_error":null,"queued_bytes":0,"dropped_packet_ins":0,"dropped_notices":0}],"#,

@@ -58,7 +58,7 @@ fn whole_play(switches: Switches) -> Result<()> {
     let sites = [(Site::Dc1, switches.dc1), (Site::Dc2, switches.dc2)];
     let profile = |kind| match kind {
         Kind::Ovs(profile) => Some(profile),
-        Kind::Xdp | Kind::Elsewhere(_) => None,
+        Kind::Xdp | Kind::Elsewhere(_) | Kind::Pair => None,
     };
     let sites: Vec<(Site, Profile)> =
         sites.into_iter().filter_map(|(site, kind)| Some((site, profile(kind)?))).collect();

@@ -6,9 +6,14 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use wamig_openflow::{Action, Field, FlowMod, FlowStats, GroupId, Match, PortNo, TableId};
 
+use crate::datapath::fabric::transit;
+
 /// A flow with its counters.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct FlowLine {
+    /// Which switch has it, if there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub switch: Option<String>,
     /// Table.
     pub table: u8,
     /// Priority.
@@ -37,6 +42,7 @@ pub struct FlowLine {
 impl From<&FlowStats> for FlowLine {
     fn from(flow: &FlowStats) -> Self {
         Self {
+            switch: None,
             table: flow.table.0,
             priority: flow.priority,
             cookie: flow.cookie.to_string(),
@@ -145,6 +151,15 @@ impl FlowFilter {
         let address = self.address.map(|a| format!("address={a}"));
         let flow = self.flow.as_ref().map(|f| format!("flow={}", f.text));
         table.into_iter().chain(address).chain(flow).collect::<Vec<_>>().join("&")
+    }
+
+    /// Whether the flow is part of what is asked for: a link's flow of several switches, which
+    /// brings the frames of an address to where they leave.
+    pub fn needs(&self, flow: &FlowStats) -> bool {
+        let link = flow.cookie.0 & transit::COOKIE_MASK == transit::COOKIE.0;
+        link && self.address.is_some()
+            && self.table.is_none_or(|t| t == flow.table)
+            && self.flow.as_ref().is_none_or(|f| f.takes(flow))
     }
 
     /// Whether the flow is asked for.

@@ -79,6 +79,12 @@ pub struct Datapath {
     /// The session with a switch elsewhere.
     #[serde(default)]
     pub session: Option<SwitchSession>,
+    /// The switches, if there are several.
+    #[serde(default)]
+    pub switches: Vec<SwitchLine>,
+    /// The links between them.
+    #[serde(default)]
+    pub links: Vec<LinkLine>,
     /// Ports, ascending.
     pub ports: Vec<Port>,
 }
@@ -146,6 +152,26 @@ pub struct Refusal {
     pub times: u64,
     /// Why.
     pub reason: String,
+}
+
+/// One of several switches.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SwitchLine {
+    /// Its name in the configuration.
+    pub name: String,
+    /// 16 hexadecimal digits.
+    pub dpid: String,
+    /// The session with it.
+    pub session: SwitchSession,
+}
+
+/// A link between two of several switches.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LinkLine {
+    /// Both ends, SWITCH:PORT.
+    pub ends: Vec<String>,
+    /// Both switches are there and say that it carries frames.
+    pub up: bool,
 }
 
 /// A port.

@@ -58,12 +58,13 @@ mod tests {
             ("dc1", "site dc1, 3 ports, 1 peer, 1 server"),
             ("dc2", "site dc2, 3 ports, 1 peer, 0 servers, 10 transfer addresses"),
             ("openflow", "site edge1, 3 ports, 0 peers, 0 servers"),
+            ("fabric", "site dc1, 3 ports, 1 peer, 1 server"),
         ] {
             let name = format!("wamig-{site}.toml");
             let copy = dir.path().join(&name);
             std::fs::copy(dist.join(&name), &copy).unwrap();
-            for end in ["pem", "key"] {
-                std::fs::write(dir.path().join(format!("{site}.{end}")), "").unwrap();
+            for file in ["dc1", "dc2", "openflow"].into_iter().flat_map(|s| [format!("{s}.pem"), format!("{s}.key")]) {
+                std::fs::write(dir.path().join(file), "").unwrap();
             }
             let config = Config::load(&copy).unwrap_or_else(|e| panic!("{e}"));
             assert_eq!(summary(&config), expected);

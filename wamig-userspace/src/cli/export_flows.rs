@@ -6,12 +6,16 @@ use std::net::Ipv4Addr;
 use super::Target;
 use crate::admin::client;
 use crate::admin::flow::{FlowFilter, FlowLine};
+use crate::datapath::fabric::transit;
 
 /// Print the flows of one server as ovs-ofctl reads them
 ///
 /// Prints every flow in force that matches or writes the address, a line for each, with the
 /// port numbers of the switch that has them. `ovs-ofctl -O OpenFlow13 add-flows BRIDGE FILE`
 /// loads them into a switch, which then serves the server without a controller.
+///
+/// With several switches the lines of each stand behind a comment with its name, those of
+/// its links among them: cut the file there, one part for each bridge.
 ///
 /// What the flows leave alone goes on to table 1, wamig's learning switch; with --normal it
 /// goes to the switch's own forwarding instead, for a switch that has no such table.
@@ -37,17 +41,30 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let resource = format!("/v1/flows?{}", filter.to_query());
     let flows: Vec<FlowLine> = client::get_json(&arguments.target.socket()?, &resource)?;
     anyhow::ensure!(
-        !flows.is_empty(),
+        flows.iter().any(|f| !is_links(f)),
         "no flow names {}; `wamig status` tells which servers there are",
         arguments.address
     );
     super::print(&lines(flows, arguments.normal))
 }
 
+/// Whether the flow is of a link between switches.
+fn is_links(flow: &FlowLine) -> bool {
+    let cookie = flow.cookie.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    cookie.is_some_and(|c| c & transit::COOKIE_MASK == transit::COOKIE.0)
+}
+
 fn lines(mut flows: Vec<FlowLine>, normal: bool) -> String {
-    flows.sort_by(|a, b| (a.table, b.priority, &a.matching).cmp(&(b.table, a.priority, &b.matching)));
+    flows.sort_by(|a, b| {
+        (&a.switch, a.table, b.priority, &a.matching).cmp(&(&b.switch, b.table, a.priority, &b.matching))
+    });
     let mut out = String::new();
+    let mut switch = &None;
     for flow in &flows {
+        if flow.switch != *switch {
+            switch = &flow.switch;
+            let _ = writeln!(out, "# switch {}", switch.as_deref().unwrap_or_default());
+        }
         let comma = if flow.matching.is_empty() { "" } else { "," };
         let actions = if normal { flow.actions.replace("goto_table:1", "NORMAL") } else { flow.actions.clone() };
         // Writing to a String does not fail.
@@ -69,6 +86,7 @@ mod tests {
     #[test]
     fn each_line_reads_back_as_the_flow() {
         let flow = FlowLine {
+            switch: None,
             table: 0,
             priority: 49100,
             cookie: "0x574d000000000001".to_owned(),
@@ -85,6 +103,11 @@ mod tests {
         let read: FlowMod = text.trim_end().parse().unwrap();
         assert_eq!((read.priority, read.matching.to_string()), (49100, flow.matching.clone()));
         assert_eq!(read.instructions.to_string(), flow.actions);
-        assert!(lines(vec![flow], true).ends_with("actions=CONTROLLER:65535,NORMAL\n"));
+        assert!(lines(vec![flow.clone()], true).ends_with("actions=CONTROLLER:65535,NORMAL\n"));
+        let link = FlowLine { switch: Some("b".to_owned()), cookie: "0x4642000000000003".to_owned(), ..flow.clone() };
+        assert!(is_links(&link) && !is_links(&flow));
+        let text = lines(vec![link, FlowLine { switch: Some("a".to_owned()), ..flow }], false);
+        let begins: Vec<_> = text.lines().map(|line| &line[..line.len().min(16)]).collect();
+        assert_eq!(begins, ["# switch a", "cookie=0x574d000", "# switch b", "cookie=0x4642000"]);
     }
 }

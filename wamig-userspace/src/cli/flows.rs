@@ -51,9 +51,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn lines(mut flows: Vec<FlowLine>) -> String {
-    flows.sort_by(|a, b| (a.table, b.priority, &a.matching).cmp(&(b.table, a.priority, &b.matching)));
+    flows.sort_by(|a, b| {
+        (&a.switch, a.table, b.priority, &a.matching).cmp(&(&b.switch, b.table, a.priority, &b.matching))
+    });
     let mut out = String::new();
+    let mut switch = &None;
     for flow in &flows {
+        if flow.switch != *switch {
+            switch = &flow.switch;
+            let _ = writeln!(out, "switch {}:", switch.as_deref().unwrap_or_default());
+        }
         // Writing to a String does not fail.
         let _ = write!(out, " {}", flow.text);
         if let Some(reason) = &flow.slow {
@@ -70,6 +77,7 @@ mod tests {
 
     fn flow(table: u8, priority: u16, text: &str, slow: Option<&str>) -> FlowLine {
         FlowLine {
+            switch: None,
             table,
             priority,
             cookie: "0x0".to_owned(),
@@ -93,5 +101,8 @@ mod tests {
         ];
         assert_eq!(lines(flows), " to the server # slow path: several-outputs\n steer\n miss\n");
         assert_eq!(lines(vec![]), "");
+        let of = |switch: &str, text| FlowLine { switch: Some(switch.to_owned()), ..flow(0, 1, text, None) };
+        let several = lines(vec![of("b", "x"), of("a", "y"), of("b", "z")]);
+        assert_eq!(several, "switch a:\n y\nswitch b:\n x\n z\n");
     }
 }

@@ -16,7 +16,7 @@ use crate::daemon;
 /// switch on as they were told last, and the next `wamig run` takes them over without losing
 /// a frame. `wamig detach` takes the data path down.
 ///
-/// With [switch.remote] the switch is elsewhere, and no privilege is needed. Else it needs
+/// With [switch.remote] or [[switch.member]] the switch is elsewhere, and no privilege is needed. Else it needs
 /// root, or CAP_BPF, CAP_NET_ADMIN, CAP_NET_RAW and CAP_PERFMON.
 ///
 /// Example: wamig run --config /etc/wamig/wamig.toml
@@ -35,7 +35,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .build()
         .map_err(|e| anyhow!("threads cannot be started: {e}; look at the limits of this process"))?;
     runtime.block_on(daemon::run(&config))?;
-    if config.switch.remote.is_some() {
+    if config.switch.is_elsewhere() {
         tracing::info!("stopped; the switch goes on forwarding with the flows that it has");
         return Ok(());
     }

@@ -49,6 +49,14 @@ fn render(status: &Status, events: usize, now: u64) -> String {
     section(&mut out, &format!("site {}: wamig {}, up {}", status.site, status.version, ago(started, now)));
     let dp = &status.datapath;
     match &dp.session {
+        None if !dp.switches.is_empty() => {
+            for s in &dp.switches {
+                out += &switch_session(&format!("{} {}", s.name, s.dpid), &s.session, now);
+            }
+            for l in &dp.links {
+                section(&mut out, &format!("  link {}: {}", l.ends.join(" - "), if l.up { "up" } else { "down" }));
+            }
+        }
         None => section(&mut out, &format!("switch {}: data path {}, program {}", dp.dpid, dp.kind, dp.program)),
         Some(session) => out += &switch_session(&dp.dpid, session, now),
     }
@@ -256,6 +264,7 @@ fn timeline(events: &[Event], count: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::status::{LinkLine, SwitchLine};
 
     const JSON: &str = r#"{"site":"dc2","version":"0.1.0","uptime_s":3,
         "datapath":{"dpid":"0000000000000002","kind":"xdp","program":"general","ports":[
@@ -332,5 +341,33 @@ latest events (UTC):
 ";
         assert_eq!(render(&status, 10, 1_795_348_922_000), expected);
         assert!(!render(&status, 1, 0).contains("arp-seen"), "only the latest");
+    }
+
+    #[test]
+    fn each_of_several_switches_has_its_lines() {
+        let mut status: Status = serde_json::from_str(JSON).unwrap();
+        let session = |state: &str, why: Option<&str>| SwitchSession {
+            state: state.to_owned(),
+            since_unix_ms: Some(1_795_348_862_000),
+            profile: "ovs".to_owned(),
+            endpoints: vec!["ptcp:6654".to_owned()],
+            remote: (state == "up").then(|| "192.0.2.9:40000".to_owned()),
+            version: (state == "up").then(|| "1.3".to_owned()),
+            last_error: why.map(str::to_owned),
+            ..SwitchSession::default()
+        };
+        let line = |name: &str, session| SwitchLine { name: name.to_owned(), dpid: "21".to_owned(), session };
+        status.datapath.switches =
+            vec![line("leaf1", session("up", None)), line("leaf2", session("down", Some("it has gone")))];
+        status.datapath.links = vec![LinkLine { ends: vec!["leaf1:t".into(), "leaf2:t".into()], up: false }];
+        let text = render(&status, 0, 1_795_348_922_000);
+        for line in [
+            "switch leaf1 21: OpenFlow, profile ovs, up since 2026-11-22 12:01:02Z (60 s)\n",
+            "switch leaf2 21: OpenFlow, profile ovs, down since 2026-11-22 12:01:02Z (60 s)\n",
+            "  waits at ptcp:6654; the switch keeps its flows\n      last error: it has gone\n",
+            "  link leaf1:t - leaf2:t: down\n",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
     }
 }

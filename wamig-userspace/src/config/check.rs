@@ -20,9 +20,9 @@ use crate::migration::config::{Hosting, Prefix};
 use crate::peer::identity::is_site_name;
 
 /// Most ports that a switch may have.
-const MAX_PORTS: usize = wamig_common::limits::MAX_PORTS as usize;
+pub(super) const MAX_PORTS: usize = wamig_common::limits::MAX_PORTS as usize;
 /// Longest interface name that Linux takes, in bytes.
-const IFNAMSIZ: usize = 15;
+pub(super) const IFNAMSIZ: usize = 15;
 /// Longest path of a unix socket that Linux takes, in bytes.
 const SOCKET_PATH_MAX: usize = 107;
 
@@ -84,7 +84,7 @@ impl Check<'_, '_> {
         if control == Some(Control::OpenFlow) {
             self.only_embedded(file)?;
         }
-        if file.switch.remote.is_some() {
+        if file.switch.remote.is_some() || !file.switch.member.is_empty() {
             self.only_local(file)?;
         }
         let peers = self.peers(&file.peer, site.as_deref());
@@ -275,7 +275,12 @@ impl Check<'_, '_> {
             None => Some(None),
             Some(text) => self.datapath_id(text).map(Some),
         };
-        let ports = self.ports(&switch.ports);
+        let fabric = self.fabric(switch);
+        let ports = if switch.member.is_empty() {
+            self.ports(&switch.ports)
+        } else {
+            Some(switch.ports.get_ref().iter().map(|p| p.get_ref().clone()).collect())
+        };
         let local = match &switch.local {
             None => Some(None),
             Some(name) => self.local(name, &switch.ports).map(Some),
@@ -315,10 +320,11 @@ impl Check<'_, '_> {
             in_band: switch.in_band,
             control: self.control(switch.control.as_ref())?,
             remote: remote?,
+            fabric: fabric?,
         })
     }
 
-    fn datapath_id(&mut self, text: &Text) -> Option<DatapathId> {
+    pub(super) fn datapath_id(&mut self, text: &Text) -> Option<DatapathId> {
         let s = text.get_ref();
         let digits = s.len() == 16 && s.bytes().all(|b| b.is_ascii_hexdigit());
         match u64::from_str_radix(s, 16) {
@@ -409,7 +415,7 @@ impl Check<'_, '_> {
 }
 
 /// Whether Linux takes it for the name of an interface, at most so many bytes long.
-fn is_interface_name(s: &str, longest: usize) -> bool {
+pub(super) fn is_interface_name(s: &str, longest: usize) -> bool {
     let fits = (1..=longest).contains(&s.len()) && s != "." && s != "..";
     fits && !s.bytes().any(|b| b == b'/' || b == b':' || b.is_ascii_whitespace())
 }

@@ -1,4 +1,4 @@
-//! The keys about a switch elsewhere: `[switch.remote]`.
+//! The keys about a switch elsewhere: `[switch.remote]`, and `[switch.member.remote]` of each of several.
 
 use toml::Spanned;
 use wamig_openflow::Version;
@@ -13,7 +13,6 @@ use crate::peer::Fingerprint;
 
 impl Check<'_, '_> {
     pub(super) fn remote(&mut self, remote: &Spanned<file::Remote>, switch: &file::Switch) -> Option<Remote> {
-        let keys = remote.get_ref();
         if switch.datapath_id.is_none() {
             return self.wrong(
                 remote.span(),
@@ -21,29 +20,41 @@ impl Check<'_, '_> {
                 "needed in [switch]: datapath_id, as the switch has it (Open vSwitch: `ovs-ofctl show BRIDGE`)",
             );
         }
+        self.remote_keys(remote, "[switch.remote]")
+    }
+
+    /// What `section` says about one switch.
+    pub(super) fn remote_keys(&mut self, remote: &Spanned<file::Remote>, section: &'static str) -> Option<Remote> {
+        let keys = remote.get_ref();
         let (active, passive) = (self.endpoints(&keys.connect, false), self.endpoints(&keys.listen, true));
         let profile = self.profile(keys);
         let version = profile.and_then(|p| self.remote_version(keys, p));
         let role = self.role(keys);
         let probe = self.number(keys.inactivity_probe_s.as_ref(), 5, 0, 3600, "seconds, 0 = never");
-        let tls = self.openflow_tls(&keys.tls())?;
-        self.certified(keys.connect.iter().chain(&keys.listen), tls.is_some(), "[switch.remote]")?;
-        let certificate = self.switch_certificate(keys, tls.as_ref())?;
+        let tls = self.openflow_tls(&keys.tls(section))?;
+        self.certified(keys.connect.iter().chain(&keys.listen), tls.is_some(), section)?;
+        let certificate = self.switch_certificate(keys, tls.as_ref(), section)?;
         let (mut endpoints, passive) = (active?, passive?);
         endpoints.extend(passive);
         if endpoints.is_empty() {
             return self.wrong(
                 remote.span(),
-                "[switch.remote] says neither where the switch is nor where it connects to",
+                format!("{section} says neither where the switch is nor where it connects to"),
                 "needed: connect, as in [\"tcp:192.0.2.9\"], or listen, as in [\"ptcp:6653:127.0.0.1\"]",
             );
         }
-        Some(Remote { endpoints, version: version?, profile: profile?, role: role?, probe_s: probe?, tls, certificate })
+        let (version, profile, role, probe_s) = (version?, profile?, role?, probe?);
+        Some(Remote { section, endpoints, version, profile, role, probe_s, tls, certificate })
     }
 
     /// The certificate that the datapath id is bound to: every way to the switch has to show it.
     #[expect(clippy::option_option, reason = "a mistake, no such key, or its value")]
-    fn switch_certificate(&mut self, keys: &file::Remote, tls: Option<&OpenFlowTls>) -> Option<Option<Fingerprint>> {
+    fn switch_certificate(
+        &mut self,
+        keys: &file::Remote,
+        tls: Option<&OpenFlowTls>,
+        section: &'static str,
+    ) -> Option<Option<Fingerprint>> {
         let Some(text) = &keys.switch_certificate else { return Some(None) };
         let is_tls = |t: &&Text| t.get_ref().parse::<Endpoint>().is_ok_and(|e| e.is_tls());
         if let Some(plain) = keys.connect.iter().chain(&keys.listen).find(|t| !is_tls(t)) {
@@ -54,13 +65,14 @@ impl Check<'_, '_> {
             );
         }
         let certificate = self.fingerprint(text)?;
-        self.trusted(text, certificate, tls, "[switch.remote]")?;
+        self.trusted(text, certificate, tls, section)?;
         Some(Some(certificate))
     }
 
     /// Notes what has no meaning when the switch is elsewhere.
     pub(super) fn only_local(&mut self, file: &File) -> Option<()> {
         let switch = &file.switch;
+        let section = if switch.remote.is_some() { "[switch.remote]" } else { "[[switch.member]]" };
         let mut good = Some(());
         let spans = [
             ("local", switch.local.as_ref().map(Spanned::span)),
@@ -69,8 +81,8 @@ impl Check<'_, '_> {
         ];
         for (name, span) in spans {
             if let Some(span) = span {
-                let what = format!("{name} is for the switch in this process, but there is [switch.remote]");
-                good = self.wrong(span, what, format!("take out {name} or [switch.remote]"));
+                let what = format!("{name} is for the switch in this process, but there is {section}");
+                good = self.wrong(span, what, format!("take out {name} or {section}"));
             }
         }
         let external = switch.control.as_ref().filter(|c| c.get_ref() == "openflow");
@@ -79,7 +91,7 @@ impl Check<'_, '_> {
             good = self.wrong(
                 text.span(),
                 "external controllers cannot control a switch that is elsewhere by way of wamig",
-                "let them connect to that switch itself, or take out [switch.remote]",
+                format!("let them connect to that switch itself, or take out {section}"),
             );
         }
         good.filter(|()| self.control(switch.control.as_ref()) == Some(Control::Embedded))

@@ -53,9 +53,29 @@ pub(super) struct Switch {
     pub(super) in_band: bool,
     pub(super) control: Option<Text>,
     pub(super) remote: Option<Spanned<Remote>>,
+    #[serde(default)]
+    pub(super) member: Vec<Spanned<Member>>,
+    #[serde(default)]
+    pub(super) link: Vec<Spanned<Link>>,
 }
 
-/// `[switch.remote]`
+/// `[[switch.member]]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Member {
+    pub(super) name: Text,
+    pub(super) datapath_id: Text,
+    pub(super) remote: Spanned<Remote>,
+}
+
+/// `[[switch.link]]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Link {
+    pub(super) ends: Spanned<Vec<Text>>,
+}
+
+/// `[switch.remote]`, and `[switch.member.remote]` of each of several
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Remote {
@@ -96,9 +116,9 @@ impl Openflow {
 }
 
 impl Remote {
-    pub(super) fn tls(&self) -> Tls<'_> {
+    pub(super) fn tls(&self, section: &'static str) -> Tls<'_> {
         Tls {
-            section: "[switch.remote]",
+            section,
             certificate: self.certificate.as_ref(),
             private_key: self.private_key.as_ref(),
             ca: self.ca.as_ref(),

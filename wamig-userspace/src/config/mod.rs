@@ -11,6 +11,7 @@
 
 mod address;
 mod check;
+mod check_fabric;
 mod check_openflow;
 mod check_remote;
 mod check_sites;
@@ -18,6 +19,8 @@ mod check_timers;
 pub mod error;
 mod file;
 
+#[cfg(test)]
+mod fabric_tests;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +35,7 @@ use crate::channel::endpoint::Endpoint;
 use crate::channel::pin::Pins;
 use crate::channel::tls::Trust;
 use crate::controller::learning::{self, Settings};
+use crate::datapath::fabric::topology::Topology;
 use crate::datapath::remote::profile::Profile;
 use crate::fastpath::xdp::XdpMode;
 use crate::migration::config::{Damping, Hosting, Prefix, Server, SiteConfig, Timers};
@@ -87,7 +91,7 @@ pub struct Config {
 pub struct Switch {
     /// Its identity; `None` = from the first port's MAC address.
     pub datapath_id: Option<DatapathId>,
-    /// Interfaces; the first is port 1.
+    /// Interfaces, with several switches SWITCH:PORT; the first is port 1.
     pub ports: Vec<String>,
     /// The host's interface at port LOCAL; `None` = there is no such port.
     pub local: Option<String>,
@@ -99,8 +103,30 @@ pub struct Switch {
     pub in_band: bool,
     /// Who owns the tables.
     pub control: Control,
-    /// The switch is elsewhere; `None` = it is in this process.
+    /// The switch is elsewhere; `None` = it is in this process, or it is several.
     pub remote: Option<Remote>,
+    /// Several switches elsewhere, used as one; `None` = there is one.
+    pub fabric: Option<Fabric>,
+}
+
+/// Several switches elsewhere under the embedded controller.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fabric {
+    /// The switches, in the order of the file.
+    pub members: Vec<Member>,
+    /// Where the ports of [`Switch::ports`] are, and how the switches are connected: a tree.
+    pub topology: Topology,
+}
+
+/// One of several switches.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Member {
+    /// Its name in the file.
+    pub name: String,
+    /// Its identity.
+    pub datapath_id: DatapathId,
+    /// Where and how.
+    pub remote: Remote,
 }
 
 /// Longest name of the host's interface at port LOCAL, in bytes, for the other end's sake.
@@ -116,6 +142,8 @@ pub fn switch_end(local: &str) -> String {
 /// A switch elsewhere, under the embedded controller.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Remote {
+    /// The section of the file.
+    pub section: &'static str,
     /// Where it is, those that are dialled first.
     pub endpoints: Vec<Endpoint>,
     /// The version spoken.
@@ -136,7 +164,12 @@ impl Remote {
     /// The certificate for every endpoint.
     pub fn pins(&self) -> Pins {
         let all = self.certificate.map(|c| (0..self.endpoints.len()).map(|i| (i, BTreeSet::from([c]))).collect());
-        Pins::new("switch_certificate in [switch.remote]", all.unwrap_or_default())
+        let key = if self.section == "[switch.remote]" {
+            "switch_certificate in [switch.remote]"
+        } else {
+            "switch_certificate in [switch.member.remote]"
+        };
+        Pins::new(key, all.unwrap_or_default())
     }
 }
 
@@ -191,6 +224,11 @@ pub struct OpenFlowTls {
 }
 
 impl Switch {
+    /// Whether no switch is in this process.
+    pub fn is_elsewhere(&self) -> bool {
+        self.remote.is_some() || self.fabric.is_some()
+    }
+
     /// The number of the port on an interface.
     pub fn port(&self, interface: &str) -> Option<PortNo> {
         self.ports.iter().position(|p| p == interface).map(|i| PortNo(i as u32 + 1))

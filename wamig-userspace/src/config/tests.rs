@@ -115,7 +115,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "xdp_mode",
         "xdp",
-        "dc2.toml:6:1: unknown key `xdp`; allowed: datapath_id, ports, local, pin_path, xdp_mode, in_band, control, remote",
+        "dc2.toml:6:1: unknown key `xdp`; allowed: datapath_id, ports, local, pin_path, xdp_mode, in_band, control, remote, member, link",
     ),
     ("max = 17", "max = \"x\"", "dc2.toml:36:7: invalid type: string \"x\"; allowed: a whole number"),
     // values

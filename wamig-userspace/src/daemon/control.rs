@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant as TokioInstant, sleep, sleep_until};
-use wamig_openflow::{FlowMod, PortNo};
+use wamig_openflow::{FlowMod, FlowStats, PortNo};
 
 use super::audit::Audit;
 use super::peer_table::PeerTable;
@@ -27,7 +27,7 @@ use crate::channel::endpoint::Endpoint;
 use crate::controller::learning::Plan;
 use crate::controller::standalone::Standalone;
 use crate::controller::{Command, Controller};
-use crate::datapath::any::Any;
+use crate::datapath::any::{Any, Sessions};
 use crate::datapath::remote::fragment::Verdict;
 use crate::datapath::{Datapath, DatapathError, Event};
 use crate::fastpath::xdp::attach::SharedPorts;
@@ -251,7 +251,7 @@ impl<F: FastPath> Control<F> {
             Event::Up(_) => {
                 let detail = "the switch is under control; its flows are brought up to date".to_owned();
                 self.timeline.add(unix_us(), None, event::SWITCH_UP, detail, false);
-                let verdict = self.datapath.session().and_then(|session| session.fragments);
+                let verdict = self.datapath.sessions().and_then(|sessions| sessions.fragments());
                 let detail = match verdict {
                     Some(Verdict::Damages) => {
                         "the switch damages later IPv4 fragments where it writes an address; wamig sends those of moved \
@@ -527,7 +527,10 @@ impl<F: FastPath> Control<F> {
             Query::Explain(address, answer) => drop(answer.send(report::explain(self, now, unix_us(), address))),
             Query::Flows(filter, answer) => {
                 let flows = self.datapath.own_flows(now).await;
-                let lines = flows.map(|f| f.iter().filter(|f| filter.takes(f)).map(FlowLine::from).collect());
+                let several = matches!(self.datapath.sessions(), Some(Sessions::Several(_)));
+                let takes = |f: &FlowStats| filter.takes(f) || several && filter.needs(f);
+                let line = |(switch, f): &(Option<String>, FlowStats)| FlowLine { switch: switch.clone(), ..f.into() };
+                let lines = flows.map(|all| all.iter().filter(|(_, f)| takes(f)).map(line).collect());
                 drop(answer.send(lines.map_err(|e| e.to_string())));
             }
             // Asked while something else waits to be written.

@@ -11,10 +11,13 @@ use wamig_openflow::{PortDesc, Version};
 
 use crate::admin::explain::{self, Explanation};
 use crate::admin::status::{
-    Address, ControllerLine, Datapath as Switch, Fragments, Pool, Port, Refusal, Status, SwitchSession,
+    Address, ControllerLine, Datapath as Switch, Fragments, LinkLine, Pool, Port, Refusal, Status, SwitchLine,
+    SwitchSession,
 };
 use crate::controller::Controller;
 use crate::controller::standalone::Standalone;
+use crate::datapath::any::Sessions;
+use crate::datapath::fabric::{FabricStatus, MemberStatus};
 use crate::datapath::remote::fragment::Verdict;
 use crate::datapath::remote::status::{self as session, SessionStatus};
 use crate::datapath::{Datapath, Features};
@@ -64,8 +67,9 @@ pub fn status<F: FastPath>(control: &mut Control<F>, now: Instant, unix_us: u64)
         site: control.site.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_s: now.saturating_duration_since(control.started).as_secs(),
-        datapath: match control.datapath.session() {
-            Some(session) => elsewhere(control.datapath.features(), session, wall),
+        datapath: match control.datapath.sessions() {
+            Some(Sessions::One(session)) => elsewhere(control.datapath.features(), session, wall),
+            Some(Sessions::Several(switches)) => several(control.datapath.features(), switches, wall),
             None => switch(control, wall),
         },
         peers: control.peers.list(),
@@ -173,13 +177,15 @@ fn switch<F: FastPath>(control: &mut Control<F>, wall: impl Fn(Instant) -> u64) 
         program: PROGRAM.to_owned(),
         standalone_since_unix_ms,
         session: None,
+        switches: Vec::new(),
+        links: Vec::new(),
         ports,
     }
 }
 
-/// A switch elsewhere, which counts for itself.
-fn elsewhere(features: &Features, session: SessionStatus, wall: impl Fn(Instant) -> u64) -> Switch {
-    let port = |desc: &PortDesc| Port {
+/// A port of a switch elsewhere, which counts for itself.
+fn port_elsewhere(desc: &PortDesc) -> Port {
+    Port {
         port: desc.port.0,
         name: desc.name.clone(),
         mode: "none".to_owned(),
@@ -190,34 +196,63 @@ fn elsewhere(features: &Features, session: SessionStatus, wall: impl Fn(Instant)
         tx_packets: 0,
         tx_bytes: 0,
         rx_dropped: 0,
-    };
+    }
+}
+
+/// A switch elsewhere.
+fn elsewhere(features: &Features, session: SessionStatus, wall: impl Fn(Instant) -> u64) -> Switch {
     Switch {
         dpid: features.dpid.to_string(),
         kind: "openflow".to_owned(),
         program: session.profile.to_string(),
         standalone_since_unix_ms: None,
-        ports: features.ports.iter().map(port).collect(),
-        session: Some(SwitchSession {
-            state: if session.remote.is_some() { "up" } else { "down" }.to_owned(),
+        ports: features.ports.iter().map(port_elsewhere).collect(),
+        session: Some(session_line(session, wall)),
+        switches: Vec::new(),
+        links: Vec::new(),
+    }
+}
+
+/// Several switches elsewhere.
+fn several(features: &Features, switches: FabricStatus, wall: impl Fn(Instant) -> u64) -> Switch {
+    let line = |m: MemberStatus| SwitchLine {
+        name: m.name,
+        dpid: m.dpid.to_string(),
+        session: session_line(m.session, &wall),
+    };
+    Switch {
+        dpid: features.dpid.to_string(),
+        kind: "openflow".to_owned(),
+        program: "fabric".to_owned(),
+        standalone_since_unix_ms: None,
+        ports: features.ports.iter().map(port_elsewhere).collect(),
+        session: None,
+        switches: switches.members.into_iter().map(line).collect(),
+        links: switches.links.into_iter().map(|l| LinkLine { ends: l.ends.to_vec(), up: l.up }).collect(),
+    }
+}
+
+fn session_line(session: SessionStatus, wall: impl Fn(Instant) -> u64) -> SwitchSession {
+    SwitchSession {
+        state: if session.remote.is_some() { "up" } else { "down" }.to_owned(),
+        since_unix_ms: session.since.map(&wall),
+        endpoints: session.endpoints,
+        remote: session.remote,
+        version: session.version.map(|v| if v == Version::V10 { "1.0" } else { "1.3" }.to_owned()),
+        profile: session.profile.to_string(),
+        bundles: session.bundles,
+        description: session.description,
+        flows: session.flows,
+        fragments: session.fragments.map(|verdict| Fragments {
+            detoured: session.fragments_detoured,
+            lost: session.fragments_lost,
             since_unix_ms: session.since.map(&wall),
-            endpoints: session.endpoints,
-            remote: session.remote,
-            version: session.version.map(|v| if v == Version::V10 { "1.0" } else { "1.3" }.to_owned()),
-            profile: session.profile.to_string(),
-            bundles: session.bundles,
-            description: session.description,
-            flows: session.flows,
-            fragments: session.fragments.map(|verdict| Fragments {
-                detoured: session.fragments_detoured,
-                lost: session.fragments_lost,
-                since_unix_ms: session.since.map(&wall),
-                ..fragments(verdict)
-            }),
-            last_error: session.last_error,
-            batch_since_unix_ms: session.batch_since.map(&wall),
-            refused: session.refused.map(|r| refusal(r, &wall)),
-            turned_away: session.turned_away.map(|r| refusal(r, &wall)),
+            ..fragments(verdict)
         }),
+        last_error: session.last_error,
+        batch_since_unix_ms: session.batch_since.map(&wall),
+        refused: session.refused.map(|r| refusal(r, &wall)),
+        turned_away: session.turned_away.map(|r| refusal(r, &wall)),
     }
 }
 
@@ -249,13 +284,12 @@ fn refusal(r: session::Refusal, wall: impl Fn(Instant) -> u64) -> Refusal {
 
 /// What to do about a switch that cannot be told anything, if that is so.
 fn uncontrolled<F: FastPath>(control: &Control<F>) -> Option<String> {
-    let session = control.datapath.session()?;
-    let why = session.last_error.unwrap_or_else(|| "it has not connected".to_owned());
-    session.remote.is_none().then(|| {
-        format!(
-            "Restore the session with the switch; it keeps the flows it has, and what is under way goes on then: {why}."
-        )
-    })
+    let sessions = control.datapath.sessions()?;
+    let missing = sessions.iter().find(|session| session.remote.is_none())?;
+    let why = missing.last_error.as_deref().unwrap_or("it has not connected");
+    Some(format!(
+        "Restore the session with the switch; it keeps the flows it has, and what is under way goes on then: {why}."
+    ))
 }
 
 fn address(status: AddressStatus, wall: impl Fn(Instant) -> u64, uncontrolled: Option<&str>) -> Address {

@@ -29,7 +29,7 @@ pub struct Bridge<'a> {
     /// What forwards.
     pub datapath: Datapath,
     /// They become the ports 1, 2, …
-    pub interfaces: [&'a str; 3],
+    pub interfaces: &'a [&'a str],
 }
 
 /// What forwards for Open vSwitch.
@@ -68,28 +68,53 @@ pub fn start(journal: &Journal, bridge: &Bridge<'_>) -> Result<()> {
     run(Command::new("ovsdb-tool").args(["create", &file("conf.db"), SCHEMA]))?;
     let remote = format!("--remote=punix:{}", file("db.sock"));
     spawn(journal, "ovsdb", bridge.namespace, &bridge.dir, [SERVER.to_owned(), file("conf.db"), remote])?;
-    let database = format!("unix:{}", file("db.sock"));
     let there = || Ok(bridge.dir.join("db.sock").exists().then_some(()));
     signals::wait_for(Duration::from_secs(10), there)?.context("ovsdb-server opened no socket within 10 s")?;
-    let control = |args: &[String]| {
-        let mut command = Command::new("ovs-vsctl");
-        run(command.args(["--timeout=20", &format!("--db={database}")]).args(args))
-    };
-    control(&["--no-wait".to_owned(), "init".to_owned()])?;
+    control(&bridge.dir, "--no-wait init")?;
     start_switch(journal, bridge.namespace, &bridge.dir)?;
+    add_bridge(bridge, "br0")
+}
+
+/// Adds a bridge of this name to the switch that was started in the same directory.
+///
+/// # Errors
+/// It cannot be added.
+pub fn add_bridge(bridge: &Bridge<'_>, name: &str) -> Result<()> {
     let mut words = format!(
-        "add-br br0 -- set bridge br0 datapath_type={} protocols={} fail_mode=secure \
+        "add-br {name} -- set bridge {name} datapath_type={} protocols={} fail_mode=secure \
          other_config:datapath-id={} other_config:disable-in-band=true",
         bridge.datapath.as_str(),
         bridge.protocol,
         bridge.datapath_id
     );
-    for (index, interface) in bridge.interfaces.iter().enumerate() {
-        let _ = write!(words, " -- add-port br0 {interface} -- set interface {interface} ofport_request={}", index + 1);
+    for (index, port) in bridge.interfaces.iter().enumerate() {
+        let _ = write!(words, " -- add-port {name} {port} -- set interface {port} ofport_request={}", index + 1);
     }
-    let _ = write!(words, " -- set-controller br0 {} -- set controller br0", bridge.controller);
-    words += " connection-mode=out-of-band inactivity_probe=10000 max_backoff=1000";
-    control(&words.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    control(&bridge.dir, &words)?;
+    set_controller(&bridge.dir, name, &bridge.controller)
+}
+
+/// Lets a bridge connect to a controller.
+///
+/// # Errors
+/// There is no such bridge.
+pub fn set_controller(dir: &Path, name: &str, controller: &str) -> Result<()> {
+    let how = "connection-mode=out-of-band inactivity_probe=10000 max_backoff=1000";
+    control(dir, &format!("set-controller {name} {controller} -- set controller {name} {how}"))
+}
+
+/// Lets a bridge connect to nobody; it keeps its flows.
+///
+/// # Errors
+/// There is no such bridge.
+pub fn del_controller(dir: &Path, name: &str) -> Result<()> {
+    control(dir, &format!("del-controller {name}"))
+}
+
+fn control(dir: &Path, words: &str) -> Result<()> {
+    let database = format!("--db=unix:{}", dir.join("db.sock").display());
+    let mut command = Command::new("ovs-vsctl");
+    run(command.args(["--timeout=20", &database]).args(words.split_ascii_whitespace()))
 }
 
 /// Starts the switch itself, which finds in its database what it was before.

@@ -104,7 +104,7 @@ fn run_in(
         datapath_id: id,
         protocol,
         datapath: ovs::Datapath::Userspace,
-        interfaces: PORTS,
+        interfaces: &PORTS,
     };
     let protocol = format!("OpenFlow{version}");
     let mut wamig = None;

@@ -31,7 +31,7 @@ pub struct Demo {
     /// Move a virtual machine while it runs, with an open TCP connection, in place of booting a copy
     #[arg(long, conflicts_with = "pcap")]
     live_vm: bool,
-    /// The switches: xdp (wamig's own) or ovs (Open vSwitch), for each site dc1=…,dc2=…; ovs:of13 and
+    /// The switches: xdp (wamig's own) or ovs (Open vSwitch) or ovs*2 (two of them, used as one), for each site dc1=…,dc2=…; ovs:of13 and
     /// ovs:of13-arp-punt use no more of it than a narrow hardware switch has
     #[arg(long, value_name = "KINDS", default_value = "xdp", conflicts_with = "live_vm")]
     switch: Switches,

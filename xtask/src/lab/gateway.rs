@@ -125,6 +125,10 @@ impl Gateway {
             Site::Dc1 => ("192.0.2.0/24", GATEWAY1),
             Site::Dc2 => ("198.51.100.0/24", GATEWAY2),
         };
+        let [up, lan1, srv] = match settings.switch {
+            switch::Kind::Xdp | switch::Kind::Ovs(_) | switch::Kind::Elsewhere(_) => ["up", "lan1", "srv"],
+            switch::Kind::Pair => ["leaf1:up", "leaf1:lan1", "leaf2:srv"],
+        };
         let keys = if settings.stranger { "stranger" } else { "keys" };
         let part = match site {
             Site::Dc1 => {
@@ -132,7 +136,7 @@ impl Gateway {
                 format!("[[server]]\naddress = \"{SERVER}\"\nmac = \"{mac}\"\nhosts = [\"{}\"]\n", other.name())
             }
             Site::Dc2 => format!(
-                "[hosting]\nports = [\"srv\"]\npool = [\"{}\"]\n\n\
+                "[hosting]\nports = [\"{srv}\"]\npool = [\"{}\"]\n\n\
                  [[hosting.guest]]\npeer = \"{}\"\nprefixes = [\"192.0.2.0/24\"]\n",
                 settings.pool,
                 other.name()
@@ -144,12 +148,11 @@ state_dir = "{dir}/state"
 control_socket = "{socket}"
 
 [switch]
-datapath_id = "{n:016x}"
-ports = ["up", "lan1", "srv"]
+ports = ["{up}", "{lan1}", "{srv}"]
 {switch}
 
 [lan]
-uplink = "up"
+uplink = "{up}"
 prefix = "{prefix}"
 gateway = "{gateway}"
 mac = "02:57:4d:00:00:{n:02x}"
@@ -184,12 +187,14 @@ fingerprint = "{peer_fingerprint}"
     }
 
     fn switch_keys(&self, settings: &Settings) -> String {
+        let id = format!("datapath_id = \"{:016x}\"\n", self.site.number());
         match settings.switch {
-            switch::Kind::Xdp => format!("pin_path = \"{}\"", self.pins.display()),
+            switch::Kind::Xdp => format!("{id}pin_path = \"{}\"", self.pins.display()),
+            switch::Kind::Pair => switch::pair_keys(self.site, &self.switch_dir()),
             switch::Kind::Ovs(profile) | switch::Kind::Elsewhere(profile) => {
                 let middle = settings.in_the_middle.then(|| self.daemon_socket());
                 let (socket, profile) = (middle.unwrap_or_else(|| self.switch_socket()), profile.as_str());
-                format!("[switch.remote]\nlisten = [\"punix:{}\"]\nprofile = \"{profile}\"", socket.display())
+                format!("{id}[switch.remote]\nlisten = [\"punix:{}\"]\nprofile = \"{profile}\"", socket.display())
             }
         }
     }
@@ -202,7 +207,7 @@ fingerprint = "{peer_fingerprint}"
     /// Where the daemon waits for a switch that is not its own: the one place where Open
     /// vSwitch agrees to connect to a unix socket.
     pub fn switch_socket(&self) -> PathBuf {
-        self.switch_dir().join("br0.controller")
+        switch::socket(&self.switch_dir(), "br0")
     }
 
     /// Where a switch that is not the daemon's own has its database and its sockets.
@@ -221,6 +226,7 @@ fingerprint = "{peer_fingerprint}"
                 let kind = (profile.protocol(), settings.datapath);
                 switch::start(journal, self.site, kind, &self.namespace, &self.dir, &self.switch_socket())
             }
+            switch::Kind::Pair => switch::start_pair(journal, self.site, settings.datapath, &self.namespace, &self.dir),
             switch::Kind::Elsewhere(profile) => self.start_elsewhere(profile, journal),
         }
     }

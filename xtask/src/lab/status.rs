@@ -42,8 +42,20 @@ pub struct Datapath {
     /// The session with a switch that is not the daemon's own.
     #[serde(default)]
     pub session: Option<Session>,
+    /// The switches, if there are several.
+    #[serde(default)]
+    pub switches: Vec<Switch>,
     /// Ports.
     pub ports: Vec<Port>,
+}
+
+/// One of several switches.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+pub struct Switch {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The session with it.
+    pub session: Session,
 }
 
 /// The session with a switch that is not the daemon's own.
@@ -55,6 +67,8 @@ pub struct Session {
     pub version: Option<String>,
     /// How it is used.
     pub profile: String,
+    /// Since when, in milliseconds of the Unix epoch.
+    pub since_unix_ms: Option<u64>,
     /// What it says it is.
     pub description: String,
     /// What it does to later fragments of IPv4.
@@ -173,6 +187,9 @@ pub struct Event {
 /// A flow of the switch.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 pub struct Flow {
+    /// Which switch has it, if there are several.
+    #[serde(default)]
+    pub switch: Option<String>,
     /// Table.
     pub table: u8,
     /// Priority.
@@ -207,7 +224,8 @@ impl Status {
 
     /// Whether the daemon controls its switch.
     pub fn switch_up(&self) -> bool {
-        self.datapath.session.as_ref().is_none_or(|session| session.state == "up")
+        let several = self.datapath.switches.iter().map(|switch| &switch.session);
+        self.datapath.session.iter().chain(several).all(|session| session.state == "up")
     }
 
     /// Whether the session to the other site is up.
@@ -250,6 +268,7 @@ mod tests {
     #[test]
     fn a_flow_names_an_address_and_not_its_neighbours() {
         let flow = |matching: &str| Flow {
+            switch: None,
             table: 0,
             priority: 1,
             cookie: "0x574d000000000001".into(),

@@ -11,6 +11,7 @@ use wamig_openflow::{
 
 use super::fragment;
 use crate::controller::learning;
+use crate::datapath::fabric::transit;
 use crate::migration::cookie;
 
 /// What tells flows apart (OpenFlow 1.3.5 §5.2): table, priority, match.
@@ -50,9 +51,17 @@ pub struct Plan {
     installed: Vec<(Key, Option<Entry>)>,
 }
 
-/// Whether a flow belongs to one of this controller's applications.
+/// The cookies of this controller's applications and of the links between its switches: value
+/// and mask.
+pub const OURS: [(Cookie, u64); 3] = [
+    (Cookie(cookie::SPACE), cookie::SPACE_MASK),
+    (learning::COOKIE, learning::COOKIE_MASK),
+    (transit::COOKIE, transit::COOKIE_MASK),
+];
+
+/// Whether a flow belongs to one of them.
 pub fn is_ours(cookie: Cookie) -> bool {
-    cookie::is_ours(cookie) || cookie.0 & learning::COOKIE_MASK == learning::COOKIE.0
+    OURS.iter().any(|(value, mask)| cookie.0 & mask == value.0)
 }
 
 impl Book {

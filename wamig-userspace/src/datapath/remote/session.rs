@@ -14,16 +14,14 @@ use wamig_openflow::message::{
     MultipartReply, MultipartRequest, Role, SwitchConfig, SwitchDesc,
 };
 use wamig_openflow::{
-    Cookie, DatapathId, DecodeError, ErrorKind, FlowMod, FlowModCommand, FlowStats, Message, OfpError, PortDesc,
-    Version, Xid,
+    DatapathId, DecodeError, ErrorKind, FlowMod, FlowModCommand, FlowStats, Message, OfpError, PortDesc, Version, Xid,
 };
 
+use super::book;
 use super::fragment::{self, Verdict};
 use super::profile::Profile;
 use super::work::{self, Outcome, Progress, Work};
-use crate::controller::learning;
 use crate::datapath::Event;
-use crate::migration::cookie;
 
 /// So many flow-mods said beside the batches are known by their transaction.
 const REMEMBERED: usize = 1024;
@@ -475,8 +473,7 @@ fn dumps(version: Version, everybodys: bool) -> VecDeque<(FlowStatsRequest, bool
         return [(FlowStatsRequest::all(), false)].into();
     }
     let of = |cookie, cookie_mask| (FlowStatsRequest { cookie, cookie_mask, ..FlowStatsRequest::all() }, false);
-    let mut dumps: VecDeque<_> =
-        [of(Cookie(cookie::SPACE), cookie::SPACE_MASK), of(learning::COOKIE, learning::COOKIE_MASK)].into();
+    let mut dumps: VecDeque<_> = book::OURS.into_iter().map(|(cookie, mask)| of(cookie, mask)).collect();
     if everybodys {
         dumps.push_back((FlowStatsRequest::all(), true));
     }
