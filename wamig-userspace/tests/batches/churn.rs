@@ -5,7 +5,7 @@ use wamig_userspace::fastpath::{Batch, Change, FlowId};
 use crate::agreement::compiled;
 use crate::oracle::Rule;
 use crate::random::Scenario;
-use crate::random::rule::{Abilities, some_instructions};
+use crate::random::rule::some_instructions;
 
 /// A few changes, around `most` flows; the scenario's rules are then those after the batch.
 pub fn some_batch(s: &mut Scenario, most: usize) -> Batch {
@@ -38,6 +38,6 @@ fn replace(s: &mut Scenario) -> Option<Rule> {
     }
     let at = s.dice.below(s.rules.len());
     let later: Vec<u8> = s.tables.iter().copied().filter(|t| *t > s.rules[at].table).collect();
-    s.rules[at].instructions = some_instructions(&mut s.dice, &s.rules[at], &later, Abilities::default());
+    s.rules[at].instructions = some_instructions(&mut s.dice, &s.rules[at], &later, s.can);
     Some(s.rules[at].clone())
 }

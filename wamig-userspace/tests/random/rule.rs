@@ -141,6 +141,9 @@ pub struct Abilities {
     pub groups: u32,
     /// When they pop a label they say what is below it, as far as their match tells. Else they say anything.
     pub truthful: bool,
+    /// They write the fields of neighbour discovery, else type and code of ICMPv6: with both it would be an open question
+    /// whether a message is one of neighbour discovery between two actions.
+    pub neighbours: bool,
     /// They write no actions for the end of the pipeline, and push no labels.
     pub at_once: bool,
 }
@@ -246,7 +249,11 @@ fn is_accepted(rule: &Rule) -> bool {
 /// Instructions for the flow, which may go on to `later` tables, and do what it can.
 pub fn some_instructions(dice: &mut Dice, rule: &Rule, later: &[u8], can: Abilities) -> Instructions {
     let eth_type = rule.matching.get(Field::EthType).map_or(0, |t| t.value);
-    let candidates = fields(eth_type, rule.matching.get(Field::IpProto).map(|p| p.value));
+    let mut candidates = fields(eth_type, rule.matching.get(Field::IpProto).map(|p| p.value));
+    candidates.retain(|f| match f {
+        Field::Icmpv6Type | Field::Icmpv6Code => !can.neighbours,
+        f => can.neighbours || !ND.contains(f),
+    });
     let goto = (!later.is_empty() && dice.chance(55)).then(|| TableId(dice.pick(later)));
     let mut apply = if dice.chance(80) { some_list(dice, rule, &candidates, false, can) } else { vec![] };
     let write = if !can.at_once && dice.chance(30) { some_list(dice, rule, &candidates, true, can) } else { vec![] };

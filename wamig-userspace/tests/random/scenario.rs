@@ -23,7 +23,8 @@ pub struct Scenario {
     pub rules: Vec<Rule>,
     /// The groups that they may name, in an order in which they can be added.
     pub groups: Vec<GroupMod>,
-    can: Abilities,
+    /// What they may do.
+    pub can: Abilities,
     next_id: u64,
 }
 
@@ -36,11 +37,13 @@ impl Scenario {
     /// The same with groups, for a switch that believes what flows say about frames.
     pub fn with_groups(mut dice: Dice, first_id: u64, most: usize) -> Self {
         let groups = some_groups(&mut dice);
-        let can = Abilities { groups: groups.len() as u32, truthful: true, at_once: dice.chance(30) };
+        let can =
+            Abilities { groups: groups.len() as u32, truthful: true, at_once: dice.chance(30), ..Abilities::default() };
         Self::of(dice, first_id, most, groups, can)
     }
 
     fn of(mut dice: Dice, first_id: u64, most: usize, groups: Vec<GroupMod>, can: Abilities) -> Self {
+        let can = Abilities { neighbours: dice.chance(50), ..can };
         let mut tables = vec![0];
         while tables.len() < 5 && dice.chance(65) {
             let last = tables[tables.len() - 1];
