@@ -1,5 +1,6 @@
 //! What a controller holds: a datapath, be it the switch in this process, a remote OpenFlow
-//! switch, one that holds only part of the flows, several that act as one, or a fake for tests. The migration code and the learning switch know only this.
+//! switch, one that holds only part of the flows, several that act as one, or a fake for tests.
+//! The migration code and the learning switch know only this.
 
 pub mod any;
 pub mod fabric;

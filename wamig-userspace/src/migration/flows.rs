@@ -37,6 +37,7 @@ use super::config::{Lan, Prefix, Server, SiteConfig};
 use super::cookie::{self, Role};
 use super::record::{Binding, Placement};
 use super::sign::ETH_TYPE_RARP;
+use crate::hash::fnv1a;
 
 /// Table of every flow of this application.
 pub const STEER: TableId = TableId(0);
@@ -144,10 +145,10 @@ pub fn base(config: &SiteConfig) -> Vec<FlowMod> {
     flows.into_iter().map(|(priority, matching, instructions)| add(cookie, priority, matching, instructions)).collect()
 }
 
-/// A number that differs between configurations (FNV-1a over the flows' text).
+/// A number that differs between configurations: a hash of the flows' text.
 fn generation(flows: &[(u16, Match, Instructions)]) -> u16 {
     let text = flows.iter().map(|(p, m, i)| format!("{p},{m} {i}")).collect::<Vec<_>>().join("\n");
-    let hash = text.bytes().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
+    let hash = fnv1a(text.bytes().map(u32::from));
     (hash ^ hash >> 16) as u16
 }
 

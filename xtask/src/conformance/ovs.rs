@@ -94,21 +94,13 @@ pub fn add_bridge(bridge: &Bridge<'_>, name: &str) -> Result<()> {
     set_controller(&bridge.dir, name, &bridge.controller)
 }
 
-/// Lets a bridge connect to a controller.
+/// Lets a bridge connect to a controller, and to no other. (Without any it would forget its flows.)
 ///
 /// # Errors
 /// There is no such bridge.
 pub fn set_controller(dir: &Path, name: &str, controller: &str) -> Result<()> {
     let how = "connection-mode=out-of-band inactivity_probe=10000 max_backoff=1000";
     control(dir, &format!("set-controller {name} {controller} -- set controller {name} {how}"))
-}
-
-/// Lets a bridge connect to nobody; it keeps its flows.
-///
-/// # Errors
-/// There is no such bridge.
-pub fn del_controller(dir: &Path, name: &str) -> Result<()> {
-    control(dir, &format!("del-controller {name}"))
 }
 
 fn control(dir: &Path, words: &str) -> Result<()> {

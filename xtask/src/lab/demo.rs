@@ -31,8 +31,8 @@ pub struct Demo {
     /// Move a virtual machine while it runs, with an open TCP connection, in place of booting a copy
     #[arg(long, conflicts_with = "pcap")]
     live_vm: bool,
-    /// The switches: xdp (wamig's own) or ovs (Open vSwitch) or ovs*2 (two of them, used as one), for each site dc1=…,dc2=…; ovs:of13 and
-    /// ovs:of13-arp-punt use no more of it than a narrow hardware switch has
+    /// The switches: xdp (wamig's own), ovs (Open vSwitch), or 'ovs*2' (two of them, used as one), for each site
+    /// dc1=…,dc2=…; ovs:of13 and ovs:of13-arp-punt use no more of it than a narrow hardware switch has
     #[arg(long, value_name = "KINDS", default_value = "xdp", conflicts_with = "live_vm")]
     switch: Switches,
     /// The version that Open vSwitch is controlled by: 1.3 or 1.0
@@ -165,8 +165,10 @@ fn play_acts(lab: &mut Lab, links: &Links) -> Result<bool> {
     lab.start_daemons()?;
     for site in Site::BOTH {
         let switch = lab.gateway(site).status()?.datapath;
-        if let Some(session) = switch.session {
-            println!("{}: wamig runs and controls {}, profile {}", site.title(), session.description, session.profile);
+        let sessions = switch.session.iter().chain(switch.switches.iter().map(|member| &member.session));
+        let controlled: Vec<String> = sessions.map(|s| format!("{}, profile {}", s.description, s.profile)).collect();
+        if !controlled.is_empty() {
+            println!("{}: wamig runs and controls {}", site.title(), controlled.join("; "));
             continue;
         }
         let modes: Vec<String> = switch.ports.iter().map(|port| format!("{} {}", port.name, port.mode)).collect();

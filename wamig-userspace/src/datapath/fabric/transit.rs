@@ -14,6 +14,7 @@ use wamig_openflow::flow_match::VID_PRESENT;
 use wamig_openflow::{Action, Cookie, ErrorKind, Field, FlowMod, Instructions, Match, OfpError, PortNo, TableId};
 
 use super::topology::{Place, Topology};
+use crate::hash::fnv1a;
 
 /// The cookie of the flows of links, whose lower half is the tag: "FB".
 pub const COOKIE: Cookie = Cookie(0x4642 << 48);
@@ -55,7 +56,7 @@ impl Tags {
             return Ok(port.0 as u16);
         }
         let room = MAX_TAG - self.ports;
-        let hash = set.iter().fold(0x811c_9dc5_u32, |h, p| (h ^ p.0).wrapping_mul(0x0100_0193));
+        let hash = fnv1a(set.iter().map(|p| p.0));
         for step in 0..u32::from(room) {
             let tag = self.ports + 1 + (hash.wrapping_add(step) % u32::from(room)) as u16;
             let (held, uses) = self.sets.entry(tag).or_insert_with(|| (set.clone(), 0));
