@@ -94,6 +94,7 @@ fn status() -> Status {
 
 fn flow() -> FlowLine {
     FlowLine {
+        link: false,
         switch: None,
         table: 0,
         priority: 50100,

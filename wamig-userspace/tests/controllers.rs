@@ -461,6 +461,35 @@ async fn the_old_versions_own_flows_read_back_in_both() {
 }
 
 #[tokio::test]
+async fn the_old_version_writes_addresses_where_there_are_any() {
+    let mut rig = Rig::new("").await;
+    let mut old = Client::connect(rig.port, Version::V10).await;
+    let mut new = Client::connect(rig.port, Version::V13).await;
+    let to = std::net::Ipv4Addr::new(203, 0, 113, 7);
+    let actions = vec![Action::set_ip(Field::Ipv4Dst, to), Action::output(PortNo(2))];
+    let add = FlowMod::add(TableId(0), 9, Match::any(), Instructions::apply(actions.clone()), Cookie(1));
+    assert_eq!(new.refused(1, &Message::FlowMod(add.clone())).await, ErrorKind::BadActionMatchInconsistent);
+    old.send(1, &Message::FlowMod(add)).await;
+    assert_eq!(old.barrier(2).await, []);
+    for client in [&mut old, &mut new] {
+        let seen = dump(client, 3).await;
+        assert_eq!((seen.len(), &seen[0].instructions.apply), (1, &actions));
+    }
+    let arp = [&[2; 12][..], &[8, 6, 0, 1, 8, 0, 6, 4, 0, 1], &[0; 38]].concat();
+    let out = |data: &[u8]| PacketOut {
+        buffer_id: None,
+        in_port: PortNo::CONTROLLER,
+        actions: actions.clone(),
+        data: data.to_vec().into(),
+    };
+    assert_eq!(new.refused(4, &Message::PacketOut(out(&arp))).await, ErrorKind::BadActionMatchInconsistent);
+    old.send(4, &Message::PacketOut(out(&arp))).await;
+    assert_eq!(old.barrier(5).await, []);
+    assert_eq!(rig.out.recv().await, Some(Sent { site: 0, port: 2, frame: arp }), "no IPv4 header, nothing written");
+    rig.end().await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_costs_one_error_and_nobody_else() {
     let rig = Rig::new("").await;
     let mut c = Client::connect(rig.port, Version::V13).await;
@@ -478,9 +507,13 @@ async fn what_cannot_be_read_costs_one_error_and_nobody_else() {
     c.raw(&alien).await;
     let Some((1, Message::Error(error))) = c.next().await else { panic!("version 5 is taken") };
     assert_eq!(format!("{:?}", error.code), "Known(BadRequestBadVersion)");
-    let unknown = Experimenter { experimenter: 0xdead_beef, exp_type: 1, data: Bytes::new() };
+    let unknown = Experimenter { experimenter: 0xdead_beef, exp_type: Some(1), data: Bytes::new() };
     assert_eq!(c.refused(2, &Message::Experimenter(unknown)).await, ErrorKind::BadRequestBadExperimenter);
     assert_eq!(c.barrier(3).await, []);
+    let mut old = Client::connect(rig.port, Version::V10).await;
+    old.raw(&[1, 4, 0, 13, 0, 0, 0, 7, 0, 0xc0, 0xff, 0xee, 1]).await;
+    let Some((7, Message::Error(error))) = old.next().await else { panic!("a vendor's message is taken") };
+    assert_eq!(format!("{:?}", error.code), "Known(BadRequestBadExperimenter)");
     c.raw(&[4, 2, 0, 7, 0, 0, 0, 9]).await;
     assert!(matches!(c.next().await, Some((9, Message::Error(_)))));
     assert_eq!(c.next().await, None, "no boundary of messages is known any more");

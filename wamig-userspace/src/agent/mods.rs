@@ -47,7 +47,7 @@ pub(super) fn asked(message: Message, version: Version) -> Asked {
             Asked::Change(if version == Version::V10 {
                 // It knows of no other table.
                 m.table = TableId(0);
-                Modification::FlowOrAdd(m)
+                Modification::FlowV10(m)
             } else {
                 Modification::Flow(m)
             })

@@ -13,6 +13,7 @@ use crate::channel::batch::{Batch, Received};
 use crate::fastpath::FastPath;
 use crate::switch::Switch;
 use crate::switch::effect::Event;
+use crate::switch::validate::Headers;
 
 /// Actions that 1.0 numbers 0 to 10; `OFPAT_ENQUEUE` is none of them.
 const ACTIONS_V10: u32 = 0x7ff;
@@ -102,7 +103,8 @@ impl Agent {
             Message::SetConfig(config) => switch.set_config(config).map(|()| None),
             Message::BarrierRequest => Ok(Some(Message::BarrierReply)),
             Message::PacketOut(out) => {
-                buffer(out.buffer_id).and_then(|()| switch.packet_out(&out, now)).map(|effects| {
+                let headers = Headers::of(session.version);
+                buffer(out.buffer_id).and_then(|()| switch.packet_out_with(&out, headers, now)).map(|effects| {
                     events = switch.carry_out(effects);
                     None
                 })
@@ -132,7 +134,8 @@ impl Agent {
             }
             Message::BundleAdd(add) => session.bundles.add(add, (xid, quote), now).map(|()| None),
             Message::Experimenter(m) => {
-                let detail = format!("experimenter {:#010x}, type {} is not known", m.experimenter, m.exp_type);
+                let of_type = m.exp_type.map_or_else(String::new, |t| format!(", type {t}"));
+                let detail = format!("experimenter {:#010x}{of_type} is not known", m.experimenter);
                 Err(OfpError::new(ErrorKind::BadRequestBadExperimenter, detail))
             }
             Message::Error(e) => {

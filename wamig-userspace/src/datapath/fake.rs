@@ -18,6 +18,7 @@ use crate::switch::port::Ports;
 use crate::switch::slowpath::Side;
 use crate::switch::stats::describe;
 use crate::switch::transaction::{FlowIds, begin};
+use crate::switch::validate::Headers;
 
 /// The fake; its [`Script`] stays with the test.
 #[derive(Debug)]
@@ -130,7 +131,7 @@ impl Datapath for Fake {
         let mut state = self.script.state();
         state.refusal()?;
         let State { ports, tables, .. } = &mut *state;
-        packet_out::run(&out, ports, &mut Side { tables, now: Some(now) })?;
+        packet_out::run(&out, Headers::Named, ports, &mut Side { tables, now: Some(now) })?;
         state.packet_outs.push(out);
         Ok(())
     }

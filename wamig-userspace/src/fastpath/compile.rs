@@ -215,7 +215,13 @@ pub fn apply_list(actions: &[Action], matching: &Match, sets: &mut Vec<Vec<u32>>
             Action::Output { port, .. } => ports.push(*port),
             edit => {
                 join_outputs(&mut ports, sets, &mut ops);
-                edits(edit, l3, &mut ops)?;
+                if l3.is_none() && matches!(edit, Action::SetField { field: Field::IpDscp, .. }) {
+                    // OpenFlow 1.0: whichever there is
+                    edits(edit, Some(L3::V4), &mut ops)?;
+                    edits(edit, Some(L3::V6), &mut ops)?;
+                } else {
+                    edits(edit, l3, &mut ops)?;
+                }
                 l3 = L3::after(edit, l3);
             }
         }

@@ -53,6 +53,7 @@ use self::timeout::{Expiry, Timeouts, judge};
 use self::token_bucket::TokenBucket;
 use self::trace::Trace;
 use self::transaction::{FlowIds, Staged};
+use self::validate::Headers;
 use crate::fastpath::maps::Capacity;
 use crate::fastpath::memory::{Memory, MemoryMaps};
 use crate::fastpath::{FastPath, FlowId, Punt};
@@ -243,8 +244,22 @@ impl<F: FastPath> Switch<F> {
     /// # Errors
     /// As [`packet_out::run`]; nothing was sent then.
     pub fn packet_out(&mut self, out: &PacketOut, now: Instant) -> Result<Vec<Effect>, OfpError> {
+        self.packet_out_with(out, Headers::Named, now)
+    }
+
+    /// As [`Self::packet_out`], and `headers` says what its actions may take for granted.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn packet_out_with(
+        &mut self,
+        out: &PacketOut,
+        headers: Headers,
+        now: Instant,
+    ) -> Result<Vec<Effect>, OfpError> {
         self.tables.groups.check_actions(&out.actions)?;
-        let outputs = packet_out::run(out, &self.ports, &mut Side { tables: &mut self.tables, now: Some(now) })?;
+        let side = &mut Side { tables: &mut self.tables, now: Some(now) };
+        let outputs = packet_out::run(out, headers, &self.ports, side)?;
         let mut effects = Vec::new();
         self.effects(out.in_port, outputs, now, &mut effects);
         Ok(effects)

@@ -13,8 +13,9 @@ use super::effect::Event;
 pub enum Modification {
     /// Of the flow tables.
     Flow(FlowMod),
-    /// Of the flow tables by OpenFlow 1.0: what modifies no flow adds one (1.0 §4.6).
-    FlowOrAdd(FlowMod),
+    /// Of the flow tables by OpenFlow 1.0: what modifies no flow adds one (1.0 §4.6), and headers
+    /// are written [where there are any](super::validate::Headers::WhereThere).
+    FlowV10(FlowMod),
     /// Of the group table.
     Group(GroupMod),
     /// Of the meter table.
@@ -59,7 +60,7 @@ impl Modification {
     /// The message's name, for error texts.
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Flow(_) | Self::FlowOrAdd(_) => "flow-mod",
+            Self::Flow(_) | Self::FlowV10(_) => "flow-mod",
             Self::Group(_) => "group-mod",
             Self::Meter(_) => "meter-mod",
             Self::Port(_) => "port-mod",

@@ -93,7 +93,8 @@ impl<F: FastPath> Switch<F> {
             MultipartRequest::TableFeatures(wanted) => MultipartReply::TableFeatures(self.table_features(&wanted)?),
             MultipartRequest::PortDesc => MultipartReply::PortDesc(self.ports.iter().cloned().collect()),
             MultipartRequest::Experimenter { experimenter, exp_type, .. } => {
-                let detail = format!("multipart type {exp_type} of experimenter {experimenter:#010x} is not known");
+                let of_type = exp_type.map_or_else(String::new, |t| format!(", type {t}"));
+                let detail = format!("multipart of experimenter {experimenter:#010x}{of_type} is not known");
                 return Err(OfpError::new(ErrorKind::BadRequestBadExperimenter, detail));
             }
             MultipartRequest::Group(group) => {

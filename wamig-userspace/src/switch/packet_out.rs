@@ -8,7 +8,7 @@ use wamig_openflow::{ErrorKind, Field, Match, OfpError, PacketOut, PortNo};
 
 use super::port::Ports;
 use super::slowpath::{Output, Side, execute};
-use super::validate;
+use super::validate::{self, Headers};
 use crate::fastpath::compile::apply_list;
 
 /// Runs the actions; [`Output::Pipeline`] is left to the caller, who has the tables.
@@ -17,7 +17,7 @@ use crate::fastpath::compile::apply_list;
 /// `OFPBRC_BAD_PORT` for an ingress port that is none, `OFPBRC_BUFFER_UNKNOWN` for a frame
 /// that the switch should have kept, `OFPBRC_BAD_PACKET` for one without Ethernet header, else
 /// those of the actions.
-pub fn run(out: &PacketOut, ports: &Ports, side: &mut Side<'_>) -> Result<Vec<Output>, OfpError> {
+pub fn run(out: &PacketOut, headers: Headers, ports: &Ports, side: &mut Side<'_>) -> Result<Vec<Output>, OfpError> {
     if !ports.contains(out.in_port) && !matches!(out.in_port, PortNo::CONTROLLER | PortNo::ANY) {
         return Err(OfpError::new(
             ErrorKind::BadRequestBadPort,
@@ -34,7 +34,7 @@ pub fn run(out: &PacketOut, ports: &Ports, side: &mut Side<'_>) -> Result<Vec<Ou
             format!("{} bytes are shorter than the frame's Ethernet header", out.data.len()),
         ));
     };
-    validate::check_packet_out(&out.actions, &frame, ports)?;
+    validate::check_packet_out(&out.actions, (&frame, headers), ports)?;
     let mut sets = Vec::new();
     let ops = apply_list(&out.actions, &frame, &mut sets)?;
     Ok(execute(&ops, &sets, ports, side, out.in_port, &out.data))

@@ -3,8 +3,9 @@
 
 use std::ops::Range;
 
-use wamig_common::extract::{L3_IPV4, L3_IPV6, Layout, extract, proto};
+use wamig_common::extract::{ETH_8021AD, ETH_8021Q, Layout, extract, proto};
 use wamig_common::key::{FRAG, FlowKey};
+use wamig_openflow::flow_match::{ETH_TYPE_IPV4 as IPV4, ETH_TYPE_IPV6 as IPV6};
 
 const CHECKSUM: Range<usize> = 8..12;
 
@@ -16,33 +17,63 @@ pub fn mend(received: &[u8], edited: &mut [u8]) {
     let moved = |at: &Range<usize>, from: usize, to: usize| {
         Some((at.start + to).checked_sub(from)?..(at.end + to).checked_sub(from)?)
     };
-    let behind_a_label = || moved(&packet(received).filter(|_| !is_ip(edited))?, before, after);
-    let Some(new) = packet(edited).or_else(behind_a_label) else { return };
+    // Behind a label, or in a frame that is inside another, there is a packet if there was one.
+    let hidden = || moved(&packet(received).filter(|_| ip(edited).is_none())?, before, after);
+    let Some(new) = packet(edited).or_else(hidden) else { return };
     let old = moved(&new, after, before).and_then(|old| received.get(old));
-    if old.is_some_and(|old| crc32c(old) == old[CHECKSUM]) {
-        let sum = crc32c(&edited[new.clone()]);
-        edited[new][CHECKSUM].copy_from_slice(&sum);
+    if old.is_some_and(|old| crc32c(old) == old[CHECKSUM])
+        && let Some(packet) = edited.get_mut(new)
+    {
+        let sum = crc32c(packet);
+        packet[CHECKSUM].copy_from_slice(&sum);
     }
 }
 
 /// Where the SCTP packet is in the frame.
 fn packet(frame: &[u8]) -> Option<Range<usize>> {
+    let (eth_type, l3) = ip(frame)?;
+    // The frame as it would be without what stands between its addresses and the packet.
+    let bare = [&[0; 12], &eth_type.to_be_bytes()[..], &frame[l3..]].concat();
     let (mut key, mut layout) = (FlowKey::default(), Layout::default());
-    extract(frame, 0, &mut key, &mut layout)?;
+    extract(bare.as_slice(), 0, &mut key, &mut layout)?;
     if layout.l4_off == 0 || layout.l4_proto != proto::SCTP || key.get(FRAG) != 0 {
         return None;
     }
-    let l3 = usize::from(layout.l3_off);
     let len = |off: usize| Some(usize::from(u16::from_be_bytes(*frame.get(off..)?.first_chunk()?)));
-    let end = if layout.l3 == L3_IPV4 { l3 + len(l3 + 2)? } else { l3 + 40 + len(l3 + 4)? };
-    let start = usize::from(layout.l4_off);
+    let end = if eth_type == IPV4 { l3 + len(l3 + 2)? } else { l3 + 40 + len(l3 + 4)? };
+    let start = usize::from(layout.l4_off) + l3 - 14;
     (end <= frame.len() && start + CHECKSUM.end <= end).then_some(start..end)
 }
 
-/// Whether the frame shows an IP packet, and so whether it has SCTP: behind a label it does not.
-fn is_ip(frame: &[u8]) -> bool {
-    let (mut key, mut layout) = (FlowKey::default(), Layout::default());
-    extract(frame, 0, &mut key, &mut layout).is_some() && matches!(layout.l3, L3_IPV4 | L3_IPV6)
+/// The EtherType of the IP packet in a frame, and where it begins: behind any number of tags,
+/// and of labels, behind which its own version tells what it is. Further than the fast path
+/// looks, as what it does not see may come to light by an action and be hidden by the next.
+fn ip(frame: &[u8]) -> Option<(u16, usize)> {
+    let word = |at: usize| frame.get(at..)?.first_chunk().map(|b| u16::from_be_bytes(*b));
+    let mut at = 12;
+    loop {
+        let eth_type = word(at)?;
+        at += 2;
+        match eth_type {
+            ETH_8021Q | ETH_8021AD => at += 2,
+            IPV4 | IPV6 => return Some((eth_type, at)),
+            0x8847 | 0x8848 => {
+                while frame.get(at + 2)? & 1 == 0 {
+                    at += 4;
+                }
+                return match frame.get(at + 4)? >> 4 {
+                    4 => Some((IPV4, at + 4)),
+                    6 => Some((IPV6, at + 4)),
+                    _ => None,
+                };
+            }
+            // IEEE 802.1ah: a frame in a frame
+            0x88e7 => at += 4 + 12,
+            // IEEE 802.2 with a sub-network access protocol
+            0..0x0600 if frame.get(at..at + 6)? == [0xaa, 0xaa, 3, 0, 0, 0] => at += 6,
+            _ => return None,
+        }
+    }
 }
 
 /// The checksum of a packet as it stands in the frame; its own field counts as zero.
@@ -88,6 +119,34 @@ mod tests {
         edited[36..38].copy_from_slice(&443u16.to_be_bytes());
         mend(&label(frame(80)), &mut edited);
         assert_eq!(edited, frame(443), "the label was popped");
+    }
+
+    #[test]
+    fn a_packet_behind_many_tags_or_between_labels_is_mended_too() {
+        let with = |frame: Vec<u8>, header: &[u8]| [&frame[..12], header, &frame[12..]].concat();
+        let tags = [0x81, 0, 0, 1, 0x88, 0xa8, 0, 2, 0x81, 0, 0, 3, 0x81, 0, 0, 4];
+        let labelled = |frame: Vec<u8>| [&frame[..12], &[0x88, 0x47, 0, 1, 0, 64, 0, 2, 1, 64], &frame[14..]].concat();
+        let in_a_frame = |frame: Vec<u8>| [&frame[..12], &[0x88, 0xe7, 0, 0, 0, 9], &frame].concat();
+        for header in [&tags[..], &tags[..12], &tags[4..]] {
+            for hide in [|f| f, labelled as fn(Vec<u8>) -> Vec<u8>, in_a_frame] {
+                // Popped, changed, and hidden again: neither what came in nor what goes out is plain to see.
+                let mut edited = hide(frame(80));
+                let at = edited.len() - (frame(80).len() - 36);
+                edited[at..at + 2].copy_from_slice(&443u16.to_be_bytes());
+                mend(&with(frame(80), header), &mut edited);
+                assert_eq!(edited, hide(frame(443)));
+                let mut edited = with(frame(80), header);
+                let at = edited.len() - (frame(80).len() - 36);
+                edited[at..at + 2].copy_from_slice(&443u16.to_be_bytes());
+                mend(&hide(frame(80)), &mut edited);
+                assert_eq!(edited, with(frame(443), header));
+            }
+        }
+        let mut edited = labelled(frame(80));
+        let at = edited.len() - (frame(80).len() - 36);
+        edited[at..at + 2].copy_from_slice(&443u16.to_be_bytes());
+        mend(&labelled(frame(80)), &mut edited);
+        assert_eq!(edited, labelled(frame(443)), "popped, changed, pushed");
     }
 
     #[test]

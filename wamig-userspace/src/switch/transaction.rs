@@ -20,7 +20,7 @@ use super::meter::Meter;
 use super::modification::{Modification, Refused};
 use super::port::Ports;
 use super::port_config;
-use super::validate;
+use super::validate::{self, Headers};
 use crate::fastpath::compile::compile;
 use crate::fastpath::{Batch, Change, CompiledFlow, FlowId};
 use crate::hash::Map;
@@ -201,13 +201,13 @@ impl Staged {
         now: Instant,
     ) -> Result<(), OfpError> {
         match m {
-            Modification::Flow(m) => self.flow(tables, ids, ports, m, now),
-            Modification::FlowOrAdd(mut m) => {
+            Modification::Flow(m) => self.flow(tables, ids, ports, (m, Headers::Named), now),
+            Modification::FlowV10(mut m) => {
                 let modifies = matches!(m.command, FlowModCommand::Modify | FlowModCommand::ModifyStrict);
                 if modifies && tables.select(&selector(&m)).is_empty() {
                     m.command = FlowModCommand::Add;
                 }
-                self.flow(tables, ids, ports, m, now)
+                self.flow(tables, ids, ports, (m, Headers::WhereThere), now)
             }
             // Carried out by whoever commits the batch: they are no part of the tables.
             Modification::Port(m) => port_config::check_port(&m, ports),
@@ -263,10 +263,10 @@ impl Staged {
         tables: &mut FlowTables,
         ids: &mut FlowIds,
         ports: &Ports,
-        m: FlowMod,
+        (m, headers): (FlowMod, Headers),
         now: Instant,
     ) -> Result<(), OfpError> {
-        validate::check(&m, tables.tables(), ports)?;
+        validate::check(&m, headers, tables.tables(), ports)?;
         if !matches!(m.command, FlowModCommand::Delete | FlowModCommand::DeleteStrict) {
             tables.groups.check_actions(&m.instructions.apply)?;
             tables.groups.check_actions(&m.instructions.write)?;

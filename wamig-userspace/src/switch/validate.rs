@@ -7,17 +7,37 @@ use wamig_common::limits::MAX_PORTS;
 use wamig_common::reshape::{is_mpls, is_pbb};
 use wamig_openflow::flow_match::VID_PRESENT;
 use wamig_openflow::{
-    Action, ErrorKind, Field, FlowMod, FlowModCommand, Instructions, Match, OfpError, PortNo, TableId,
+    Action, ErrorKind, Field, FlowMod, FlowModCommand, Instructions, Match, OfpError, PortNo, TableId, Version,
 };
 
 use super::port::Ports;
+
+/// What is to be known of a frame before an action may write into a header.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Headers {
+    /// The match, or an action before, says that the header is there (1.3.5 §7.2.3.6).
+    Named,
+    /// Addresses and type of service of IP are written where there are any: OpenFlow 1.0 has no
+    /// such rule (1.0 §5.2.4), and controllers send these actions without a match on `dl_type`.
+    WhereThere,
+}
+
+impl Headers {
+    /// What a version of OpenFlow has as its rule.
+    pub const fn of(version: Version) -> Self {
+        match version {
+            Version::V10 => Self::WhereThere,
+            Version::V13 => Self::Named,
+        }
+    }
+}
 
 /// Checks one flow-mod by itself; overlap and capacity are for the transaction, which sees
 /// the tables.
 ///
 /// # Errors
 /// The specification's error for the first thing that is wrong.
-pub fn check(m: &FlowMod, tables: u8, ports: &Ports) -> Result<(), OfpError> {
+pub fn check(m: &FlowMod, headers: Headers, tables: u8, ports: &Ports) -> Result<(), OfpError> {
     let delete = matches!(m.command, FlowModCommand::Delete | FlowModCommand::DeleteStrict);
     let any_table = delete && m.table == TableId::ALL;
     if m.table.0 >= tables && !any_table {
@@ -32,7 +52,7 @@ pub fn check(m: &FlowMod, tables: u8, ports: &Ports) -> Result<(), OfpError> {
         return Ok(());
     }
     check_instructions(m, tables)?;
-    check_actions(&m.instructions, &m.matching, ports)
+    check_actions(&m.instructions, (&m.matching, headers), ports)
 }
 
 fn check_match(matching: &Match) -> Result<(), OfpError> {
@@ -72,9 +92,9 @@ fn check_instructions(m: &FlowMod, tables: u8) -> Result<(), OfpError> {
     Ok(())
 }
 
-fn check_actions(instructions: &Instructions, matching: &Match, ports: &Ports) -> Result<(), OfpError> {
+fn check_actions(instructions: &Instructions, frame: (&Match, Headers), ports: &Ports) -> Result<(), OfpError> {
     for list in [&instructions.apply, &instructions.write] {
-        check_list(list, matching, |port| check_output(port, ports))?;
+        check_list(list, frame, |port| check_output(port, ports))?;
     }
     check_set_actions(&instructions.write)
 }
@@ -95,7 +115,7 @@ fn check_set_actions(actions: &[Action]) -> Result<(), OfpError> {
 ///
 /// # Errors
 /// As for a flow's actions.
-pub fn check_packet_out(actions: &[Action], frame: &Match, ports: &Ports) -> Result<(), OfpError> {
+pub fn check_packet_out(actions: &[Action], frame: (&Match, Headers), ports: &Ports) -> Result<(), OfpError> {
     check_list(actions, frame, |port| if port == PortNo::TABLE { Ok(()) } else { check_output(port, ports) })
 }
 
@@ -106,7 +126,7 @@ pub fn check_packet_out(actions: &[Action], frame: &Match, ports: &Ports) -> Res
 /// As for a flow's write-actions.
 pub fn check_bucket(actions: &[Action], ports: &Ports) -> Result<(), OfpError> {
     check_set_actions(actions)?;
-    let mut known = Known::from_match(&Match::any());
+    let mut known = Known::of((&Match::any(), Headers::Named));
     for action in actions {
         match action {
             Action::Output { port, .. } => check_output(*port, ports)?,
@@ -125,7 +145,7 @@ pub fn check_bucket(actions: &[Action], ports: &Ports) -> Result<(), OfpError> {
 pub(super) fn possible_actions<'a>(actions: &'a [Action], frame: &Match) -> Vec<&'a Action> {
     let mut ordered: Vec<&Action> = actions.iter().collect();
     ordered.sort_by_key(|a| rank(a));
-    let mut known = Known::from_match(frame);
+    let mut known = Known::of((frame, Headers::Named));
     let mut popped = false;
     ordered.retain(|action| {
         let possible = known.step(action).is_ok();
@@ -160,10 +180,10 @@ fn rank(action: &Action) -> u8 {
 
 fn check_list(
     actions: &[Action],
-    matching: &Match,
+    frame: (&Match, Headers),
     output: impl Fn(PortNo) -> Result<(), OfpError>,
 ) -> Result<(), OfpError> {
-    let mut known = Known::from_match(matching);
+    let mut known = Known::of(frame);
     for action in actions {
         match action {
             Action::Output { port, .. } => output(*port)?,
@@ -181,10 +201,12 @@ struct Known {
     pushed: u32,
     /// Whether the frame has a tag below those; `None` = either.
     tagged: Option<bool>,
+    /// How much there has to be.
+    headers: Headers,
 }
 
 impl Known {
-    fn from_match(matching: &Match) -> Self {
+    fn of((matching, headers): (&Match, Headers)) -> Self {
         let types = [Field::EthType, Field::IpProto, Field::Icmpv6Type]
             .into_iter()
             .filter_map(|f| matching.get(f).map(|m| (f, m)));
@@ -193,6 +215,7 @@ impl Known {
             types: types.fold(Match::any(), |t, (f, m)| t.with_masked(f, m.value, m.mask)),
             pushed: 0,
             tagged: matching.get(Field::VlanVid).filter(|m| m.mask & present != 0).map(|m| m.value & present != 0),
+            headers,
         }
     }
 
@@ -290,6 +313,9 @@ impl Known {
                     "needs a match on vlan_vid with the present bit, or push_vlan before it",
                 ));
             }
+            return Ok(());
+        }
+        if self.headers == Headers::WhereThere && matches!(field, Field::Ipv4Src | Field::Ipv4Dst | Field::IpDscp) {
             return Ok(());
         }
         let with_field = self.types.clone().with(field, 0);

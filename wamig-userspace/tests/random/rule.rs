@@ -3,7 +3,7 @@
 use wamig_openflow::{Action, Cookie, Field, FlowMod, GroupId, Instructions, Match, PortNo, TableId};
 use wamig_userspace::fastpath::FlowId;
 use wamig_userspace::fastpath::compile::compile;
-use wamig_userspace::switch::validate::{check, check_bucket};
+use wamig_userspace::switch::validate::{Headers, check, check_bucket};
 
 use super::Dice;
 use super::frame::some_value;
@@ -242,7 +242,7 @@ fn is_truthful(pop: &Action, rule: &Rule, before: &[Action]) -> bool {
 fn is_accepted(rule: &Rule) -> bool {
     let Rule { table, priority, matching, instructions, .. } = rule.clone();
     let add = FlowMod::add(TableId(table), priority, matching, instructions, Cookie(0));
-    check(&add, 16, &paths::ports()).is_ok()
+    check(&add, Headers::Named, 16, &paths::ports()).is_ok()
         && compile(rule.id, add.table, priority, &add.matching, &add.instructions).is_ok()
 }
 

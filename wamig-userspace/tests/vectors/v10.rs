@@ -24,6 +24,16 @@ pub fn vectors() -> Vec<Vector> {
             let vector = if slow { vector.slow(SlowReason::Sctp) } else { vector };
             all.push(vector.sends(&[2], if ports { &expected } else { &frame }));
         }
+        let (v4, v6) = (frame.eth_type == 0x0800, frame.eth_type == 0x86dd);
+        let marked = Frame { tos: 46 << 2 | frame.tos & 3, ..frame.clone() };
+        for (name, field, value, is_there, expected) in [
+            ("mod_nw_src", Field::Ipv4Src, 0xcb00_7107, v4, Frame { src: 0xcb00_7107, ..frame.clone() }),
+            ("mod_nw_dst", Field::Ipv4Dst, 0xcb00_7107, v4, Frame { dst: 0xcb00_7107, ..frame.clone() }),
+            ("mod_nw_tos", Field::IpDscp, 46, v4 || v6, marked),
+        ] {
+            let vector = when(format!("{kind}: {name} without dl_type")).all([Action::set(field, value), out(2)]);
+            all.push(vector.receives(1, &frame).sends(&[2], if is_there { &expected } else { &frame }));
+        }
     }
     all
 }

@@ -44,7 +44,7 @@ pub enum MultipartRequest {
     PortDesc,
     Experimenter {
         experimenter: u32,
-        exp_type: u32,
+        exp_type: Option<u32>,
         data: Bytes,
     },
 }
@@ -67,5 +67,5 @@ pub enum MultipartReply {
     MeterFeatures(MeterFeatures),
     TableFeatures(Vec<TableFeatures>),
     PortDesc(Vec<PortDesc>),
-    Experimenter { experimenter: u32, exp_type: u32, data: Bytes },
+    Experimenter { experimenter: u32, exp_type: Option<u32>, data: Bytes },
 }

@@ -167,8 +167,9 @@ pub struct AsyncConfig {
 pub struct Experimenter {
     /// Whose.
     pub experimenter: u32,
-    /// Type within the experimenter's space (1.3; in 1.0 the first 4 bytes of the body).
-    pub exp_type: u32,
+    /// Type within the experimenter's space. In 1.0 the first 4 bytes of what the vendor sends,
+    /// `None` where it sends fewer (1.0 §5.5.4); 1.3 always has it (§7.5.4).
+    pub exp_type: Option<u32>,
     /// The rest.
     pub data: Bytes,
 }

@@ -8,7 +8,7 @@
 use crate::buf::{EncodeError, Reader, Writer};
 use crate::error::{ErrorKind, OfpError};
 use crate::message::{MultipartReply, MultipartRequest};
-use crate::v10::{flow, port, port_no, queue, table};
+use crate::v10::{experimenter, flow, port, port_no, queue, table};
 use crate::v13::flow::{decode_aggregate, encode_aggregate};
 use crate::v13::multipart::{decode_desc, encode_desc};
 
@@ -37,7 +37,10 @@ pub(super) fn decode_request(r: &mut Reader<'_>) -> Result<(bool, MultipartReque
             MultipartRequest::PortStats(port)
         }
         QUEUE => MultipartRequest::Queue(queue::decode_request(r)?),
-        VENDOR => MultipartRequest::Experimenter { experimenter: r.u32()?, exp_type: r.u32()?, data: r.remainder() },
+        VENDOR => {
+            let (experimenter, exp_type) = experimenter::decode_head(r)?;
+            MultipartRequest::Experimenter { experimenter, exp_type, data: r.remainder() }
+        }
         _ => return Err(no_such(ty)),
     };
     Ok((flags & 1 != 0, body))
@@ -70,9 +73,7 @@ pub(super) fn encode_request(w: &mut Writer<'_>, more: bool, q: &MultipartReques
         }
         MultipartRequest::Experimenter { experimenter, exp_type, data } => {
             head(VENDOR);
-            w.u32(*experimenter);
-            w.u32(*exp_type);
-            w.bytes(data);
+            experimenter::encode_body(w, *experimenter, *exp_type, data);
         }
         _ => return Err(super::lacks("such a stats request")),
     }
@@ -88,7 +89,10 @@ pub(super) fn decode_reply(r: &mut Reader<'_>) -> Result<(bool, MultipartReply),
         TABLE => MultipartReply::Table(r.list(table::decode_stats)?),
         PORT => MultipartReply::PortStats(r.list(port::decode_stats)?),
         QUEUE => MultipartReply::Queue(r.list(queue::decode_stats)?),
-        VENDOR => MultipartReply::Experimenter { experimenter: r.u32()?, exp_type: r.u32()?, data: r.remainder() },
+        VENDOR => {
+            let (experimenter, exp_type) = experimenter::decode_head(r)?;
+            MultipartReply::Experimenter { experimenter, exp_type, data: r.remainder() }
+        }
         _ => return Err(no_such(ty)),
     };
     Ok((flags & 1 != 0, body))
@@ -114,9 +118,7 @@ pub(super) fn encode_reply(w: &mut Writer<'_>, more: bool, m: &MultipartReply) -
         MultipartReply::PortStats(list) => list.iter().try_for_each(|s| port::encode_stats(w, s))?,
         MultipartReply::Queue(list) => list.iter().try_for_each(|s| queue::encode_stats(w, s))?,
         MultipartReply::Experimenter { experimenter, exp_type, data } => {
-            w.u32(*experimenter);
-            w.u32(*exp_type);
-            w.bytes(data);
+            experimenter::encode_body(w, *experimenter, *exp_type, data);
         }
         _ => {}
     }

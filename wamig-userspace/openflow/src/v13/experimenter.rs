@@ -7,7 +7,7 @@
 //!  2301 bundle add:     bundle id (32) | zeros (16) | flags (16) | message | properties
 //! ```
 
-use crate::buf::{Reader, Writer};
+use crate::buf::{EncodeError, Reader, Writer};
 use crate::error::{ErrorKind, OfpError};
 use crate::header::{HEADER_LEN, Header};
 use crate::message::{BundleAdd, BundleControl, BundleControlType, BundleFlags, Experimenter, Message};
@@ -23,7 +23,7 @@ pub(super) fn decode(xid: Xid, r: &mut Reader<'_>) -> Result<Message, OfpError> 
     match (experimenter, exp_type) {
         (ONF, BUNDLE_CONTROL) => decode_control(r).map(Message::BundleControl),
         (ONF, BUNDLE_ADD) => decode_add(xid, r).map(Message::BundleAdd),
-        _ => Ok(Message::Experimenter(Experimenter { experimenter, exp_type, data: r.remainder() })),
+        _ => Ok(Message::Experimenter(Experimenter { experimenter, exp_type: Some(exp_type), data: r.remainder() })),
     }
 }
 
@@ -53,10 +53,22 @@ fn decode_add(xid: Xid, r: &mut Reader<'_>) -> Result<BundleAdd, OfpError> {
     Ok(BundleAdd { bundle, flags, message: inner.remainder() })
 }
 
-pub(super) fn encode(w: &mut Writer<'_>, m: &Experimenter) {
-    w.u32(m.experimenter);
-    w.u32(m.exp_type);
-    w.bytes(&m.data);
+pub(super) fn encode(w: &mut Writer<'_>, m: &Experimenter) -> Result<(), EncodeError> {
+    encode_body(w, m.experimenter, m.exp_type, &m.data)
+}
+
+/// What both the messages and the multiparts of an experimenter consist of.
+pub(super) fn encode_body(
+    w: &mut Writer<'_>,
+    experimenter: u32,
+    exp_type: Option<u32>,
+    data: &[u8],
+) -> Result<(), EncodeError> {
+    let lacks = || EncodeError::NotInVersion { version: "1.3", what: "experimenter message without a type".to_owned() };
+    w.u32(experimenter);
+    w.u32(exp_type.ok_or_else(lacks)?);
+    w.bytes(data);
+    Ok(())
 }
 
 pub(super) fn encode_control(w: &mut Writer<'_>, m: BundleControl) {

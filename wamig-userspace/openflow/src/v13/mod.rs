@@ -117,7 +117,7 @@ pub(crate) fn encode(w: &mut Writer<'_>, message: &Message) -> Result<(), Encode
     match message {
         Message::Error(m) => session::encode_error(w, m),
         Message::EchoRequest(data) | Message::EchoReply(data) => w.bytes(data),
-        Message::Experimenter(m) => experimenter::encode(w, m),
+        Message::Experimenter(m) => experimenter::encode(w, m)?,
         Message::BundleControl(m) => experimenter::encode_control(w, *m),
         Message::BundleAdd(m) => experimenter::encode_add(w, m),
         Message::FeaturesReply(m) => session::encode_features(w, m),

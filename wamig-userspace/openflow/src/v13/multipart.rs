@@ -8,7 +8,7 @@ use crate::buf::{EncodeError, Reader, Writer};
 use crate::error::{ErrorKind, OfpError};
 use crate::message::{MultipartReply, MultipartRequest, SwitchDesc};
 use crate::types::{GroupId, MeterId, PortNo};
-use crate::v13::{flow, group, meter, port, queue, table};
+use crate::v13::{experimenter, flow, group, meter, port, queue, table};
 
 const DESC: u16 = 0;
 const FLOW: u16 = 1;
@@ -62,7 +62,7 @@ pub(super) fn decode_request(r: &mut Reader<'_>) -> Result<(bool, MultipartReque
         TABLE_FEATURES => MultipartRequest::TableFeatures(r.list(table::decode_features)?),
         PORT_DESC => MultipartRequest::PortDesc,
         EXPERIMENTER => {
-            MultipartRequest::Experimenter { experimenter: r.u32()?, exp_type: r.u32()?, data: r.remainder() }
+            MultipartRequest::Experimenter { experimenter: r.u32()?, exp_type: Some(r.u32()?), data: r.remainder() }
         }
         _ => return Err(OfpError::new(ErrorKind::BadRequestBadMultipart, format!("multipart type {ty}"))),
     };
@@ -105,9 +105,7 @@ pub(super) fn encode_request(w: &mut Writer<'_>, more: bool, q: &MultipartReques
             tables.iter().try_for_each(|t| table::encode_features(w, t))?;
         }
         MultipartRequest::Experimenter { experimenter, exp_type, data } => {
-            w.u32(*experimenter);
-            w.u32(*exp_type);
-            w.bytes(data);
+            experimenter::encode_body(w, *experimenter, *exp_type, data)?;
         }
         _ => {}
     }
@@ -132,7 +130,7 @@ pub(super) fn decode_reply(r: &mut Reader<'_>) -> Result<(bool, MultipartReply),
         TABLE_FEATURES => MultipartReply::TableFeatures(r.list(table::decode_features)?),
         PORT_DESC => MultipartReply::PortDesc(r.list(port::decode)?),
         EXPERIMENTER => {
-            MultipartReply::Experimenter { experimenter: r.u32()?, exp_type: r.u32()?, data: r.remainder() }
+            MultipartReply::Experimenter { experimenter: r.u32()?, exp_type: Some(r.u32()?), data: r.remainder() }
         }
         _ => return Err(OfpError::new(ErrorKind::BadRequestBadMultipart, format!("multipart type {ty}"))),
     };
@@ -174,9 +172,7 @@ pub(super) fn encode_reply(w: &mut Writer<'_>, more: bool, m: &MultipartReply) -
         MultipartReply::TableFeatures(list) => list.iter().try_for_each(|t| table::encode_features(w, t))?,
         MultipartReply::PortDesc(list) => list.iter().for_each(|p| port::encode(w, p)),
         MultipartReply::Experimenter { experimenter, exp_type, data } => {
-            w.u32(*experimenter);
-            w.u32(*exp_type);
-            w.bytes(data);
+            experimenter::encode_body(w, *experimenter, *exp_type, data)?;
         }
     }
     Ok(())

@@ -48,8 +48,9 @@ impl Layout {
             (4, 18) if matches!(bytes[9], 1 | 2) => layout.matching(48, bytes),
             // an experimenter's, of which only the head is known
             (4, 18) if bytes[8..10] == [0xff, 0xff] => layout.fixed = 24,
-            // vendors of 1.0 begin with a type, too
-            (1 | 4, 4) if bytes[8..12] == [0, 0, 0x42, 0x42] => layout.fixed = 16,
+            (4, 4) if bytes[8..12] == [0, 0, 0x42, 0x42] => layout.fixed = 16,
+            // 1.0 leaves all behind the vendor to it, and Nicira begins with a type
+            (1, 4) if bytes[8..12] != [0, 0, 0x23, 0x20] => layout.fixed = 12,
             (4, 29) => {
                 layout.fixed = 16;
                 layout.list(16, 2, BadRequestBadLen, bytes);

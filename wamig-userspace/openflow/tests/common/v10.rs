@@ -140,6 +140,13 @@ fn request() -> impl Strategy<Value = FlowStatsRequest> {
     })
 }
 
+/// A vendor's own: whose, and what it sends, which may be too short for a type.
+fn vendors(types: BoxedStrategy<u32>) -> impl Strategy<Value = (u32, Option<u32>, bytes::Bytes)> {
+    let long = (any::<u16>(), types, bytes(20)).prop_map(|(id, exp_type, data)| (id.into(), Some(exp_type), data));
+    let short = (0u32..0x2000, bytes(4)).prop_map(|(id, data)| (id, None, data));
+    prop_oneof![4 => long, 1 => short]
+}
+
 fn multipart() -> impl Strategy<Value = Message> {
     let request = prop_oneof![
         select(vec![MultipartRequest::Desc, MultipartRequest::Table]),
@@ -147,7 +154,7 @@ fn multipart() -> impl Strategy<Value = Message> {
         request().prop_map(MultipartRequest::Aggregate),
         port().prop_map(MultipartRequest::PortStats),
         (port(), any::<u32>()).prop_map(|(port, queue)| MultipartRequest::Queue(QueueStatsRequest { port, queue })),
-        (any::<(u32, u32)>(), bytes(20)).prop_map(|((experimenter, exp_type), data)| {
+        vendors(any::<u32>().boxed()).prop_map(|(experimenter, exp_type, data)| {
             MultipartRequest::Experimenter { experimenter, exp_type, data }
         }),
     ];
@@ -184,7 +191,7 @@ fn multipart() -> impl Strategy<Value = Message> {
         vec(table, 0..3).prop_map(MultipartReply::Table),
         vec(ports, 0..3).prop_map(MultipartReply::PortStats),
         vec(queue, 0..3).prop_map(MultipartReply::Queue),
-        (any::<(u32, u32)>(), bytes(20)).prop_map(|((experimenter, exp_type), data)| {
+        vendors(any::<u32>().boxed()).prop_map(|(experimenter, exp_type, data)| {
             MultipartReply::Experimenter { experimenter, exp_type, data }
         }),
     ];
@@ -254,8 +261,8 @@ pub fn message() -> impl Strategy<Value = Message> {
         1 => bytes(30).prop_map(Message::EchoRequest),
         1 => bytes(30).prop_map(Message::EchoReply),
         1 => (code, bytes(70)).prop_map(|(code, data)| Message::Error(ErrorMessage { code, data })),
-        1 => (any::<u16>(), 20u32..99, bytes(20)).prop_map(|(e, exp_type, data)| {
-            Message::Experimenter(Experimenter { experimenter: e.into(), exp_type, data })
+        1 => vendors((20u32..99).boxed()).prop_map(|(experimenter, exp_type, data)| {
+            Message::Experimenter(Experimenter { experimenter, exp_type, data })
         }),
         1 => features.prop_map(Message::FeaturesReply),
         1 => config().prop_map(Message::GetConfigReply),

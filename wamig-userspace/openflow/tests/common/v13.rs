@@ -215,7 +215,7 @@ fn multipart_request() -> impl Strategy<Value = MultipartRequest> {
         any::<u32>().prop_map(|n| MultipartRequest::MeterConfig(MeterId(n))),
         vec(table_features(), 0..3).prop_map(MultipartRequest::TableFeatures),
         (any::<(u32, u32)>(), bytes(20)).prop_map(|((experimenter, exp_type), data)| {
-            MultipartRequest::Experimenter { experimenter, exp_type, data }
+            MultipartRequest::Experimenter { experimenter, exp_type: Some(exp_type), data }
         }),
     ]
 }
@@ -286,7 +286,7 @@ fn multipart_reply() -> impl Strategy<Value = MultipartReply> {
         vec(table_features(), 0..3).prop_map(MultipartReply::TableFeatures),
         vec(desc(), 0..3).prop_map(MultipartReply::PortDesc),
         (any::<(u32, u32)>(), bytes(20)).prop_map(|((experimenter, exp_type), data)| {
-            MultipartReply::Experimenter { experimenter, exp_type, data }
+            MultipartReply::Experimenter { experimenter, exp_type: Some(exp_type), data }
         }),
     ]
 }
@@ -327,7 +327,7 @@ fn session() -> impl Strategy<Value = Message> {
     prop_oneof![
         (code, bytes(70)).prop_map(|(code, data)| Message::Error(ErrorMessage { code, data })),
         (any::<u16>(), any::<u32>(), bytes(20)).prop_map(|(e, exp_type, data)| {
-            Message::Experimenter(Experimenter { experimenter: e.into(), exp_type, data })
+            Message::Experimenter(Experimenter { experimenter: e.into(), exp_type: Some(exp_type), data })
         }),
         features.prop_map(Message::FeaturesReply),
         config().prop_map(Message::GetConfigReply),

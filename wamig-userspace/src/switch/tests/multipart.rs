@@ -171,6 +171,6 @@ fn the_switch_says_who_it_is() {
         wamig_openflow::message::SwitchDesc { serial: "7".to_owned(), ..crate::switch::multipart::description() };
     rig.switch.set_description(named.clone());
     assert_eq!(rig.ask(MultipartRequest::Desc), Ok(MultipartReply::Desc(named)));
-    let alien = MultipartRequest::Experimenter { experimenter: 1, exp_type: 2, data: Bytes::new() };
+    let alien = MultipartRequest::Experimenter { experimenter: 1, exp_type: Some(2), data: Bytes::new() };
     assert_eq!(rig.ask(alien).unwrap_err().kind, ErrorKind::BadRequestBadExperimenter);
 }

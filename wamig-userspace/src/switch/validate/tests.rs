@@ -14,7 +14,7 @@ fn ports() -> Ports {
 }
 
 fn refused(m: &FlowMod) -> ErrorKind {
-    check(m, 16, &ports()).expect_err("should be refused").kind
+    check(m, Headers::Named, 16, &ports()).expect_err("should be refused").kind
 }
 
 fn add(table: u8, matching: Match, instructions: Instructions) -> FlowMod {
@@ -26,7 +26,7 @@ fn with(matching: Match, actions: Vec<Action>) -> FlowMod {
 }
 
 fn ok(matching: Match, actions: Vec<Action>) {
-    check(&with(matching, actions), 16, &ports()).expect("should be taken");
+    check(&with(matching, actions), Headers::Named, 16, &ports()).expect("should be taken");
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn tables_are_bounded() {
     let modify = FlowMod { table: all, command: FlowModCommand::Modify, ..m.clone() };
     assert_eq!(refused(&modify), ErrorKind::FlowModBadTableId);
     for command in [FlowModCommand::Delete, FlowModCommand::DeleteStrict] {
-        check(&FlowMod { table: all, command, ..m.clone() }, 16, &ports()).unwrap();
+        check(&FlowMod { table: all, command, ..m.clone() }, Headers::Named, 16, &ports()).unwrap();
     }
 }
 
@@ -48,7 +48,7 @@ fn goto_goes_forward_only() {
         [(0, 0, false), (3, 2, false), (3, 3, false), (3, 4, true), (15, 16, false), (0, 15, true)]
     {
         let m = add(table, Match::any(), Instructions::goto(TableId(goto)));
-        let got = check(&m, 16, &ports()).map_err(|e| e.kind);
+        let got = check(&m, Headers::Named, 16, &ports()).map_err(|e| e.kind);
         assert_eq!(got, if good { Ok(()) } else { Err(ErrorKind::BadInstructionBadTableId) }, "{table} -> {goto}");
     }
 }
@@ -90,7 +90,7 @@ fn ports_are_known_or_reserved() {
         assert_eq!(refused(&with(Match::any(), vec![Action::output(p)])), ErrorKind::BadActionBadOutPort, "{p}");
     }
     let write = Instructions { write: vec![Action::output(PortNo(3))], ..Instructions::default() };
-    let err = check(&add(0, Match::any(), write), 16, &ports()).unwrap_err();
+    let err = check(&add(0, Match::any(), write), Headers::Named, 16, &ports()).unwrap_err();
     assert!(err.detail.contains("there are 1, 2, LOCAL"), "{err}");
 }
 
@@ -195,8 +195,23 @@ fn moves_join_fields_of_one_width() {
 fn a_packet_out_may_use_the_pipeline_and_is_checked_against_its_frame() {
     let ports = ports();
     let actions = [Action::set_ip(Field::Ipv4Dst, A), Action::output(PortNo::TABLE)];
-    check_packet_out(&actions, &Match::any().ipv4(), &ports).unwrap();
-    let kind = |actions: &[Action]| check_packet_out(actions, &Match::any().arp(), &ports).unwrap_err().kind;
+    check_packet_out(&actions, (&Match::any().ipv4(), Headers::Named), &ports).unwrap();
+    let arp = Match::any().arp();
+    let kind = |actions: &[Action]| check_packet_out(actions, (&arp, Headers::Named), &ports).unwrap_err().kind;
     assert_eq!(kind(&actions), ErrorKind::BadActionMatchInconsistent);
+    check_packet_out(&actions, (&arp, Headers::WhereThere), &ports).unwrap();
     assert_eq!(kind(&[Action::output(PortNo(7))]), ErrorKind::BadActionBadOutPort);
+}
+
+#[test]
+fn openflow_1_0_needs_no_match_for_what_it_writes_into_the_ip_header() {
+    let taken = |field, value| {
+        let m = with(Match::any(), vec![Action::set(field, value)]);
+        assert_eq!(refused(&m), ErrorKind::BadActionMatchInconsistent, "1.3 names the header");
+        check(&m, Headers::WhereThere, 16, &ports()).map_err(|e| e.kind)
+    };
+    assert_eq!(taken(Field::Ipv4Src, 1), Ok(()));
+    assert_eq!(taken(Field::Ipv4Dst, 1), Ok(()));
+    assert_eq!(taken(Field::IpDscp, 1), Ok(()));
+    assert_eq!(taken(Field::ArpSpa, 1), Err(ErrorKind::BadActionMatchInconsistent), "1.0 has no such action");
 }
