@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use wamig_openflow::{EncodeError, Frame, MacAddr, Message, PortDesc, PortNo, Version, Xid, decode, encode, header};
+use wamig_userspace::fastpath::maps::Capacity;
 use wamig_userspace::fastpath::memory::{Memory, MemoryMaps};
 use wamig_userspace::switch::port::Ports;
 use wamig_userspace::switch::{Limits, Switch};
@@ -73,5 +74,7 @@ pub fn switch() -> Switch<Memory> {
         mtu: 1500,
         ..PortDesc::default()
     });
-    Switch::new(Memory::new(MemoryMaps::default()), Ports::new(ports), Limits { flows: 64, ..Limits::default() })
+    // Small, as it is made anew for every input.
+    let maps = MemoryMaps::with_capacity(Capacity { flows: 256, lists: 256, subtables: 128, port_sets: 128 });
+    Switch::new(Memory::new(maps), Ports::new(ports), Limits { flows: 64, ..Limits::default() })
 }

@@ -2,8 +2,9 @@
 //!
 //! [`target`] reads which there are, [`seed`] makes their first inputs, [`run`] builds and runs them. It takes no
 //! nightly compiler and no cargo-fuzz: the script `wamig-userspace/fuzz/rustc` gives the compiler of the workspace the
-//! flags for coverage, for the workspace's own crates only, so that what they depend on is not built again. With
-//! `--asan` everything is built anew, under AddressSanitizer; the compiler takes that flag with `RUSTC_BOOTSTRAP` only.
+//! flags for coverage, for the workspace's own crates only, so that what they depend on is not built again for the
+//! short run among the tests. Long runs have a build of their own, optimised; with `--asan` under AddressSanitizer, for
+//! which the compiler takes its flag with `RUSTC_BOOTSTRAP` only.
 //!
 //! What is found is kept below `target/fuzz`: inputs that reach something new in `corpus/TARGET`, where the next run
 //! begins, and the one that failed in `artifacts/TARGET`.
@@ -91,7 +92,7 @@ pub fn run(options: &Options) -> Result<()> {
     }
     let (runs, seed) = (options.runs, options.seed);
     let settings = Settings { runs, seed, limit: Duration::from_hours(24) };
-    let programs = build(options.asan)?;
+    let programs = build(if options.asan { Build::Asan } else { Build::Fast })?;
     for target in &targets {
         println!("{}", fuzz(target, &programs, settings)?);
     }
@@ -102,7 +103,7 @@ pub fn run(options: &Options) -> Result<()> {
 pub fn short() -> Result<Tally> {
     let mut tally = Tally::new();
     let settings = Settings { runs: SHORT, seed: Some(SHORT_SEED), limit: Duration::from_mins(15) };
-    let programs = match build(false) {
+    let programs = match build(Build::OfTheTests) {
         Ok(programs) => programs,
         Err(error) => {
             tally.fail("fuzz targets", &format!("{error:#}"));
@@ -122,11 +123,22 @@ pub fn short() -> Result<Tally> {
     Ok(tally)
 }
 
+/// How the targets are built.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Build {
+    /// With what the tests built: nothing but the targets is to be made.
+    OfTheTests,
+    /// For a long run.
+    Fast,
+    /// Under AddressSanitizer.
+    Asan,
+}
+
 /// Build every target; returns the directory of their programs.
-fn build(asan: bool) -> Result<PathBuf> {
+fn build(kind: Build) -> Result<PathBuf> {
     let mut cargo = user::cargo();
     cargo.args(["build", "--quiet", "--locked", "--package", "wamig-fuzz", "--features", "libfuzzer"]);
-    let programs = if asan {
+    let programs = if kind == Build::Asan {
         let host = process::capture(user::command("rustc").arg("-vV"))?;
         let host = host.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?.to_owned();
         let dir = workspace::target().join("fuzz/asan");
@@ -136,7 +148,13 @@ fn build(asan: bool) -> Result<PathBuf> {
         dir.join(host).join("debug")
     } else {
         cargo.env("RUSTC_WORKSPACE_WRAPPER", target::dir().join("rustc"));
-        workspace::target().join("debug")
+        if kind == Build::Fast {
+            let dir = workspace::target().join("fuzz/build");
+            cargo.args(["--profile", "fuzz"]).arg("--target-dir").arg(&dir);
+            dir.join("fuzz")
+        } else {
+            workspace::target().join("debug")
+        }
     };
     process::run(&mut cargo).context("the fuzz targets do not build")?;
     Ok(programs)
