@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use wamig_openflow::{Action, Field, FlowMod, FlowStats, GroupId, Match, PortNo, TableId};
 
-use crate::datapath::fabric::transit;
+use crate::datapath::any::OwnFlow;
 
 /// A flow with its counters.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -14,6 +14,9 @@ pub struct FlowLine {
     /// Which switch has it, if there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub switch: Option<String>,
+    /// It takes frames from one of several switches to the next.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub link: bool,
     /// Table.
     pub table: u8,
     /// Priority.
@@ -39,10 +42,11 @@ pub struct FlowLine {
     pub text: String,
 }
 
-impl From<&FlowStats> for FlowLine {
-    fn from(flow: &FlowStats) -> Self {
+impl From<&OwnFlow> for FlowLine {
+    fn from(OwnFlow { switch, is_links, flow }: &OwnFlow) -> Self {
         Self {
-            switch: None,
+            switch: switch.clone(),
+            link: *is_links,
             table: flow.table.0,
             priority: flow.priority,
             cookie: flow.cookie.to_string(),
@@ -153,19 +157,11 @@ impl FlowFilter {
         table.into_iter().chain(address).chain(flow).collect::<Vec<_>>().join("&")
     }
 
-    /// Whether the flow is part of what is asked for: a link's flow of several switches, which
-    /// brings the frames of an address to where they leave.
-    pub fn needs(&self, flow: &FlowStats) -> bool {
-        let link = flow.cookie.0 & transit::COOKIE_MASK == transit::COOKIE.0;
-        link && self.address.is_some()
-            && self.table.is_none_or(|t| t == flow.table)
-            && self.flow.as_ref().is_none_or(|f| f.takes(flow))
-    }
-
-    /// Whether the flow is asked for.
-    pub fn takes(&self, flow: &FlowStats) -> bool {
+    /// Whether the flow is asked for. With those of an address belong a link's flows, which
+    /// bring its frames to where they leave.
+    pub fn takes(&self, OwnFlow { is_links, flow, .. }: &OwnFlow) -> bool {
         self.table.is_none_or(|t| t == flow.table)
-            && self.address.is_none_or(|a| names(flow, a))
+            && self.address.is_none_or(|a| *is_links || names(flow, a))
             && self.flow.as_ref().is_none_or(|f| f.takes(flow))
     }
 }
@@ -196,8 +192,8 @@ mod tests {
     const S: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 53);
     const T: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 200);
 
-    fn flow(matching: Match, apply: Vec<Action>) -> FlowStats {
-        FlowStats {
+    fn flow(matching: Match, apply: Vec<Action>) -> OwnFlow {
+        let flow = FlowStats {
             table: TableId(0),
             priority: 50100,
             matching,
@@ -211,7 +207,8 @@ mod tests {
             bytes: 60,
             instructions: Instructions::apply(apply),
             slow: None,
-        }
+        };
+        OwnFlow { switch: None, is_links: false, flow }
     }
 
     #[test]
@@ -222,12 +219,14 @@ mod tests {
         assert!(filter.takes(&flow(Match::any().ipv4(), vec![Action::set_ip(Field::Ipv4Dst, S), out()])));
         assert!(!filter.takes(&flow(Match::any().ipv4().ip_prefix(Field::Ipv4Dst, S, 24), vec![out()])));
         assert!(!filter.takes(&flow(Match::any().ipv4().ip(Field::Ipv4Dst, T), vec![out()])));
+        let link = OwnFlow { is_links: true, ..flow(Match::any(), vec![out()]) };
+        assert!(filter.takes(&link), "it takes the address to the next switch");
     }
 
     #[test]
     fn flows_are_named_as_ovs_ofctl_names_them() {
         let there = flow(Match::any().ipv4().ip(Field::Ipv4Dst, S), vec![Action::output(PortNo(1))]);
-        let takes = |text: &str| text.parse::<FlowPattern>().unwrap().takes(&there);
+        let takes = |text: &str| text.parse::<FlowPattern>().unwrap().takes(&there.flow);
         for text in [
             "",
             "ip",

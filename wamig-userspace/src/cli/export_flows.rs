@@ -6,7 +6,6 @@ use std::net::Ipv4Addr;
 use super::Target;
 use crate::admin::client;
 use crate::admin::flow::{FlowFilter, FlowLine};
-use crate::datapath::fabric::transit;
 
 /// Print the flows of one server as ovs-ofctl reads them
 ///
@@ -41,17 +40,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let resource = format!("/v1/flows?{}", filter.to_query());
     let flows: Vec<FlowLine> = client::get_json(&arguments.target.socket()?, &resource)?;
     anyhow::ensure!(
-        flows.iter().any(|f| !is_links(f)),
+        flows.iter().any(|f| !f.link),
         "no flow names {}; `wamig status` tells which servers there are",
         arguments.address
     );
     super::print(&lines(flows, arguments.normal))
-}
-
-/// Whether the flow is of a link between switches.
-fn is_links(flow: &FlowLine) -> bool {
-    let cookie = flow.cookie.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
-    cookie.is_some_and(|c| c & transit::COOKIE_MASK == transit::COOKIE.0)
 }
 
 fn lines(mut flows: Vec<FlowLine>, normal: bool) -> String {
@@ -87,6 +80,7 @@ mod tests {
     fn each_line_reads_back_as_the_flow() {
         let flow = FlowLine {
             switch: None,
+            link: false,
             table: 0,
             priority: 49100,
             cookie: "0x574d000000000001".to_owned(),
@@ -105,7 +99,6 @@ mod tests {
         assert_eq!(read.instructions.to_string(), flow.actions);
         assert!(lines(vec![flow.clone()], true).ends_with("actions=CONTROLLER:65535,NORMAL\n"));
         let link = FlowLine { switch: Some("b".to_owned()), cookie: "0x4642000000000003".to_owned(), ..flow.clone() };
-        assert!(is_links(&link) && !is_links(&flow));
         let text = lines(vec![link, FlowLine { switch: Some("a".to_owned()), ..flow }], false);
         let begins: Vec<_> = text.lines().map(|line| &line[..line.len().min(16)]).collect();
         assert_eq!(begins, ["# switch a", "cookie=0x574d000", "# switch b", "cookie=0x4642000"]);

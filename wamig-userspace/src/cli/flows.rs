@@ -78,6 +78,7 @@ mod tests {
     fn flow(table: u8, priority: u16, text: &str, slow: Option<&str>) -> FlowLine {
         FlowLine {
             switch: None,
+            link: false,
             table,
             priority,
             cookie: "0x0".to_owned(),

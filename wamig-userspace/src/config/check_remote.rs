@@ -8,6 +8,7 @@ use super::check::Check;
 use super::file::{self, File, Text};
 use super::{Control, OpenFlowTls, Remote};
 use crate::channel::endpoint::Endpoint;
+use crate::datapath::remote::marks::{self, Marks};
 use crate::datapath::remote::profile::Profile;
 use crate::peer::Fingerprint;
 
@@ -31,6 +32,7 @@ impl Check<'_, '_> {
         let version = profile.and_then(|p| self.remote_version(keys, p));
         let role = self.role(keys);
         let probe = self.number(keys.inactivity_probe_s.as_ref(), 5, 0, 3600, "seconds, 0 = never");
+        let marks = self.marks(keys);
         let tls = self.openflow_tls(&keys.tls(section))?;
         self.certified(keys.connect.iter().chain(&keys.listen), tls.is_some(), section)?;
         let certificate = self.switch_certificate(keys, tls.as_ref(), section)?;
@@ -43,8 +45,41 @@ impl Check<'_, '_> {
                 "needed: connect, as in [\"tcp:192.0.2.9\"], or listen, as in [\"ptcp:6653:127.0.0.1\"]",
             );
         }
-        let (version, profile, role, probe_s) = (version?, profile?, role?, probe?);
-        Some(Remote { section, endpoints, version, profile, role, probe_s, tls, certificate })
+        let (version, profile, role, probe_s, marks) = (version?, profile?, role?, probe?, marks?);
+        Some(Remote { section, endpoints, version, profile, role, probe_s, tls, certificate, marks })
+    }
+
+    /// The cookies and priorities of our flows. A cookie whose upper bits are all 0 or all 1 is
+    /// everybody's who does not name one.
+    fn marks(&mut self, keys: &file::Remote) -> Option<Marks> {
+        let [migration, learning, links] = Marks::default().cookies();
+        let none = file::Cookies::default();
+        let named = keys.cookies.as_ref().map_or(&none, Spanned::get_ref);
+        let mut cookie = |n: Option<&file::Number>, default: u16| {
+            let unit = "(the upper 16 bits of the cookies)";
+            self.number(n, default.into(), 1, 0xfffe, unit).map(|n| n as u16)
+        };
+        let cookies = [
+            cookie(named.migration.as_ref(), migration),
+            cookie(named.learning.as_ref(), learning),
+            cookie(named.links.as_ref(), links),
+        ];
+        let least = u64::from(Marks::default().priority());
+        let span = format!("(the lowest of {}, in table 0)", marks::SPAN);
+        let priority = self.number(keys.priority.as_ref(), least, 1000, 63_000, &span);
+        let ([Some(migration), Some(learning), Some(links)], Some(priority)) = (cookies, priority) else {
+            return None;
+        };
+        if let Some(table) = &keys.cookies
+            && (migration == learning || learning == links || migration == links)
+        {
+            return self.wrong(
+                table.span(),
+                format!("cookies migration = {migration:#06x}, learning = {learning:#06x}, links = {links:#06x}: two are the same"),
+                "needed: three different ones",
+            );
+        }
+        Some(Marks::new(migration, learning, links, priority as u16))
     }
 
     /// The certificate that the datapath id is bound to: every way to the switch has to show it.

@@ -92,6 +92,17 @@ pub(super) struct Remote {
     pub(super) ca: Option<Text>,
     pub(super) fingerprints: Option<Spanned<Vec<Text>>>,
     pub(super) switch_certificate: Option<Text>,
+    pub(super) cookies: Option<Spanned<Cookies>>,
+    pub(super) priority: Option<Number>,
+}
+
+/// `cookies` in [`Remote`]
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cookies {
+    pub(super) migration: Option<Number>,
+    pub(super) learning: Option<Number>,
+    pub(super) links: Option<Number>,
 }
 
 /// The keys for TLS, of whichever section.

@@ -36,6 +36,7 @@ use crate::channel::pin::Pins;
 use crate::channel::tls::Trust;
 use crate::controller::learning::{self, Settings};
 use crate::datapath::fabric::topology::Topology;
+use crate::datapath::remote::marks::Marks;
 use crate::datapath::remote::profile::Profile;
 use crate::fastpath::xdp::XdpMode;
 use crate::migration::config::{Damping, Hosting, Prefix, Server, SiteConfig, Timers};
@@ -158,6 +159,8 @@ pub struct Remote {
     pub tls: Option<OpenFlowTls>,
     /// The certificate that the datapath id is bound to; `None` = any that is trusted.
     pub certificate: Option<Fingerprint>,
+    /// The cookies and priorities of our flows there.
+    pub marks: Marks,
 }
 
 impl Remote {

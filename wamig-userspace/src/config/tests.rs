@@ -464,11 +464,18 @@ fn a_switch_elsewhere_is_named_and_used_by_a_profile() {
         ("connect = [\"tcp:a\"]\nprofile = \"nx\"", "\"nx\" is not a profile; allowed: \"ovs\""),
         ("connect = [\"tls:a\"]\nprofile = \"ovs\"", "needed in [switch.remote]: certificate"),
         ("connect = [\"tcp:a\"]\nprofile = \"ovs\"\nrole = \"slave\"", "\"slave\" is not a role"),
+        ("connect = [\"tcp:a\"]\nprofile = \"ovs\"\npriority = 63001", "allowed: 1000 to 63000 (the lowest of 2000"),
+        ("connect = [\"tcp:a\"]\nprofile = \"ovs\"\ncookies = { links = 0 }", "allowed: 1 to 65534 (the upper 16 bits"),
+        ("connect = [\"tcp:a\"]\nprofile = \"ovs\"\ncookies = { links = 0x574d }", "links = 0x574d: two are the same"),
+        ("connect = [\"tcp:a\"]\nprofile = \"ovs\"\ncookies = { link = 1 }", "allowed: migration, learning, links"),
         ("connect = [\"tcp:a\"]\nprofile = \"of10\"\nversion = \"1.3\"", "\"1.3\" is not the version of profile of10"),
     ] {
         let wrong = whole(&remote(keys)).unwrap_err().to_string();
         assert!(wrong.contains(expected), "{keys}: {wrong}");
     }
+    let marked = "connect = [\"tcp:a\"]\nprofile = \"ovs\"\npriority = 20000\ncookies = { migration = 0xa001 }";
+    let marks = whole(&remote(marked)).unwrap().switch.remote.unwrap().marks;
+    assert_eq!((marks.cookies(), marks.priority()), ([0xa001, 0x4c53, 0x4642], 20_000));
     for (profile, version) in [("of10", wamig_openflow::Version::V10), ("of13-arp-punt", wamig_openflow::Version::V13)]
     {
         let config = whole(&remote(&format!("listen = [\"ptcp:6653:127.0.0.1\"]\nprofile = \"{profile}\""))).unwrap();

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant as TokioInstant, sleep, sleep_until};
-use wamig_openflow::{FlowMod, FlowStats, PortNo};
+use wamig_openflow::{FlowMod, PortNo};
 
 use super::audit::Audit;
 use super::peer_table::PeerTable;
@@ -27,7 +27,7 @@ use crate::channel::endpoint::Endpoint;
 use crate::controller::learning::Plan;
 use crate::controller::standalone::Standalone;
 use crate::controller::{Command, Controller};
-use crate::datapath::any::{Any, Sessions};
+use crate::datapath::any::Any;
 use crate::datapath::remote::fragment::Verdict;
 use crate::datapath::{Datapath, DatapathError, Event};
 use crate::fastpath::xdp::attach::SharedPorts;
@@ -527,10 +527,7 @@ impl<F: FastPath> Control<F> {
             Query::Explain(address, answer) => drop(answer.send(report::explain(self, now, unix_us(), address))),
             Query::Flows(filter, answer) => {
                 let flows = self.datapath.own_flows(now).await;
-                let several = matches!(self.datapath.sessions(), Some(Sessions::Several(_)));
-                let takes = |f: &FlowStats| filter.takes(f) || several && filter.needs(f);
-                let line = |(switch, f): &(Option<String>, FlowStats)| FlowLine { switch: switch.clone(), ..f.into() };
-                let lines = flows.map(|all| all.iter().filter(|(_, f)| takes(f)).map(line).collect());
+                let lines = flows.map(|all| all.iter().filter(|f| filter.takes(f)).map(FlowLine::from).collect());
                 drop(answer.send(lines.map_err(|e| e.to_string())));
             }
             // Asked while something else waits to be written.

@@ -37,7 +37,7 @@ pub(super) async fn run(config: &Config, remote: &Remote) -> Result<(), RunError
     let mut tasks = JoinSet::new();
     let stop = stop_on(signals, &mut tasks)?;
     let dpid = config.switch.datapath_id.unwrap_or(DatapathId(0));
-    let switch = switch(&mut tasks, channels, remote, dpid, config.switch.ports.clone());
+    let switch = switch(&mut tasks, channels, remote, dpid, (config.switch.ports.clone(), false));
     let ports = switch.features().ports.clone();
     let datapath =
         if remote.profile.is_narrow() { Any::Narrow(Narrow::new(switch, remote.profile)) } else { Any::Remote(switch) };
@@ -59,20 +59,21 @@ pub(super) async fn run_several(config: &Config, switches: &Switches) -> Result<
     let stop = stop_on(signals, &mut tasks)?;
     let mut members = Vec::new();
     for ((member, place), channels) in switches.members.iter().zip(switches.topology.places()).zip(bound) {
-        members.push(switch(&mut tasks, channels, &member.remote, member.datapath_id, place.ports.clone()));
+        let ports = (place.ports.clone(), !place.links.is_empty());
+        members.push(switch(&mut tasks, channels, &member.remote, member.datapath_id, ports));
     }
     let fabric = Fabric::new(switches.topology.clone(), members);
     let Features { dpid, ports, .. } = fabric.features().clone();
     site(config, dpid, ports, Any::Fabric(fabric), held, tasks, stop).await
 }
 
-/// One switch, with the task of its connections.
+/// One switch, with the task of its connections; its ports, and whether some are links.
 fn switch(
     tasks: &mut JoinSet<String>,
     channels: Channels,
     remote: &Remote,
     dpid: DatapathId,
-    ports: Vec<String>,
+    (ports, has_links): (Vec<String>, bool),
 ) -> remote::Remote {
     let (heard, channel) = mpsc::channel(CHANNEL);
     tasks.spawn(ends("the channel to the switch", channels.run(heard)));
@@ -83,6 +84,8 @@ fn switch(
         // Later daemons have the greater claim (OpenFlow 1.3.5 §6.3.6).
         role: Role { role: remote.role, generation_id: unix_us() },
         endpoints: remote.endpoints.iter().map(ToString::to_string).collect(),
+        marks: remote.marks,
+        has_links,
     };
     remote::Remote::new(settings, channel)
 }

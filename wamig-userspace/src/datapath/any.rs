@@ -14,6 +14,17 @@ use super::{Datapath, DatapathError, Event, Features};
 use crate::fastpath::FastPath;
 use crate::switch::Switch;
 
+/// A flow of ours with the numbers, and under the marks, of the switch that has it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct OwnFlow {
+    /// Which switch, if there are several.
+    pub switch: Option<String>,
+    /// It takes frames from one of several switches to the next.
+    pub is_links: bool,
+    /// The flow.
+    pub flow: FlowStats,
+}
+
 /// Either kind.
 pub enum Any<F> {
     /// The switch in this process.
@@ -109,23 +120,19 @@ impl<F: FastPath> Any<F> {
         Some(std::mem::replace(self, Self::AtWork(Box::new(AtWork { features, sessions }))))
     }
 
-    /// Every flow, with the port numbers that the switch itself uses, and which switch that is,
-    /// if there are several.
+    /// Every flow of ours as the switch itself has it.
     ///
     /// # Errors
     /// As [`Datapath::dump_flows`].
-    pub async fn own_flows(&mut self, now: Instant) -> Result<Vec<(Option<String>, FlowStats)>, DatapathError> {
+    pub async fn own_flows(&mut self, now: Instant) -> Result<Vec<OwnFlow>, DatapathError> {
         let flows = match self {
             Self::Local(local) => local.dump_flows(now).await?,
             Self::Remote(remote) => remote.installed_flows().await?,
             Self::Narrow(narrow) => narrow.installed_flows().await?,
-            Self::Fabric(fabric) => {
-                let flows = fabric.installed_flows().await?;
-                return Ok(flows.into_iter().map(|(name, flow)| (Some(name), flow)).collect());
-            }
+            Self::Fabric(fabric) => return fabric.installed_flows().await,
             Self::AtWork(_) => return Err(at_work()),
         };
-        Ok(flows.into_iter().map(|flow| (None, flow)).collect())
+        Ok(flows.into_iter().map(|flow| OwnFlow { switch: None, is_links: false, flow }).collect())
     }
 }
 

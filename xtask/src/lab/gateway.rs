@@ -30,6 +30,8 @@ pub struct Settings {
     pub switch: switch::Kind,
     /// Which datapath Open vSwitch has.
     pub datapath: ovs::Datapath,
+    /// Lines for `[switch.remote]`.
+    pub remote: String,
     /// The daemon listens at [`Gateway::daemon_socket`], so that a test can stand in the middle.
     pub in_the_middle: bool,
 }
@@ -43,6 +45,7 @@ impl Default for Settings {
             stranger: false,
             switch: switch::Kind::default(),
             datapath: ovs::Datapath::default(),
+            remote: String::new(),
             in_the_middle: false,
         }
     }
@@ -194,7 +197,11 @@ fingerprint = "{peer_fingerprint}"
             switch::Kind::Ovs(profile) | switch::Kind::Elsewhere(profile) => {
                 let middle = settings.in_the_middle.then(|| self.daemon_socket());
                 let (socket, profile) = (middle.unwrap_or_else(|| self.switch_socket()), profile.as_str());
-                format!("{id}[switch.remote]\nlisten = [\"punix:{}\"]\nprofile = \"{profile}\"", socket.display())
+                let more = &settings.remote;
+                format!(
+                    "{id}[switch.remote]\nlisten = [\"punix:{}\"]\nprofile = \"{profile}\"\n{more}",
+                    socket.display()
+                )
             }
         }
     }

@@ -32,6 +32,7 @@ use wamig_openflow::{
     DatapathId, ErrorKind, FlowMod, FlowStats, OfpError, PacketIn, PacketOut, PortDesc, PortNo, PortReason, PortStatus,
 };
 
+use super::any::OwnFlow;
 use super::remote::Remote;
 use super::remote::status::SessionStatus;
 use super::{Datapath, DatapathError, Event, Features};
@@ -264,12 +265,16 @@ impl Fabric<Remote> {
     ///
     /// # Errors
     /// [`DatapathError::Down`]: none is there.
-    pub async fn installed_flows(&mut self) -> Result<Vec<(String, FlowStats)>, DatapathError> {
+    pub async fn installed_flows(&mut self) -> Result<Vec<OwnFlow>, DatapathError> {
         let mut found = Vec::new();
         let mut missing = None;
         for switch in 0..self.members.len() {
             match self.members[switch].installed_flows().await {
-                Ok(flows) => found.extend(flows.into_iter().map(|f| (self.name(switch).to_owned(), f))),
+                Ok(flows) => found.extend(flows.into_iter().map(|flow| OwnFlow {
+                    switch: Some(self.name(switch).to_owned()),
+                    is_links: self.members[switch].marks().is_links(flow.cookie),
+                    flow,
+                })),
                 Err(error) => missing = Some(self.of(switch, error)),
             }
         }

@@ -10,9 +10,7 @@ use wamig_openflow::{
 };
 
 use super::fragment;
-use crate::controller::learning;
-use crate::datapath::fabric::transit;
-use crate::migration::cookie;
+use super::marks::Marks;
 
 /// What tells flows apart (OpenFlow 1.3.5 §5.2): table, priority, match.
 type Key = (TableId, u16, Match);
@@ -38,6 +36,8 @@ pub struct Book {
     fresh: bool,
     /// Later fragments are kept from flows that write addresses ([`fragment::detours`]).
     detours: bool,
+    /// Which are ours.
+    marks: Marks,
 }
 
 /// What a batch comes to on the switch.
@@ -51,27 +51,14 @@ pub struct Plan {
     installed: Vec<(Key, Option<Entry>)>,
 }
 
-/// The cookies of this controller's applications and of the links between its switches: value
-/// and mask.
-pub const OURS: [(Cookie, u64); 3] = [
-    (Cookie(cookie::SPACE), cookie::SPACE_MASK),
-    (learning::COOKIE, learning::COOKIE_MASK),
-    (transit::COOKIE, transit::COOKIE_MASK),
-];
-
-/// Whether a flow belongs to one of them.
-pub fn is_ours(cookie: Cookie) -> bool {
-    OURS.iter().any(|(value, mask)| cookie.0 & mask == value.0)
-}
-
 impl Book {
     /// The switch was connected and has these flows; what was wanted before is forgotten. With
     /// `detours`, later fragments are kept from flows that write addresses.
-    pub fn begin(&mut self, flows: Vec<FlowStats>, detours: bool) {
-        *self = Self { fresh: true, detours, ..Self::default() };
+    pub fn begin(&mut self, flows: Vec<FlowStats>, detours: bool, marks: Marks) {
+        *self = Self { fresh: true, detours, marks, ..Self::default() };
         for flow in flows {
             let key = (flow.table, flow.priority, flow.matching);
-            if is_ours(flow.cookie) {
+            if marks.is_ours(flow.cookie) {
                 let entry = Entry {
                     cookie: flow.cookie,
                     idle_timeout: flow.idle_timeout,
@@ -104,6 +91,7 @@ impl Book {
             }
             self.change(&mut plan.wanted, change);
         }
+        let detour = self.detour();
         let mut goal = plan.wanted.clone();
         if self.fresh {
             for key in self.installed.keys() {
@@ -115,7 +103,7 @@ impl Book {
         for (key, entry) in goal {
             let there = self.installed.get(&key);
             // An add that is repeated is sent again: the switch may have lost the flow.
-            let again = named.contains(&key) || entry.as_ref().is_some_and(|e| e.cookie == fragment::COOKIE);
+            let again = named.contains(&key) || entry.as_ref().is_some_and(|e| e.cookie == detour.cookie);
             if there == entry.as_ref() && (self.fresh || entry.is_none() || !again) {
                 continue;
             }
@@ -134,13 +122,13 @@ impl Book {
             plan.installed.push((key, entry));
         }
         // Never the flow without its detours: they come before it and go after it.
-        plan.mods.sort_by_key(|m| m.cookie != fragment::COOKIE);
-        deleted.sort_by_key(|m| m.cookie == fragment::COOKIE);
+        plan.mods.sort_by_key(|m| m.cookie != detour.cookie);
+        deleted.sort_by_key(|m| m.cookie == detour.cookie);
         plan.mods.extend(deleted);
         restored.reverse();
         restored.sort_by_key(|m| {
             let adds = m.command == FlowModCommand::Add;
-            (!adds, adds != (m.cookie == fragment::COOKIE))
+            (!adds, adds != (m.cookie == detour.cookie))
         });
         plan.undo = restored;
         Ok(plan)
@@ -155,9 +143,19 @@ impl Book {
         for (key, entry) in goal.iter() {
             let old = self.wanted.get(key).into_iter().flat_map(|e| detours(key, e));
             more.extend(old.map(|key| (key, None)));
-            more.extend(entry.iter().flat_map(|e| detours(key, e)).map(|key| (key, Some(detour()))));
+            more.extend(entry.iter().flat_map(|e| detours(key, e)).map(|key| (key, Some(self.detour()))));
         }
         goal.extend(more);
+    }
+
+    fn detour(&self) -> Entry {
+        Entry {
+            cookie: self.marks.cookie_out(fragment::COOKIE),
+            idle_timeout: 0,
+            hard_timeout: 0,
+            flags: FlowModFlags::default(),
+            instructions: fragment::instructions(),
+        }
     }
 
     /// The switch has carried out a plan.
@@ -217,11 +215,6 @@ fn detours((table, priority, matching): &Key, entry: &Entry) -> Vec<Key> {
     fragment::detours(matching, &entry.instructions).into_iter().map(|m| (*table, above, m)).collect()
 }
 
-fn detour() -> Entry {
-    let (flags, instructions) = (FlowModFlags::default(), fragment::instructions());
-    Entry { cookie: fragment::COOKIE, idle_timeout: 0, hard_timeout: 0, flags, instructions }
-}
-
 fn set(list: &mut BTreeMap<Key, Entry>, key: Key, entry: Option<Entry>) {
     match entry {
         Some(entry) => drop(list.insert(key, entry)),
@@ -275,6 +268,7 @@ mod tests {
 
     use super::*;
     use crate::datapath::remote::described as stats;
+    use crate::migration::cookie;
 
     const OURS: Cookie = Cookie(cookie::SPACE | 7);
 
@@ -294,7 +288,7 @@ mod tests {
     fn after_a_connection_only_the_difference_is_sent_and_only_ours_is_deleted() {
         let mut book = Book::default();
         let theirs = FlowMod { cookie: Cookie(9), ..flow(4, 1) };
-        book.begin([flow(1, 2), flow(2, 9), flow(3, 1), theirs].iter().map(stats).collect(), false);
+        book.begin([flow(1, 2), flow(2, 9), flow(3, 1), theirs].iter().map(stats).collect(), false, Marks::default());
         let batch = [FlowMod::delete_by_cookie(Cookie(cookie::SPACE), cookie::SPACE_MASK), flow(1, 2), flow(2, 1)];
         let plan = book.plan(&batch).unwrap();
         assert_eq!(
@@ -314,7 +308,7 @@ mod tests {
     #[test]
     fn a_flow_of_somebody_else_is_never_replaced() {
         let mut book = Book::default();
-        book.begin(vec![stats(&FlowMod { cookie: Cookie(9), ..flow(4, 1) })], false);
+        book.begin(vec![stats(&FlowMod { cookie: Cookie(9), ..flow(4, 1) })], false, Marks::default());
         let refused = book.plan(&[flow(4, 2)]).unwrap_err();
         assert_eq!(refused.kind, ErrorKind::FlowModOverlap);
     }
@@ -322,7 +316,7 @@ mod tests {
     #[test]
     fn deletes_and_modifies_are_worked_out_here() {
         let mut book = Book::default();
-        book.begin(Vec::new(), false);
+        book.begin(Vec::new(), false, Marks::default());
         let other = FlowMod { cookie: Cookie(OURS.0 + 1), ..flow(2, 1) };
         book.commit(book.plan(&[flow(1, 2), other]).unwrap());
         let modify = FlowMod { command: FlowModCommand::Modify, cookie_mask: u64::MAX, ..flow(1, 7) };
@@ -341,7 +335,7 @@ mod tests {
         let write = Instructions::apply(vec![Action::set_ip(Field::Ipv4Dst, to), Action::output(PortNo(2))]);
         let moved = FlowMod::add(TableId(0), 5, Match::any().ipv4().ip(Field::Ipv4Dst, to), write, OURS);
         let mut book = Book::default();
-        book.begin(Vec::new(), true);
+        book.begin(Vec::new(), true, Marks::default());
         let plan = book.plan(&[moved.clone(), flow(1, 2)]).unwrap();
         let sent = |plan: &Plan| plan.mods.iter().map(|m| (m.command, m.priority)).collect::<Vec<_>>();
         let (add, delete) = (FlowModCommand::Add, FlowModCommand::DeleteStrict);
@@ -353,16 +347,16 @@ mod tests {
         assert_eq!(sent(&plan), [(delete, 5), (delete, 5), (delete, 6), (delete, 6)], "nor when it goes");
         book.commit(plan);
         // A switch that is connected again and has them already; then one that needs none.
-        book.begin(there.clone(), true);
+        book.begin(there.clone(), true, Marks::default());
         assert_eq!(sent(&book.plan(&[moved.clone(), flow(1, 2)]).unwrap()), []);
-        book.begin(there, false);
+        book.begin(there, false, Marks::default());
         assert_eq!(sent(&book.plan(&[moved, flow(1, 2)]).unwrap()), [(delete, 6), (delete, 6)]);
     }
 
     #[test]
     fn a_flow_that_expired_is_neither_wanted_nor_there() {
         let mut book = Book::default();
-        book.begin(Vec::new(), false);
+        book.begin(Vec::new(), false, Marks::default());
         book.commit(book.plan(&[flow(1, 2)]).unwrap());
         let removed = FlowRemoved { reason: FlowRemovedReason::IdleTimeout, stats: stats(&flow(1, 2)) };
         assert!(book.removed(&removed));

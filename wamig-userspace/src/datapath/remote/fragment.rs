@@ -25,7 +25,8 @@ use crate::switch::effect::Effect;
 use crate::switch::port::Ports;
 use crate::switch::{Limits, Switch};
 
-/// The cookie of every detour: of the migration's space, of no role that it has.
+/// The cookie of every detour, but for the switch's [marks](super::marks::Marks): of the
+/// migration's space, of no role that it has.
 pub const COOKIE: Cookie = Cookie(cookie::SPACE | 0xe << 44);
 /// A station that there is not.
 const NOBODY: MacAddr = MacAddr([0x02, 0x57, 0x4d, 0xff, 0xff, 0xfe]);
@@ -150,6 +151,8 @@ pub fn instructions() -> Instructions {
 /// The flows that write addresses, in this process.
 pub struct Detour {
     switch: Switch<Memory>,
+    /// Of the detours themselves, which the flows here do not need.
+    cookie: Cookie,
     /// Fragments that went this way.
     pub taken: u64,
     /// Those of them that were lost where the whole pipeline is at hand.
@@ -163,11 +166,12 @@ impl std::fmt::Debug for Detour {
 }
 
 impl Detour {
-    /// Without flows; ports as the switch numbers them.
-    pub fn new(ports: &[PortDesc], now: Instant) -> Self {
+    /// Without flows; ports and the detours' cookie as the switch has them.
+    pub fn new(ports: &[PortDesc], cookie: Cookie, now: Instant) -> Self {
         let ports = Ports::new(ports.iter().cloned()).alive_since(now);
         Self {
             switch: Switch::new(Memory::new(MemoryMaps::default()), ports, Limits::default()),
+            cookie,
             taken: 0,
             elsewhere: 0,
         }
@@ -177,7 +181,7 @@ impl Detour {
     pub fn follow(&mut self, mods: &[FlowMod], now: Instant) {
         let delete = |m: &FlowMod| FlowMod::delete_strict(m.table, m.priority, m.matching.clone());
         let mut batch: Vec<FlowMod> = Vec::new();
-        for m in mods.iter().filter(|m| m.table == TableId(0) && m.cookie != COOKIE) {
+        for m in mods.iter().filter(|m| m.table == TableId(0) && m.cookie != self.cookie) {
             let writes = writes_address(&m.instructions);
             // An add that writes no address any more takes the place of one that may have.
             batch.push(if writes { m.clone() } else { delete(m) });
@@ -258,7 +262,7 @@ mod tests {
     fn wamigs_own_switch_is_sound() {
         let now = Instant::now();
         let ports = [PortDesc { port: PortNo(1), link_up: true, ..PortDesc::default() }];
-        let mut switch = Detour::new(&ports, now).switch;
+        let mut switch = Detour::new(&ports, COOKIE, now).switch;
         let mut trial = Trial::default();
         let mut verdict = None;
         for out in Trial::messages() {

@@ -10,6 +10,7 @@
 //! * [`book`] — what is wanted and what the switch has: what has to be sent
 //! * [`fragment`] — later fragments, which some switches damage
 //! * [`ports`] — the switch's port numbers and the controller's
+//! * [`marks`] — the cookies and priorities of our flows, among those of others
 //! * [`profile`] — what is asked of the switch
 //! * [`status`] — how the session is
 //!
@@ -19,6 +20,7 @@
 
 pub mod book;
 pub mod fragment;
+pub mod marks;
 pub mod ports;
 pub mod profile;
 pub mod session;
@@ -43,6 +45,7 @@ use crate::channel::{ChannelEvent, ConnId, Opened};
 use crate::peer::Fingerprint;
 use book::{Book, Plan};
 use fragment::{Detour, Verdict};
+use marks::Marks;
 use ports::PortMap;
 use profile::Profile;
 use session::{Expected, News, Session};
@@ -67,6 +70,10 @@ pub struct Settings {
     pub role: Role,
     /// Where it is waited for or dialled, for status.
     pub endpoints: Vec<String>,
+    /// By what our flows are told from others'.
+    pub marks: Marks,
+    /// It is one of several, and tags take frames from one to the next.
+    pub has_links: bool,
 }
 
 /// A connection.
@@ -201,6 +208,11 @@ impl Remote {
         if self.announced { Ok(()) } else { Err(DatapathError::Down("it has connected just now".to_owned())) }
     }
 
+    /// By what our flows are told from others'.
+    pub fn marks(&self) -> Marks {
+        self.settings.marks
+    }
+
     /// Whether later fragments go round the flows that write addresses.
     pub fn damages_fragments(&self) -> bool {
         self.detour.is_some()
@@ -319,9 +331,9 @@ impl Remote {
 
     fn greet(&mut self, opened: Opened) {
         let Opened { conn, remote, version, certificate, outbox, .. } = opened;
-        let Settings { dpid, profile, role, .. } = self.settings;
+        let Settings { dpid, profile, role, marks, has_links, .. } = self.settings;
         tracing::debug!(remote, "a switch connects");
-        let session = Session::new(version, Expected { dpid, profile, role });
+        let session = Session::new(version, Expected { dpid, profile, role, marks, has_links });
         let now = TokioInstant::now();
         let (deadline, since) = (now + self.patience, now.into_std());
         let mut link = Link { conn, remote, version, certificate, outbox, session, deadline, since };
@@ -389,7 +401,8 @@ impl Remote {
             return self.refuse(conn, &why);
         }
         let Some(at) = self.greeting.iter().position(|l| l.conn == conn) else { return };
-        let map = match PortMap::find(&self.settings.ports, &self.greeting[at].session.ports) {
+        let marks = self.settings.marks;
+        let map = match PortMap::find(&self.settings.ports, &self.greeting[at].session.ports, marks) {
             Ok(map) => map,
             Err(why) => return self.refuse(conn, &why),
         };
@@ -401,8 +414,8 @@ impl Remote {
         self.features.ports = ports.filter(|p| p.port <= wamig_openflow::PortNo::MAX).collect();
         self.features.ports.sort_unstable_by_key(|p| p.port);
         let damages = link.session.verdict == Verdict::Damages;
-        self.book.begin(link.session.take_flows(), damages);
-        self.detour = damages.then(|| Detour::new(&link.session.ports, link.since));
+        self.book.begin(link.session.take_flows(), damages, marks);
+        self.detour = damages.then(|| Detour::new(&link.session.ports, marks.cookie_out(fragment::COOKIE), link.since));
         self.last_error = None;
         tracing::info!("switch {} at {} is connected", self.settings.dpid, link.remote);
         self.link = Some(link);
@@ -411,6 +424,13 @@ impl Remote {
 
     /// The switch says something: with the controller's port numbers, if it is its business.
     fn tell(&mut self, event: Event) {
+        let event = match event {
+            Event::PacketIn(m) => {
+                let Some(cookie) = self.map.cookie_in(m.cookie) else { return };
+                Event::PacketIn(PacketIn { cookie, ..m })
+            }
+            other => other,
+        };
         match event {
             // In the process of a narrow profile the whole pipeline is at hand.
             Event::PacketIn(m) if m.cookie == fragment::COOKIE && !self.settings.profile.is_narrow() => {

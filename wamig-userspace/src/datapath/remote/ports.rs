@@ -1,14 +1,18 @@
 //! The switch's port numbers and the controller's: the controller numbers the ports as the
 //! configuration lists them, from 1, so that what it remembers of a port holds when the switch
 //! numbers its ports anew. A port that the configuration does not list is none of its business.
+//! The same for cookies and priorities ([`Marks`]).
 
-use wamig_openflow::{Action, Field, FlowMod, FlowStats, Instructions, Match, PortDesc, PortNo};
+use wamig_openflow::{Action, Cookie, Field, FlowMod, FlowStats, Instructions, Match, PortDesc, PortNo};
+
+use super::marks::Marks;
 
 /// Both numbers of every configured port.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct PortMap {
     /// The switch's number of the configuration's port 1, 2, …
     numbers: Vec<PortNo>,
+    marks: Marks,
 }
 
 impl PortMap {
@@ -16,7 +20,7 @@ impl PortMap {
     ///
     /// # Errors
     /// The switch has no such port; what it has.
-    pub fn find(configured: &[String], there: &[PortDesc]) -> Result<Self, String> {
+    pub fn find(configured: &[String], there: &[PortDesc], marks: Marks) -> Result<Self, String> {
         let mut numbers = Vec::new();
         for name in configured {
             let by_name = there.iter().find(|p| p.name == *name);
@@ -33,7 +37,7 @@ impl PortMap {
             }
             numbers.push(port.port);
         }
-        Ok(Self { numbers })
+        Ok(Self { numbers, marks })
     }
 
     /// The controller's number; `None` = not configured.
@@ -53,6 +57,8 @@ impl PortMap {
     /// A flow-mod with the switch's numbers.
     pub fn flow_out(&self, m: FlowMod) -> FlowMod {
         FlowMod {
+            cookie: self.marks.cookie_out(m.cookie),
+            priority: self.marks.priority_out(m.table, m.priority),
             matching: matching(m.matching, |p| self.outward(p)),
             instructions: instructions(m.instructions, |p| self.outward(p)),
             out_port: self.outward(m.out_port),
@@ -65,10 +71,17 @@ impl PortMap {
         actions(list, &|p| self.outward(p))
     }
 
-    /// A flow with the controller's numbers.
+    /// The cookie that the controller knows; `None` = the flow is not its.
+    pub fn cookie_in(&self, cookie: Cookie) -> Option<Cookie> {
+        self.marks.cookie_in(cookie)
+    }
+
+    /// A flow of ours with the controller's numbers.
     pub fn flow_in(&self, flow: FlowStats) -> FlowStats {
         let inward = |p| self.inward(p).unwrap_or(p);
         FlowStats {
+            cookie: self.marks.cookie_in(flow.cookie).unwrap_or(flow.cookie),
+            priority: self.marks.priority_in(flow.table, flow.priority),
             matching: matching(flow.matching, inward),
             instructions: instructions(flow.instructions, inward),
             ..flow
@@ -117,7 +130,7 @@ mod tests {
 
     fn map(names: &[&str]) -> Result<PortMap, String> {
         let there = [desc(7, "up"), desc(3, "lan1"), desc(12, "srv"), desc(0xffff_fffe, "br0")];
-        PortMap::find(&names.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>(), &there)
+        PortMap::find(&names.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>(), &there, Marks::default())
     }
 
     #[test]

@@ -12,8 +12,10 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
+use wamig_openflow::flow_match::VID_PRESENT;
 use wamig_openflow::{Action, Cookie, Field, FlowMod, Instructions, MacAddr, Match, PortNo, TableId, Version};
 
+use crate::datapath::fabric::transit::TAG_TYPE;
 use crate::migration::cookie;
 
 /// The cookie of the flows of a trial: of the migration's space, of no role that it has.
@@ -131,8 +133,8 @@ impl Profile {
     }
 
     /// Flows with every kind of match and action that will be needed. Each takes frames of a
-    /// station only that there is not.
-    pub fn trial(self) -> Vec<FlowMod> {
+    /// station only that there is not. `has_links`: those of the links between several switches.
+    pub fn trial(self, has_links: bool) -> Vec<FlowMod> {
         let flow = |table: u8, priority, m: Match, i| {
             FlowMod::add(TableId(table), priority, m.mac(Field::EthSrc, NOBODY), i, TRIAL)
         };
@@ -160,13 +162,23 @@ impl Profile {
                 trial.extend([flow(0, 4, Match::any().arp(), up.clone()), flow(0, 1, Match::any(), up)]);
             }
         }
+        if has_links {
+            let tagged = Match::any().with(Field::VlanVid, u128::from(VID_PRESENT | 0xffe));
+            let pop = Instructions::apply(vec![Action::PopVlan, Action::output(PortNo::IN_PORT)]);
+            let push = Instructions::apply(vec![
+                Action::PushVlan(TAG_TYPE),
+                Action::set(Field::VlanVid, u128::from(VID_PRESENT | 0xffe)),
+                Action::output(PortNo::IN_PORT),
+            ]);
+            trial.extend([flow(0, 6, tagged, pop), flow(0, 5, Match::any(), push)]);
+        }
         trial
     }
 
     /// Takes a trial back.
     pub fn withdrawal(trial: &[FlowMod]) -> Vec<FlowMod> {
         let strict = |f: &FlowMod| FlowMod {
-            cookie: TRIAL,
+            cookie: f.cookie,
             cookie_mask: u64::MAX,
             ..FlowMod::delete_strict(f.table, f.priority, f.matching.clone())
         };
@@ -231,7 +243,7 @@ mod tests {
     #[test]
     fn what_is_tried_can_be_said_and_fits_the_profile() {
         for profile in Profile::ALL {
-            for flow in profile.trial() {
+            for flow in profile.trial(*profile == Profile::Ovs) {
                 let mut wire = bytes::BytesMut::new();
                 let message = wamig_openflow::Message::FlowMod(flow.clone());
                 wamig_openflow::encode(profile.version(), wamig_openflow::Xid(1), &message, &mut wire).unwrap();

@@ -17,8 +17,8 @@ use wamig_openflow::{
     DatapathId, DecodeError, ErrorKind, FlowMod, FlowModCommand, FlowStats, Message, OfpError, PortDesc, Version, Xid,
 };
 
-use super::book;
 use super::fragment::{self, Verdict};
+use super::marks::Marks;
 use super::profile::Profile;
 use super::work::{self, Outcome, Progress, Work};
 use crate::datapath::Event;
@@ -52,6 +52,18 @@ pub struct Expected {
     pub profile: Profile,
     /// Our role, and the age of our claim to it (1.3).
     pub role: Role,
+    /// By what our flows are told from others'.
+    pub marks: Marks,
+    /// It is one of several, and tags take frames from one to the next.
+    pub has_links: bool,
+}
+
+impl Expected {
+    /// The flows of a profile's trial, as the switch has them.
+    fn trial(&self, profile: Profile) -> Vec<FlowMod> {
+        let marked = |m: FlowMod| FlowMod { cookie: self.marks.cookie_out(m.cookie), ..m };
+        profile.trial(self.has_links).into_iter().map(marked).collect()
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -164,7 +176,7 @@ impl Session {
     /// Asks for our flows; [`News::Flows`] is the answer.
     pub fn dump(&mut self) {
         self.flows.clear();
-        self.dumps = dumps(self.version, false);
+        self.dumps = dumps(self.version, self.expected.marks, false);
         self.next_dump();
     }
 
@@ -314,7 +326,7 @@ impl Session {
 
     fn ask_flows(&mut self) -> Vec<News> {
         self.step = Step::Flows;
-        self.dumps = dumps(self.version, true);
+        self.dumps = dumps(self.version, self.expected.marks, true);
         self.next_dump();
         Vec::new()
     }
@@ -347,7 +359,7 @@ impl Session {
     fn try_out(&mut self, profile: Profile) -> Vec<News> {
         self.step = Step::Trial;
         self.trying = profile;
-        let trial = profile.trial();
+        let trial = self.expected.trial(profile);
         self.program(&trial, Profile::withdrawal(&trial));
         Vec::new()
     }
@@ -405,7 +417,7 @@ impl Session {
         match (self.step, result) {
             (Step::Trial, Ok(())) => {
                 self.step = Step::Withdrawal;
-                let trial = Profile::withdrawal(&self.trying.trial());
+                let trial = Profile::withdrawal(&self.expected.trial(self.trying));
                 self.program(&trial, Vec::new());
                 Vec::new()
             }
@@ -468,12 +480,12 @@ fn over(why: String) -> Vec<News> {
 }
 
 /// Our flows; with `everybodys`, the others' too. OpenFlow 1.0 cannot tell them apart.
-fn dumps(version: Version, everybodys: bool) -> VecDeque<(FlowStatsRequest, bool)> {
+fn dumps(version: Version, marks: Marks, everybodys: bool) -> VecDeque<(FlowStatsRequest, bool)> {
     if version == Version::V10 {
         return [(FlowStatsRequest::all(), false)].into();
     }
     let of = |cookie, cookie_mask| (FlowStatsRequest { cookie, cookie_mask, ..FlowStatsRequest::all() }, false);
-    let mut dumps: VecDeque<_> = book::OURS.into_iter().map(|(cookie, mask)| of(cookie, mask)).collect();
+    let mut dumps: VecDeque<_> = marks.spaces().into_iter().map(|(cookie, mask)| of(cookie, mask)).collect();
     if everybodys {
         dumps.push_back((FlowStatsRequest::all(), true));
     }

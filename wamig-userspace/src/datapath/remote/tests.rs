@@ -273,7 +273,7 @@ impl Scripted {
                 self.flows.push(m);
             }
             FlowModCommand::DeleteStrict => {
-                assert!(m.cookie_mask == u64::MAX && book::is_ours(m.cookie), "only ours is deleted");
+                assert!(m.cookie_mask == u64::MAX && Marks::default().is_ours(m.cookie), "only ours is deleted");
                 self.flows.retain(|f| !same(f) || f.cookie != m.cookie);
             }
             other => panic!("{other:?} is worked out by the controller"),
@@ -313,6 +313,8 @@ async fn remote_on(endpoint: &str, settings: ChannelSettings, profile: Profile) 
         profile,
         role: Role { role: ControllerRole::Equal, generation_id: 1 },
         endpoints: vec!["ptcp:0".into()],
+        marks: Marks::default(),
+        has_links: false,
     };
     (Remote::new(settings, channel), address)
 }
@@ -333,7 +335,8 @@ async fn a_switch_is_brought_up_to_date_and_what_is_not_ours_stays() {
     let (mut remote, address) = remote().await;
     let mut switch = Scripted::connect(address, 7).await;
     let theirs = FlowMod { cookie: Cookie(99), ..flow(7, 12, 11) };
-    let numbered = |m: FlowMod| PortMap::find(&["11".into(), "12".into()], &ports()).unwrap().flow_out(m);
+    let numbered =
+        |m: FlowMod| PortMap::find(&["11".into(), "12".into()], &ports(), Marks::default()).unwrap().flow_out(m);
     switch.flows = vec![theirs.clone(), numbered(flow(1, 1, 2)), numbered(flow(2, 1, 2))];
     let playing = play(switch, |s| s.flows.len() == 3 && s.flows.iter().any(|f| f.priority == 3));
     let Some(Event::Up(ports)) = remote.next_event().await else { panic!("it does not come up") };
