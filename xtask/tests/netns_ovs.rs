@@ -25,7 +25,7 @@ const OPERATORS: [&str; 3] = [
 /// Where wamig's own cookies and priorities are somebody else's: theirs, and those that it has in their place.
 const TAKEN: [&str; 2] = [
     "priority=50100,cookie=0x574d100100000005,udp,nw_dst=203.0.113.99,tp_dst=9,actions=drop",
-    "priority=10,cookie=0x4c53000000000006,tcp,tp_dst=2222,actions=drop",
+    "priority=10,cookie=0x4c53000000000006,tcp,tp_dst=2223,actions=drop",
 ];
 const MARKS: &str = "priority = 20000\ncookies = { migration = 0xa001, learning = 0xa002 }";
 
