@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use wamig_common::extract::{ETH_8021AD, ETH_8021Q, Layout, extract, proto};
+use wamig_common::extract::{ETH_8021AD, ETH_8021Q, L3_IPV4, L3_IPV6, Layout, extract, proto};
 use wamig_common::key::{FRAG, FlowKey};
 use wamig_openflow::flow_match::{ETH_TYPE_IPV4 as IPV4, ETH_TYPE_IPV6 as IPV6};
 
@@ -18,7 +18,7 @@ pub fn mend(received: &[u8], edited: &mut [u8]) {
         Some((at.start + to).checked_sub(from)?..(at.end + to).checked_sub(from)?)
     };
     // Behind a label, or in a frame that is inside another, there is a packet if there was one.
-    let hidden = || moved(&packet(received).filter(|_| ip(edited).is_none())?, before, after);
+    let hidden = || moved(&packet(received).filter(|_| headers(edited).is_none())?, before, after);
     let Some(new) = packet(edited).or_else(hidden) else { return };
     let old = moved(&new, after, before).and_then(|old| received.get(old));
     if old.is_some_and(|old| crc32c(old) == old[CHECKSUM])
@@ -31,18 +31,25 @@ pub fn mend(received: &[u8], edited: &mut [u8]) {
 
 /// Where the SCTP packet is in the frame.
 fn packet(frame: &[u8]) -> Option<Range<usize>> {
+    let (key, layout, l3) = headers(frame)?;
+    if layout.l4_off == 0 || layout.l4_proto != proto::SCTP || key.get(FRAG) != 0 {
+        return None;
+    }
+    let len = |off: usize| Some(usize::from(u16::from_be_bytes(*frame.get(off..)?.first_chunk()?)));
+    let end = if layout.l3 == L3_IPV4 { l3 + len(l3 + 2)? } else { l3 + 40 + len(l3 + 4)? };
+    let start = l3 + usize::from(layout.l4_off - layout.l3_off);
+    (end <= frame.len() && start + CHECKSUM.end <= end).then_some(start..end)
+}
+
+/// The headers of the IP packet in a frame, and where they begin; `None` = no IP packet is to be
+/// seen, or it is none of the version that its EtherType says.
+fn headers(frame: &[u8]) -> Option<(FlowKey, Layout, usize)> {
     let (eth_type, l3) = ip(frame)?;
     // The frame as it would be without what stands between its addresses and the packet.
     let bare = [&[0; 12], &eth_type.to_be_bytes()[..], &frame[l3..]].concat();
     let (mut key, mut layout) = (FlowKey::default(), Layout::default());
     extract(bare.as_slice(), 0, &mut key, &mut layout)?;
-    if layout.l4_off == 0 || layout.l4_proto != proto::SCTP || key.get(FRAG) != 0 {
-        return None;
-    }
-    let len = |off: usize| Some(usize::from(u16::from_be_bytes(*frame.get(off..)?.first_chunk()?)));
-    let end = if eth_type == IPV4 { l3 + len(l3 + 2)? } else { l3 + 40 + len(l3 + 4)? };
-    let start = usize::from(layout.l4_off) + l3 - 14;
-    (end <= frame.len() && start + CHECKSUM.end <= end).then_some(start..end)
+    matches!(layout.l3, L3_IPV4 | L3_IPV6).then_some((key, layout, l3))
 }
 
 /// The EtherType of the IP packet in a frame, and where it begins: behind any number of tags,

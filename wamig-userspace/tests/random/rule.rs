@@ -184,9 +184,19 @@ fn some_action(dice: &mut Dice, candidates: &[Field], groups: u32) -> Action {
 }
 
 /// A list of actions of which the switch accepts every one. At most one tag is pushed, and
-/// only where there was none: more than two are not looked behind.
-fn some_list(dice: &mut Dice, rule: &Rule, candidates: &[Field], write: bool, can: Abilities) -> Vec<Action> {
-    let untagged = rule.matching.get(Field::VlanVid).is_some_and(|m| m.value == 0 && m.mask & 0x1000 != 0);
+/// only where there was none, by the rule's other list (`before`) or by this one: more than two
+/// are not looked behind.
+fn some_list(
+    dice: &mut Dice,
+    rule: &Rule,
+    candidates: &[Field],
+    before: Option<&[Action]>,
+    can: Abilities,
+) -> Vec<Action> {
+    let write = before.is_some();
+    let has_pushed = before.is_some_and(|list| list.iter().any(|a| matches!(a, Action::PushVlan(_))));
+    let untagged =
+        !has_pushed && rule.matching.get(Field::VlanVid).is_some_and(|m| m.value == 0 && m.mask & 0x1000 != 0);
     let mut list: Vec<Action> = Vec::new();
     for _ in 0..dice.pick(&[0, 1, 2, 3, 5, 9]) {
         // Open vSwitch ends when an action set needs its datapath to read the frame anew behind a label.
@@ -255,8 +265,9 @@ pub fn some_instructions(dice: &mut Dice, rule: &Rule, later: &[u8], can: Abilit
         f => can.neighbours || !ND.contains(f),
     });
     let goto = (!later.is_empty() && dice.chance(55)).then(|| TableId(dice.pick(later)));
-    let mut apply = if dice.chance(80) { some_list(dice, rule, &candidates, false, can) } else { vec![] };
-    let write = if !can.at_once && dice.chance(30) { some_list(dice, rule, &candidates, true, can) } else { vec![] };
+    let mut apply = if dice.chance(80) { some_list(dice, rule, &candidates, None, can) } else { vec![] };
+    let written = !can.at_once && dice.chance(30);
+    let write = if written { some_list(dice, rule, &candidates, Some(&apply), can) } else { vec![] };
     if goto.is_none() && dice.chance(70) && !apply.iter().any(|a| matches!(a, Action::Output { .. })) {
         apply.push(Action::output(dice.pick(&paths::PORTS)));
     }
