@@ -10,6 +10,7 @@ use wamig_openflow::{Action, Cookie, FlowMod, Instructions, Match, Message, Port
 use wamig_userspace::fastpath::memory::Memory;
 use wamig_userspace::switch::Switch;
 use wamig_userspace::switch::effect::Effect;
+use wamig_userspace::switch::validate::Headers;
 
 thread_local! {
     static SWITCH: RefCell<Switch<Memory>> = RefCell::new(with_flows());
@@ -36,7 +37,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Some(frame) = wamig_fuzz::message(version, &bytes) else { return };
     let Ok(Message::PacketOut(out)) = decode(&frame) else { return };
     SWITCH.with_borrow_mut(|switch| {
-        for effect in switch.packet_out(&out, Instant::now()).unwrap_or_default() {
+        for effect in switch.packet_out_with(&out, Headers::of(version), Instant::now()).unwrap_or_default() {
             if let Effect::Inject { port, .. } = effect {
                 assert!(switch.ports().contains(port), "{port} of {out:?}");
             }

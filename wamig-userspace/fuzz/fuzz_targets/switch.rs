@@ -12,6 +12,7 @@ use wamig_userspace::fastpath::memory::Memory;
 use wamig_userspace::switch::Switch;
 use wamig_userspace::switch::flow_table::Selector;
 use wamig_userspace::switch::modification::Modification;
+use wamig_userspace::switch::validate::Headers;
 
 fn flows(switch: &mut Switch<Memory>, now: Instant) -> Vec<FlowStats> {
     switch.dump_flows(&Selector::all(), now)
@@ -25,13 +26,16 @@ fn said(flow: FlowStats) -> FlowStats {
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let mut switch = wamig_fuzz::switch();
     let now = Instant::now();
-    for message in wamig_fuzz::messages(data) {
+    for (version, message) in wamig_fuzz::messages(data) {
         let before = flows(&mut switch, now);
         let refused = match message {
+            Message::FlowMod(m) if version == Version::V10 => {
+                switch.apply(vec![Modification::FlowV10(m)], now).is_err()
+            }
             Message::FlowMod(m) => switch.apply(vec![m], now).is_err(),
             Message::GroupMod(m) => switch.apply(vec![m], now).is_err(),
             Message::MeterMod(m) => switch.apply(vec![Modification::Meter(m)], now).is_err(),
-            Message::PacketOut(out) => switch.packet_out(&out, now).is_err(),
+            Message::PacketOut(out) => switch.packet_out_with(&out, Headers::of(version), now).is_err(),
             _ => continue,
         };
         if refused {

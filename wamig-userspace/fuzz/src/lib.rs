@@ -17,10 +17,13 @@ pub fn message(version: Version, data: &[u8]) -> Option<Frame> {
     header::decode(&mut bytes).ok()?
 }
 
-/// Every whole message at the beginning of the bytes.
-pub fn messages(data: &[u8]) -> impl Iterator<Item = Message> {
+/// Every whole message at the beginning of the bytes, and its version.
+pub fn messages(data: &[u8]) -> impl Iterator<Item = (Version, Message)> {
     let mut stream = BytesMut::from(data);
-    std::iter::from_fn(move || header::decode(&mut stream).ok()?).filter_map(|frame| decode(&frame).ok())
+    let version =
+        |frame: &Frame| if frame.bytes.first() == Some(&Version::V10.number()) { Version::V10 } else { Version::V13 };
+    std::iter::from_fn(move || header::decode(&mut stream).ok()?)
+        .filter_map(move |frame| Some((version(&frame), decode(&frame).ok()?)))
 }
 
 /// A message is refused with an error that can be sent, or says the same again when it is encoded.

@@ -98,7 +98,12 @@ mod tests {
         assert_eq!((read.priority, read.matching.to_string()), (49100, flow.matching.clone()));
         assert_eq!(read.instructions.to_string(), flow.actions);
         assert!(lines(vec![flow.clone()], true).ends_with("actions=CONTROLLER:65535,NORMAL\n"));
-        let link = FlowLine { switch: Some("b".to_owned()), cookie: "0x4642000000000003".to_owned(), ..flow.clone() };
+        let link = FlowLine {
+            switch: Some("b".to_owned()),
+            link: true,
+            cookie: "0x4642000000000003".to_owned(),
+            ..flow.clone()
+        };
         let text = lines(vec![link, FlowLine { switch: Some("a".to_owned()), ..flow }], false);
         let begins: Vec<_> = text.lines().map(|line| &line[..line.len().min(16)]).collect();
         assert_eq!(begins, ["# switch a", "cookie=0x574d000", "# switch b", "cookie=0x4642000"]);

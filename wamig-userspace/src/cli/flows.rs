@@ -12,7 +12,8 @@ use crate::admin::flow::{FlowFilter, FlowLine, FlowPattern};
 /// Show the flows of the switch
 ///
 /// Prints a line for each flow as ovs-ofctl dump-flows does: highest priority first, table by
-/// table. A flow whose frames take the slow path says why at the end of its line.
+/// table. A flow whose frames take the slow path says why at the end of its line. Ports, cookies
+/// and priorities are those of the switch that has the flow.
 ///
 /// Examples:
 ///   wamig flows --table 0

@@ -3,9 +3,11 @@
 
 use std::ops::Range;
 
-use wamig_common::extract::{ETH_8021AD, ETH_8021Q, L3_IPV4, L3_IPV6, Layout, extract, proto};
+use wamig_common::extract::{
+    ETH_8021AD, ETH_8021Q, ETH_IPV4, ETH_IPV6, ETH_MPLS, ETH_MPLS_MULTICAST, ETH_PBB, L3_IPV4, L3_IPV6, Layout,
+    extract, proto,
+};
 use wamig_common::key::{FRAG, FlowKey};
-use wamig_openflow::flow_match::{ETH_TYPE_IPV4 as IPV4, ETH_TYPE_IPV6 as IPV6};
 
 const CHECKSUM: Range<usize> = 8..12;
 
@@ -45,10 +47,16 @@ fn packet(frame: &[u8]) -> Option<Range<usize>> {
 /// seen, or it is none of the version that its EtherType says.
 fn headers(frame: &[u8]) -> Option<(FlowKey, Layout, usize)> {
     let (eth_type, l3) = ip(frame)?;
-    // The frame as it would be without what stands between its addresses and the packet.
-    let bare = [&[0; 12], &eth_type.to_be_bytes()[..], &frame[l3..]].concat();
     let (mut key, mut layout) = (FlowKey::default(), Layout::default());
-    extract(bare.as_slice(), 0, &mut key, &mut layout)?;
+    // The frame as it would be without what stands between its addresses and the packet. Where
+    // the type is not in front of the packet, a label is.
+    let bare = frame.get(l3 - 14..)?;
+    if bare[12..14] == eth_type.to_be_bytes() {
+        extract(bare, 0, &mut key, &mut layout)?;
+    } else {
+        let bare = [&[0; 12], &eth_type.to_be_bytes()[..], &frame[l3..]].concat();
+        extract(bare.as_slice(), 0, &mut key, &mut layout)?;
+    }
     matches!(layout.l3, L3_IPV4 | L3_IPV6).then_some((key, layout, l3))
 }
 
@@ -63,19 +71,19 @@ fn ip(frame: &[u8]) -> Option<(u16, usize)> {
         at += 2;
         match eth_type {
             ETH_8021Q | ETH_8021AD => at += 2,
-            IPV4 | IPV6 => return Some((eth_type, at)),
-            0x8847 | 0x8848 => {
+            ETH_IPV4 | ETH_IPV6 => return Some((eth_type, at)),
+            ETH_MPLS | ETH_MPLS_MULTICAST => {
                 while frame.get(at + 2)? & 1 == 0 {
                     at += 4;
                 }
                 return match frame.get(at + 4)? >> 4 {
-                    4 => Some((IPV4, at + 4)),
-                    6 => Some((IPV6, at + 4)),
+                    4 => Some((ETH_IPV4, at + 4)),
+                    6 => Some((ETH_IPV6, at + 4)),
                     _ => None,
                 };
             }
             // IEEE 802.1ah: a frame in a frame
-            0x88e7 => at += 4 + 12,
+            ETH_PBB => at += 4 + 12,
             // IEEE 802.2 with a sub-network access protocol
             0..0x0600 if frame.get(at..at + 6)? == [0xaa, 0xaa, 3, 0, 0, 0] => at += 6,
             _ => return None,

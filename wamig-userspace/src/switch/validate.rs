@@ -315,7 +315,9 @@ impl Known {
             }
             return Ok(());
         }
-        if self.headers == Headers::WhereThere && matches!(field, Field::Ipv4Src | Field::Ipv4Dst | Field::IpDscp) {
+        let is_v10 = matches!(action, Action::SetField { mask, .. } if *mask == field.full_mask())
+            && matches!(field, Field::Ipv4Src | Field::Ipv4Dst | Field::IpDscp);
+        if self.headers == Headers::WhereThere && is_v10 {
             return Ok(());
         }
         let with_field = self.types.clone().with(field, 0);

@@ -3,8 +3,8 @@
 //! [`target`] reads which there are, [`seed`] makes their first inputs, [`run`] builds and runs them. It takes no
 //! nightly compiler and no cargo-fuzz: the script `wamig-userspace/fuzz/rustc` gives the compiler of the workspace the
 //! flags for coverage, for the workspace's own crates only, so that what they depend on is not built again for the
-//! short run among the tests. Long runs have a build of their own, optimised; with `--asan` under AddressSanitizer, for
-//! which the compiler takes its flag with `RUSTC_BOOTSTRAP` only.
+//! short run among the tests. Long runs have a build of their own: optimised, or with `--asan` under AddressSanitizer,
+//! for which the compiler takes its flag with `RUSTC_BOOTSTRAP` only.
 //!
 //! What is found is kept below `target/fuzz`: inputs that reach something new in `corpus/TARGET`, where the next run
 //! begins, and the one that failed in `artifacts/TARGET`.

@@ -235,11 +235,6 @@ impl Status {
 }
 
 impl Flow {
-    /// A flow of a migration or of the watch for one (its cookie says so).
-    pub fn is_migration(&self) -> bool {
-        self.cookie.starts_with("0x574d")
-    }
-
     /// A flow of the learning switch.
     pub fn is_learning(&self) -> bool {
         self.cookie.starts_with("0x4c53")
@@ -280,6 +275,5 @@ mod tests {
         assert!(flow("ip,nw_dst=192.0.2.5").names(s));
         assert!(!flow("ip,nw_dst=192.0.2.53").names(s));
         assert!(!flow("arp,arp_spa=192.0.2.5/32").names(s));
-        assert!(flow("ip").is_migration());
     }
 }

@@ -257,7 +257,8 @@ fn taken((table, priority, matching): &Key) -> OfpError {
     OfpError::new(
         ErrorKind::FlowModOverlap,
         format!(
-            "table={table},priority={priority},{matching}: somebody else's flow is there; move it to another priority"
+            "table={table},priority={priority},{matching}: somebody else's flow is there; move it to another priority, or delete it \
+             if wamig left it there under other cookies"
         ),
     )
 }

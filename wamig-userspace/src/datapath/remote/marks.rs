@@ -9,10 +9,8 @@ use wamig_openflow::{Cookie, TableId};
 
 use crate::controller::learning;
 use crate::datapath::fabric::transit;
-use crate::migration::cookie;
+use crate::migration::cookie::{self, SPACE_MASK};
 
-/// What a cookie's upper bits say: whose it is.
-const SPACE_MASK: u64 = 0xffff << 48;
 /// The controller's own cookies: of the migration, of the learning switch, of links.
 const SPACES: [u16; 3] =
     [(cookie::SPACE >> 48) as u16, (learning::COOKIE.0 >> 48) as u16, (transit::COOKIE.0 >> 48) as u16];

@@ -196,7 +196,10 @@ impl Remote {
     pub async fn installed_flows(&mut self) -> Result<Vec<FlowStats>, DatapathError> {
         self.ready_link()?.session.dump();
         self.flows = None;
-        self.wait(|remote| remote.flows.take()).await
+        let mut flows = self.wait(|remote| remote.flows.take()).await?;
+        // OpenFlow 1.0 tells of everybody's.
+        flows.retain(|flow| self.settings.marks.is_ours(flow.cookie));
+        Ok(flows)
     }
 
     /// Whether it can be programmed now.

@@ -366,6 +366,10 @@ impl Session {
 
     /// The profile of the configuration does not fit. Which does?
     fn try_another(&mut self, after: Option<Profile>) -> Vec<News> {
+        if self.expected.has_links {
+            let misfit = self.misfit.take().unwrap_or_default();
+            return over(format!("{misfit}; no other profile is for several switches: use this one alone, or another"));
+        }
         let others = Profile::ALL.iter().filter(|p| {
             let new = after.is_none_or(|tried| **p > tried);
             new && **p != self.expected.profile && p.version() == self.version && p.tables() <= self.tables

@@ -24,6 +24,7 @@ use crate::migration::cookie;
 use crate::peer::{Identity, identity};
 
 mod faults;
+mod marked;
 
 const OURS: Cookie = Cookie(cookie::SPACE | 1);
 
@@ -41,6 +42,8 @@ pub(in crate::datapath) struct Scripted {
     pub(in crate::datapath) packet_outs: Vec<PacketOut>,
     /// What writing an address does to a frame beside that.
     pub(in crate::datapath) damages: bool,
+    /// By what the controller's flows are told from others'.
+    marks: Marks,
     fault: Fault,
     /// The fault has begun.
     faulty: bool,
@@ -93,6 +96,7 @@ impl Scripted {
             bundle: Vec::new(),
             packet_outs: Vec::new(),
             damages: false,
+            marks: Marks::default(),
             fault: Fault::None,
             faulty: false,
             refused: None,
@@ -273,7 +277,7 @@ impl Scripted {
                 self.flows.push(m);
             }
             FlowModCommand::DeleteStrict => {
-                assert!(m.cookie_mask == u64::MAX && Marks::default().is_ours(m.cookie), "only ours is deleted");
+                assert!(m.cookie_mask == u64::MAX && self.marks.is_ours(m.cookie), "only ours is deleted");
                 self.flows.retain(|f| !same(f) || f.cookie != m.cookie);
             }
             other => panic!("{other:?} is worked out by the controller"),

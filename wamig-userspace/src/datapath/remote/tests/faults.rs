@@ -87,7 +87,7 @@ async fn a_slow_switch_is_waited_for() {
 }
 
 /// What the switch has been told before is done once it sends this.
-fn mark(remote: &mut Remote) {
+pub(super) fn mark(remote: &mut Remote) {
     let (data, actions) = (bytes::Bytes::from_static(&[0; 60]), vec![Action::output(PortNo(2))]);
     remote.emit(PacketOut { buffer_id: None, in_port: PortNo::CONTROLLER, actions, data }).unwrap();
 }
