@@ -1,8 +1,10 @@
 //! Python environments of pinned packages, made below the build directory.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::{process, user, workspace};
 
@@ -14,6 +16,10 @@ use crate::{process, user, workspace};
 pub fn environment(dir: &str, packages: &[&str]) -> Result<PathBuf> {
     let dir = workspace::target().join(dir);
     let python = dir.join("bin").join("python");
+    if complete(&dir, packages) {
+        return Ok(python);
+    }
+    let _making = lock(&dir)?;
     if complete(&dir, packages) {
         return Ok(python);
     }
@@ -35,11 +41,27 @@ pub fn unpacked(python: &Path, dir: &str, packages: &[&str]) -> Result<PathBuf> 
     if complete(&dir, packages) {
         return Ok(dir);
     }
+    let _making = lock(&dir)?;
+    if complete(&dir, packages) {
+        return Ok(dir);
+    }
     let install =
         ["-m", "pip", "install", "--quiet", "--no-input", "--no-deps", "--no-compile", "--upgrade", "--target"];
     process::run(user::command(python).args(install).arg(&dir).args(packages))?;
     finish(&dir, packages)?;
     Ok(dir)
+}
+
+/// Only one process at a time makes a directory; tests run side by side.
+fn lock(dir: &Path) -> Result<Flock<File>> {
+    let path = dir.with_extension("lock");
+    let parent = path.parent().context("an environment is below the build directory")?;
+    std::fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    for made in [parent, &path] {
+        user::own(made);
+    }
+    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| anyhow!("cannot lock {}: {error}", path.display()))
 }
 
 /// Written last: what was interrupted is made again, and so is what holds other packages.

@@ -99,28 +99,39 @@ pub fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// A short run of each target, as a suite of the tests; what it cannot build with is a failure.
-pub fn short() -> Result<Tally> {
-    let mut tally = Tally::new();
-    let settings = Settings { runs: SHORT, seed: Some(SHORT_SEED), limit: Duration::from_mins(15) };
-    let programs = match build(Build::OfTheTests) {
-        Ok(programs) => programs,
-        Err(error) => {
-            tally.fail("fuzz targets", &format!("{error:#}"));
-            return Ok(tally);
-        }
-    };
-    for target in target::all()? {
-        interrupt::check()?;
-        match fuzz(&target, &programs, settings) {
-            Ok(line) => {
-                println!("fuzz {line}");
-                tally.pass(1);
-            }
-            Err(error) => tally.fail(&format!("fuzz {}", target.name), &format!("{error:#}")),
-        }
+/// A short run of each target, as a suite of the tests.
+#[derive(Debug)]
+pub struct Short(Result<PathBuf>);
+
+impl Short {
+    /// Build the targets; what does not build is a failure of the suite.
+    pub fn build() -> Self {
+        Self(build(Build::OfTheTests))
     }
-    Ok(tally)
+
+    /// Run them.
+    pub fn run(self) -> Result<Tally> {
+        let mut tally = Tally::new();
+        let settings = Settings { runs: SHORT, seed: Some(SHORT_SEED), limit: Duration::from_mins(15) };
+        let programs = match self.0 {
+            Ok(programs) => programs,
+            Err(error) => {
+                tally.fail("fuzz targets", &format!("{error:#}"));
+                return Ok(tally);
+            }
+        };
+        for target in target::all()? {
+            interrupt::check()?;
+            match fuzz(&target, &programs, settings) {
+                Ok(line) => {
+                    println!("fuzz {line}");
+                    tally.pass(1);
+                }
+                Err(error) => tally.fail(&format!("fuzz {}", target.name), &format!("{error:#}")),
+            }
+        }
+        Ok(tally)
+    }
 }
 
 /// How the targets are built.

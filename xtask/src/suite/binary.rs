@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use super::{libtest, scratch::Scratch};
+use super::{alone, libtest, scratch::Scratch};
 use crate::{
     bounded::{self, Output},
     process,
@@ -28,7 +28,7 @@ const SHOWN: usize = 150;
 pub enum As {
     /// The user who builds; tests run side by side.
     User,
-    /// Root; one test at a time, since they share the machine's kernel.
+    /// Root; one test at a time, in a view of the machine of its own (see [`alone`]).
     Root,
 }
 
@@ -58,6 +58,7 @@ impl TestBinary {
 
     /// Run its tests, the ones marked `#[ignore]` too if `all`, and report in one line, or at length if one fails.
     pub fn run(&self, who: As, limit: Duration, all: bool, scratch: &Scratch) -> Result<Tally> {
+        let scratch = scratch.part()?;
         let mut command = match who {
             As::User => user::command(&self.path),
             As::Root => Command::new(&self.path),
@@ -65,6 +66,7 @@ impl TestBinary {
         command.arg("--show-output");
         if who == As::Root {
             command.arg("--test-threads=1");
+            alone::isolate(&mut command, &scratch.path().join("run"))?;
         }
         if all {
             command.arg("--include-ignored");
@@ -101,16 +103,16 @@ pub fn report(title: &str, output: &str, ended_well: bool, how: &str, took: Dura
         0 => String::new(),
         number => format!(", {number} left for --all"),
     };
-    println!("{title} ... {}{left_out} ({:.1} s)", report.tally.line(), took.as_secs_f32());
+    let mut said = vec![format!("{title} ... {}{left_out} ({:.1} s)", report.tally.line(), took.as_secs_f32())];
     if report.tally.failures() > 0 {
         // What passed comes first and is of no interest now.
         let lines: Vec<&str> = output.lines().collect();
         let lines = &lines[lines.iter().position(|line| *line == "failures:").unwrap_or(0)..];
-        println!("--- the end of {}", log_path(title).display());
-        for line in &lines[lines.len().saturating_sub(SHOWN)..] {
-            println!("    {line}");
-        }
+        said.push(format!("--- the end of {}", log_path(title).display()));
+        said.extend(lines[lines.len().saturating_sub(SHOWN)..].iter().map(|line| format!("    {line}")));
     }
+    // At once: another program may report beside it.
+    println!("{}", said.join("\n"));
     report.tally
 }
 

@@ -6,19 +6,27 @@
 //! | no object | the same | userspace and its tests compile with the feature `bpf` off |
 //! | fuzz targets | the same | a short run of each, see [`crate::fuzz`] |
 //! | lint | the same | [`crate::lint`] |
-//! | privileged | root | `kernel_*` and `netns_*`, one test at a time |
+//! | privileged | root | `kernel_*` and `netns_*`: two programs side by side ([`alone`]), one test at a time in each |
 //! | another kernel | the same as lint | the same `kernel_*` programs inside a virtual machine, and `kernel_lab_*` only there, see [`crate::qemu`] |
 //!
 //! Nothing passes silently: what cannot run is counted as skipped, with the reason, and that is a failure where
 //! everything could have run (as root) or has to (`CI=true`).
 
+pub mod alone;
 pub mod binary;
 pub mod libtest;
 pub mod scratch;
 
-use std::{env, process::ExitCode, time::Duration};
+use std::{
+    env,
+    num::NonZeroUsize,
+    process::ExitCode,
+    sync::{Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use clap::{Args, ValueEnum};
 
 use self::{
@@ -38,6 +46,9 @@ const USER_LIMIT: Duration = Duration::from_mins(15);
 /// When a privileged test program counts as hung; whole migrations run in them.
 const ROOT_LIMIT: Duration = Duration::from_mins(20);
 
+/// Privileged programs at a time. Most of what they do is wait; three at a time end no sooner on two processors.
+const SIDE_BY_SIDE: NonZeroUsize = NonZeroUsize::new(2).unwrap();
+
 /// What `cargo xtask test` takes.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
@@ -50,6 +61,9 @@ pub struct Options {
     /// Only the kernel tests, under another kernel
     #[arg(long, value_enum, conflicts_with_all = ["privileged", "unprivileged"])]
     kernel: Option<Kernel>,
+    /// Privileged test programs at a time
+    #[arg(long, value_name = "N", default_value_t = SIDE_BY_SIDE)]
+    jobs: NonZeroUsize,
     /// The long tests, too (those marked "ignore")
     #[arg(long)]
     all: bool,
@@ -107,6 +121,8 @@ fn suites(options: &Options, tally: &mut Tally) -> Result<()> {
         tally.add(lint::run()?);
     }
     let binaries: Vec<_> = binary::build()?.into_iter().filter(|binary| options.wants(binary)).collect();
+    let fuzz = options.checks().then(fuzz::Short::build);
+    let built = Instant::now();
     let (privileged, unprivileged): (Vec<_>, Vec<_>) = binaries.into_iter().partition(TestBinary::is_privileged);
     if options.user_suites() {
         for binary in &unprivileged {
@@ -116,7 +132,9 @@ fn suites(options: &Options, tally: &mut Tally) -> Result<()> {
     if options.checks() {
         tally.add(examples()?);
         tally.add(without_object());
-        tally.add(fuzz::short()?);
+    }
+    if let Some(fuzz) = fuzz {
+        tally.add(fuzz.run()?);
     }
     if options.root_suite() {
         let here: Vec<_> = privileged.iter().filter(|binary| !binary.is_of_guest()).cloned().collect();
@@ -126,6 +144,7 @@ fn suites(options: &Options, tally: &mut Tally) -> Result<()> {
         let kernel_tests: Vec<_> = privileged.into_iter().filter(|binary| binary.name.starts_with("kernel_")).collect();
         tally.add(qemu::test(&kernel_tests, options.all, &scratch)?);
     }
+    println!("{:.1} minutes since everything was built", built.elapsed().as_secs_f32() / 60.0);
     Ok(())
 }
 
@@ -140,12 +159,24 @@ fn privileged_suite(binaries: &[TestBinary], options: &Options, scratch: &Scratc
     }
     let _alone = Exclusive::wait()?;
     lab::clean().context("what an earlier run left behind cannot be removed")?;
-    let ran = binaries.iter().try_for_each(|binary| {
-        tally.add(binary.run(As::Root, ROOT_LIMIT, options.all, scratch)?);
-        Ok(())
+    let queue = Mutex::new(binaries.iter());
+    let lane = || {
+        let mut tally = Tally::new();
+        loop {
+            let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let Some(binary) = next else { return Ok(tally) };
+            tally.add(binary.run(As::Root, ROOT_LIMIT, options.all, scratch)?);
+        }
+    };
+    let ran: Vec<Result<Tally>> = thread::scope(|scope| {
+        let lanes: Vec<_> = (0..options.jobs.get()).map(|_| scope.spawn(lane)).collect();
+        lanes.into_iter().map(|lane| lane.join().map_err(|_| anyhow!("the runner of tests panicked"))?).collect()
     });
     lab::clean().context("what the tests made cannot be removed")?;
-    ran.map(|()| tally)
+    for lane in ran {
+        tally.add(lane?);
+    }
+    Ok(tally)
 }
 
 /// The XDP object, built by the user: without a toolchain for it what needs it is skipped, not failed.

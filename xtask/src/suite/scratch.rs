@@ -1,12 +1,16 @@
 //! The temporary directory of one run: gone at its end, or at the start of the next one.
 //!
-//! It is every test's `TMPDIR` and thereby a mark: a process that still has it in its environment when the run is over
-//! was left behind by a test, whatever group or session it moved to, and goes with it.
+//! Every test program has a part of it as its `TMPDIR`, which thereby is a mark: a process that still has it in its
+//! environment when the program is over was left behind, whatever group or session it moved to, and goes with it.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
     process,
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use anyhow::{Context as _, Result};
@@ -38,6 +42,15 @@ impl Scratch {
     pub fn path(&self) -> &Path {
         &self.0
     }
+
+    /// A directory in it for one program only: gone, with what the program left running, when dropped.
+    pub fn part(&self) -> Result<Self> {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let dir = self.0.join(MADE.fetch_add(1, Ordering::Relaxed).to_string());
+        fs::create_dir(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        user::own(&dir);
+        Ok(Self(dir))
+    }
 }
 
 impl Drop for Scratch {
@@ -61,14 +74,16 @@ fn remove_stale(dir: &Path) {
     }
 }
 
-/// Kill every process whose `TMPDIR` is `dir`; those we may not look at are not ours.
+/// Kill every process whose `TMPDIR` is `dir` or below it; those we may not look at are not ours.
 fn end_marked(dir: &Path) {
-    let mark = format!("TMPDIR={}", dir.display());
+    let marked = |variable: &[u8]| {
+        let value = variable.strip_prefix(b"TMPDIR=".as_slice());
+        value.is_some_and(|value| Path::new(OsStr::from_bytes(value)).starts_with(dir))
+    };
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
         let pid = entry.file_name().to_str().and_then(|pid| pid.parse::<i32>().ok());
         let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
-        let marked = environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes());
-        if let Some(pid) = pid.filter(|_| marked) {
+        if let Some(pid) = pid.filter(|_| environment.split(|byte| *byte == 0).any(marked)) {
             // It may just have ended by itself.
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
@@ -82,7 +97,8 @@ mod tests {
     #[test]
     fn a_process_left_behind_is_ended() {
         let dir = tempfile::tempdir().unwrap();
-        let mut left = process::Command::new("setsid").args(["sleep", "60"]).env("TMPDIR", dir.path()).spawn().unwrap();
+        let mut left =
+            process::Command::new("setsid").args(["sleep", "60"]).env("TMPDIR", dir.path().join("0")).spawn().unwrap();
 
         let ended = (0..100).any(|_| {
             end_marked(dir.path());

@@ -1,12 +1,12 @@
 //! The client's one TCP connection to the guest's echo service: a numbered line every few milliseconds, each of
 //! which has to come back, in order, over the same connection, wherever the guest is.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
@@ -16,6 +16,8 @@ use crate::lab::topology::SERVER;
 
 /// Where the guest returns what it is sent (the echo service's port).
 pub const PORT: u16 = 7;
+/// Between two attempts to connect.
+const BETWEEN: Duration = Duration::from_millis(100);
 
 /// What became of the lines so far.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -49,10 +51,10 @@ impl Talk {
     /// Opens the connection from `namespace` and begins to talk.
     ///
     /// # Errors
-    /// Nobody answers within 10 s.
+    /// Nobody answers within 10 s, or the guest refuses for so long: its service starts after its interface.
     pub fn start(namespace: &str, beat: Duration) -> Result<Self> {
         let to = SocketAddr::from((SERVER, PORT));
-        let stream = netns::enter(namespace, || Ok(TcpStream::connect_timeout(&to, Duration::from_secs(10))?))
+        let stream = netns::enter(namespace, || connect(to, Instant::now() + Duration::from_secs(10)))
             .with_context(|| format!("the client cannot connect to {to}"))?;
         stream.set_nodelay(true)?;
         let record = Arc::new(Mutex::new(Record::default()));
@@ -98,6 +100,17 @@ impl Talk {
         let record = lock(&self.record);
         let number = record.sent_us.iter().position(|at| *at >= from_us)?;
         record.back_us.get(number).copied()
+    }
+}
+
+fn connect(to: SocketAddr, until: Instant) -> Result<TcpStream> {
+    loop {
+        match TcpStream::connect_timeout(&to, until.saturating_duration_since(Instant::now()).max(BETWEEN)) {
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused && Instant::now() < until => {
+                std::thread::sleep(BETWEEN);
+            }
+            done => return Ok(done?),
+        }
     }
 }
 
