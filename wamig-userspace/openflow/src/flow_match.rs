@@ -1,6 +1,7 @@
 //! A match: which frames a flow takes (OpenFlow 1.3.5 §7.2.3).
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use crate::error::{ErrorKind, OfpError};
@@ -26,9 +27,16 @@ pub struct Masked {
 }
 
 /// Fields with value and mask; a field that is absent matches everything.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Match {
-    fields: BTreeMap<Field, Masked>,
+    /// Ascending, each field once.
+    fields: Vec<(Field, Masked)>,
+}
+
+impl fmt::Debug for Match {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Match").field("fields", &self.iter().collect::<BTreeMap<_, _>>()).finish()
+    }
 }
 
 impl Match {
@@ -47,10 +55,12 @@ impl Match {
     #[must_use]
     pub fn with_masked(mut self, field: Field, value: u128, mask: u128) -> Self {
         let mask = mask & field.full_mask();
-        if mask == 0 {
-            self.fields.remove(&field);
-        } else {
-            self.fields.insert(field, Masked { value: value & mask, mask });
+        let masked = Masked { value: value & mask, mask };
+        match (self.place(field), mask) {
+            (Ok(at), 0) => drop(self.fields.remove(at)),
+            (Err(_), 0) => {}
+            (Ok(at), _) => self.fields[at].1 = masked,
+            (Err(at), _) => self.fields.insert(at, (field, masked)),
         }
         self
     }
@@ -92,14 +102,19 @@ impl Match {
         self.with_masked(field, u128::from(u32::from(addr)), u128::from(mask))
     }
 
+    /// Where a field is, or belongs.
+    fn place(&self, field: Field) -> Result<usize, usize> {
+        self.fields.binary_search_by_key(&field, |(field, _)| *field)
+    }
+
     /// What the match says about one field.
     pub fn get(&self, field: Field) -> Option<Masked> {
-        self.fields.get(&field).copied()
+        self.place(field).ok().map(|at| self.fields[at].1)
     }
 
     /// The fields, in OXM order.
     pub fn iter(&self) -> impl Iterator<Item = (Field, Masked)> + '_ {
-        self.fields.iter().map(|(f, m)| (*f, *m))
+        self.fields.iter().copied()
     }
 
     /// True when the match takes every frame.
@@ -110,16 +125,14 @@ impl Match {
     /// True when every frame that `self` takes is taken by `wider` as well (the loose
     /// matching of modify and delete, §6.4).
     pub fn is_within(&self, wider: &Self) -> bool {
-        wider.fields.iter().all(|(field, w)| {
-            self.fields.get(field).is_some_and(|m| m.mask & w.mask == w.mask && m.value & w.mask == w.value)
-        })
+        wider
+            .iter()
+            .all(|(field, w)| self.get(field).is_some_and(|m| m.mask & w.mask == w.mask && m.value & w.mask == w.value))
     }
 
     /// True when some frame could match both (the overlap check of §6.4).
     pub fn overlaps(&self, other: &Self) -> bool {
-        self.fields
-            .iter()
-            .all(|(field, a)| other.fields.get(field).is_none_or(|b| (a.value ^ b.value) & a.mask & b.mask == 0))
+        self.iter().all(|(field, a)| other.get(field).is_none_or(|b| (a.value ^ b.value) & a.mask & b.mask == 0))
     }
 
     /// Checks prerequisites (§7.2.3.8) and masks.

@@ -25,6 +25,11 @@ impl<T: Clone + Eq + Hash> Interned<T> {
         self.by_value.get(value).map(|(id, _)| *id)
     }
 
+    /// The value of a number.
+    pub fn get(&self, id: u32) -> Option<&T> {
+        self.by_id.get(&id)
+    }
+
     /// Numbers left.
     pub fn room(&self) -> usize {
         self.free.len() + (self.end - self.next) as usize

@@ -51,6 +51,8 @@ pub trait Maps: Send {
     fn set_flow(&mut self, key: &FlowMapKey, value: &FlowValue) -> io::Result<()>;
     /// Deletes a flow map entry; it is no error if there is none.
     fn remove_flow(&mut self, key: &FlowMapKey) -> io::Result<()>;
+    /// A flow's instructions as they were set; `None` = never.
+    fn flow_record(&self, flow: u32) -> Option<&FlowRecord>;
     /// A flow's instructions.
     fn set_record(&mut self, flow: u32, record: &FlowRecord) -> io::Result<()>;
     /// An action list.

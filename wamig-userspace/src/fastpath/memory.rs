@@ -1,5 +1,5 @@
 //! The fast path in process memory: the same writer, the same walk, plain collections instead
-//! of BPF maps. For tests, for the slow path's tables and for `trace`.
+//! of BPF maps. For tests, for the images of switches elsewhere and for `trace`.
 
 use std::collections::HashMap;
 use std::io;
@@ -126,7 +126,7 @@ impl Tables for MemoryMaps {
 
 impl Records for MemoryMaps {
     fn record(&self, flow: u32) -> Option<&FlowRecord> {
-        self.records.get(&flow)
+        self.flow_record(flow)
     }
 
     fn op(&self, list: u32, index: u32) -> Option<&Op> {
@@ -190,6 +190,10 @@ impl Maps for MemoryMaps {
     fn remove_flow(&mut self, key: &FlowMapKey) -> io::Result<()> {
         self.flows.remove(key);
         Ok(())
+    }
+
+    fn flow_record(&self, flow: u32) -> Option<&FlowRecord> {
+        self.records.get(&flow)
     }
 
     fn set_record(&mut self, flow: u32, record: &FlowRecord) -> io::Result<()> {

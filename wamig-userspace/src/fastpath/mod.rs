@@ -14,6 +14,7 @@ pub mod owners;
 mod port_state;
 mod room;
 mod subtable;
+pub mod view;
 pub mod writer;
 pub mod xdp;
 
@@ -27,6 +28,7 @@ use wamig_openflow::{OfpError, PortNo};
 
 use self::maps::Maps;
 pub use self::port_state::PortSettings;
+use self::view::View;
 use self::writer::Writer;
 
 /// A flow's name between switch and fast path; never reused while the daemon runs.
@@ -200,6 +202,11 @@ pub trait FastPath: Send {
     /// batch is visible then.
     fn commit(&mut self, batch: &Batch) -> Result<(), OfpError>;
 
+    /// The flows in force, to be walked outside the fast path.
+    fn view(&self) -> &impl View
+    where
+        Self: Sized;
+
     /// Counters of flows, in the order asked; zeros for an unknown id.
     fn flow_counters(&mut self, flows: &[FlowId]) -> Vec<FlowCounters>;
 
@@ -266,6 +273,10 @@ pub fn port_index(port: PortNo) -> Option<u32> {
 impl<M: Maps> FastPath for Writer<M> {
     fn commit(&mut self, batch: &Batch) -> Result<(), OfpError> {
         Self::commit(self, batch)
+    }
+
+    fn view(&self) -> &impl View {
+        self
     }
 
     fn flow_counters(&mut self, flows: &[FlowId]) -> Vec<FlowCounters> {

@@ -132,6 +132,12 @@ impl Subtable {
         }
     }
 
+    /// Whether the filter admits a key of this digest.
+    pub fn may_hold(&self, tag: u32) -> bool {
+        let (word, bit) = filter_bit(tag);
+        self.filter[word as usize] >> bit & 1 != 0
+    }
+
     /// The filter's bits.
     pub fn filter(&self) -> &[u64; FILTER_WORDS] {
         &self.filter

@@ -13,6 +13,8 @@
 //! changes a search order (the parity of T is that of T-2). Other batches do not wait.
 
 mod beside;
+mod grace;
+mod view;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
@@ -111,6 +113,8 @@ pub struct Writer<M> {
     sets: Interned<Vec<u32>>,
     /// The flow map, by digest as in the kernel; newest slot absent = to be deleted.
     installed: Map<u64, FlowEntry>,
+    /// The tables' search orders, as the present version sees them.
+    orders: Map<u8, Table>,
     /// Tables whose order for the other parity is older.
     stale_orders: BTreeSet<u8>,
     /// Left by batches whose grace has not begun.
@@ -152,6 +156,7 @@ impl<M: Maps> Writer<M> {
             lists: Interned::new(1, capacity.lists),
             sets: Interned::new(SET_FLOOD + 1, capacity.port_sets),
             installed: Map::default(),
+            orders: Map::default(),
             stale_orders: BTreeSet::new(),
             left: None,
             in_grace: None,
@@ -282,12 +287,13 @@ impl<M: Maps> Writer<M> {
             self.list(table);
         }
         let changed: BTreeSet<u8> = stale.union(&self.stale_orders).copied().collect();
-        for table in changed {
-            let order = self.order(table);
-            self.maps.set_table(table, (version & 1) as u8, &order)?;
+        let changed: Vec<(u8, Table)> = changed.into_iter().map(|table| (table, self.order(table))).collect();
+        for (table, order) in &changed {
+            self.maps.set_table(*table, (version & 1) as u8, order)?;
         }
         self.maps.publish(version);
         self.version = version;
+        self.orders.extend(changed);
         self.maps.needs(&self.needs());
         self.left.get_or_insert_default().append(staged.left);
         self.begin_grace();
@@ -495,97 +501,6 @@ impl<M: Maps> Writer<M> {
         }
         order.n = listed.len().min(MAX_SUBTABLES) as u32;
         order
-    }
-
-    fn begin_grace(&mut self) {
-        if self.in_grace.is_none()
-            && let Some(left) = self.left.take()
-        {
-            self.maps.begin_grace();
-            self.in_grace = Some(left);
-        }
-    }
-
-    /// Cleans up behind batches whose grace is over; with `wait`, behind all.
-    pub fn collect(&mut self, wait: bool) {
-        while self.in_grace.is_some() {
-            if !self.maps.grace_is_over(wait) {
-                return;
-            }
-            if let Some(left) = self.in_grace.take() {
-                self.clean_up(left);
-            }
-            self.begin_grace();
-        }
-    }
-
-    /// Nobody reads any more what these batches replaced. A refusal by the kernel here costs
-    /// room, not correctness, so it is only logged.
-    fn clean_up(&mut self, left: Left) {
-        let mut filters = BTreeSet::new();
-        for digest in left.keys {
-            let entry = self.installed.get(&digest).copied().filter(|e| e.value.newest().is_absent());
-            let Some(FlowEntry { value, key }) = entry.filter(|_| !self.is_ungraced(digest)) else {
-                continue;
-            };
-            let emptied = self.maps.set_flow(&key, &value.emptied());
-            if let Err(e) = emptied.and_then(|()| self.maps.remove_flow(&key)) {
-                tracing::warn!("a flow map entry could not be deleted: {e}");
-                continue;
-            }
-            self.installed.remove(&digest);
-            let subtable = key.subtable as u32;
-            if let Some(s) = self.subtables.get_mut(&subtable) {
-                s.forget(&FlowKey { words: key.words });
-                filters.insert(subtable);
-            }
-        }
-        for (record, owner) in left.records {
-            let count = self.maps.flow_count(record);
-            if let Some(entry) = self.flows.get_mut(&owner) {
-                entry.retiring.retain(|r| *r != record);
-                add(&mut entry.carried, &count);
-            }
-            // Numbers that can be taken have counted nothing.
-            if count != FlowCount::default()
-                && let Err(e) = self.maps.clear_flow_count(record)
-            {
-                tracing::warn!("the counters of a flow could not be cleared, and its number is lost: {e}");
-                self.owners.set(record, None);
-                continue;
-            }
-            self.owners.set(record, None);
-            self.free_records.push_back(record);
-        }
-        for list in left.lists {
-            if self.lists.release(list) {
-                self.lists.recycle(list);
-            }
-        }
-        for set in left.sets {
-            if self.sets.release(set) {
-                self.sets.recycle(set);
-            }
-        }
-        for id in left.subtables {
-            // A search order of the other parity may still list it: that is rewritten before
-            // anybody reads it again.
-            let unused = |s: &Subtable| s.is_empty() && s.listed.is_none();
-            if self.subtables.get(&id).is_some_and(unused)
-                && let Some(s) = self.subtables.remove(&id)
-            {
-                self.by_mask.remove(&(s.table, s.mask));
-                self.free_subtables.push(id);
-                filters.remove(&id);
-            }
-        }
-        for id in filters {
-            if let Some(s) = self.subtables.get(&id)
-                && let Err(e) = self.maps.set_filter(id, s.filter())
-            {
-                tracing::warn!("a filter could not be narrowed: {e}");
-            }
-        }
     }
 
     fn is_ungraced(&self, digest: u64) -> bool {

@@ -93,8 +93,18 @@ impl From<FlowStatsRequest> for Selector {
     }
 }
 
-/// Flows of one table: highest priority first, then in the order of their matches.
-type Ranks = BTreeMap<Reverse<u16>, BTreeMap<Arc<Match>, FlowId>>;
+/// Flows of one priority.
+type Peers = Map<Arc<Match>, FlowId>;
+/// Flows of one table, highest priority first.
+type Ranks = BTreeMap<Reverse<u16>, Peers>;
+
+/// Those whose match passes, in the order of their matches: asked for now and then, not kept up with every flow.
+fn in_order(peers: &Peers, passes: impl Fn(&Match) -> bool) -> impl Iterator<Item = FlowId> {
+    let mut found: Vec<(&Match, FlowId)> =
+        peers.iter().map(|(m, id)| (m.as_ref(), *id)).filter(|(m, _)| passes(m)).collect();
+    found.sort_unstable();
+    found.into_iter().map(|(_, id)| id).collect::<Vec<_>>().into_iter()
+}
 
 /// All flow tables.
 #[derive(Clone, PartialEq, Debug)]
@@ -142,7 +152,7 @@ impl FlowTables {
 
     /// Flows of one table.
     pub fn table_len(&self, table: TableId) -> usize {
-        self.ranks.get(usize::from(table.0)).map_or(0, |r| r.values().map(BTreeMap::len).sum())
+        self.ranks.get(usize::from(table.0)).map_or(0, |r| r.values().map(Peers::len).sum())
     }
 
     /// The flow of this id.
@@ -165,7 +175,8 @@ impl FlowTables {
 
     /// Every flow: tables ascending, priorities descending.
     pub fn iter(&self) -> impl Iterator<Item = &Flow> {
-        self.ranks.iter().flat_map(BTreeMap::values).flat_map(BTreeMap::values).filter_map(|id| self.flows.get(id))
+        let ids = self.ranks.iter().flat_map(BTreeMap::values).flat_map(|peers| in_order(peers, |_| true));
+        ids.filter_map(|id| self.flows.get(&id))
     }
 
     /// The flows that a selector means, in the order of [`Self::iter`].
@@ -182,7 +193,7 @@ impl FlowTables {
                 continue;
             }
             let Some(ranks) = self.ranks.get(usize::from(table.0)) else { continue };
-            let ids = ranks.values().flatten().filter(|(m, _)| m.is_within(&selector.matching)).map(|(_, id)| id);
+            let ids = ranks.values().flat_map(|peers| in_order(peers, |m| m.is_within(&selector.matching)));
             out.extend(ids.filter(|id| self.flows.get(id).is_some_and(|f| selector.passes(f))));
         }
         out

@@ -37,7 +37,6 @@ pub mod validate;
 
 use std::time::{Duration, Instant};
 
-use wamig_common::entry::MAX_FLOW_ID;
 use wamig_common::limits::{DEFAULT_FLOWS, MAX_TABLES};
 use wamig_common::verdict::PuntReason;
 use wamig_openflow::message::{QueueConfig, SwitchConfig, SwitchDesc};
@@ -54,8 +53,6 @@ use self::token_bucket::TokenBucket;
 use self::trace::Trace;
 use self::transaction::{FlowIds, Staged};
 use self::validate::Headers;
-use crate::fastpath::maps::Capacity;
-use crate::fastpath::memory::{Memory, MemoryMaps};
 use crate::fastpath::{FastPath, FlowId, Punt};
 
 /// Bytes of the shortest Ethernet frame, without its check sequence.
@@ -95,18 +92,9 @@ pub struct SlowCounters {
     pub silent: u64,
 }
 
-/// Sizes with which the slow path's tables never refuse what the fast path took.
-fn roomy(flows: usize) -> Capacity {
-    let flows = u32::try_from(flows).unwrap_or(u32::MAX).min(MAX_FLOW_ID / 2);
-    // A batch that replaces every flow needs two records for each.
-    Capacity { flows: 2 * flows + 1, lists: u32::MAX, subtables: 4096, port_sets: u32::MAX }
-}
-
 /// The switch.
 pub struct Switch<F> {
     fast: F,
-    /// The same flows again in process memory, for the slow path.
-    slow: Memory,
     tables: FlowTables,
     ids: FlowIds,
     ports: Ports,
@@ -123,7 +111,6 @@ impl<F: FastPath> Switch<F> {
     pub fn new(fast: F, ports: Ports, limits: Limits) -> Self {
         Self {
             fast,
-            slow: Memory::new(MemoryMaps::with_capacity(roomy(limits.flows))),
             tables: FlowTables::new(MAX_TABLES as u8, limits.flows),
             ids: FlowIds::default(),
             ports,
@@ -348,7 +335,7 @@ impl<F: FastPath> Switch<F> {
             let detail = format!("in_port {in_port}: there are {}", self.ports.listed());
             return Err(OfpError::new(ErrorKind::BadRequestBadPort, detail));
         }
-        Ok(trace::trace(&self.tables, &self.slow, &self.ports, in_port, frame))
+        Ok(trace::trace(&self.tables, self.fast.view(), &self.ports, in_port, frame))
     }
 
     /// The ports.
@@ -391,10 +378,6 @@ impl<F: FastPath> Switch<F> {
             staged.revert(&mut self.tables);
             return Err(error);
         }
-        if let Err(error) = self.slow.commit(&batch) {
-            // Its limits are those of the fast path, which just accepted the batch.
-            tracing::error!(%error, "the slow path's tables differ from the fast path's");
-        }
         let notices = notices.into_iter().zip(counters);
         let events = notices.map(|(r, c)| Event::FlowRemoved(stats::removed(r, c, now))).collect();
         for id in staged.reset() {
@@ -430,7 +413,7 @@ impl<F: FastPath> Switch<F> {
             return Vec::new();
         }
         let (outputs, steps) = self.walk(punt.in_port, &punt.frame, now);
-        if let Some(counted) = slowpath::counted(&self.slow, punt.in_port, &punt.frame) {
+        if let Some(counted) = slowpath::counted(self.fast.view(), punt.in_port, &punt.frame) {
             self.fast.count(steps.get(counted..).unwrap_or_default(), u64::from(punt.frame_len));
         }
         let mut effects = Vec::new();
@@ -441,7 +424,7 @@ impl<F: FastPath> Switch<F> {
     fn walk(&mut self, in_port: PortNo, frame: &[u8], now: Instant) -> (Vec<Output>, Steps) {
         self.slow_counters.frames += 1;
         let mut side = Side { tables: &mut self.tables, now: Some(now) };
-        let (mut outputs, steps) = slowpath::walk(&self.slow, &self.ports, &mut side, in_port, frame);
+        let (mut outputs, steps) = slowpath::walk(self.fast.view(), &self.ports, &mut side, in_port, frame);
         if frame.len() >= MIN_FRAME {
             outputs.iter_mut().for_each(pad);
         }
@@ -461,7 +444,7 @@ impl<F: FastPath> Switch<F> {
                 // A walk through the tables has no further pipeline output.
                 Output::Pipeline(frame) => {
                     let mut side = Side { tables: &mut self.tables, now: Some(now) };
-                    let (outputs, steps) = slowpath::walk(&self.slow, &self.ports, &mut side, in_port, &frame);
+                    let (outputs, steps) = slowpath::walk(self.fast.view(), &self.ports, &mut side, in_port, &frame);
                     self.fast.count(&steps, frame.len() as u64);
                     self.effects(in_port, outputs, now, effects);
                 }

@@ -161,14 +161,13 @@ impl<F: FastPath> Switch<F> {
         self.write_port_settings().inspect_err(|_| self.misses_go_up = !on)
     }
 
-    /// Tells both paths how frames are treated at the ports.
+    /// Tells the fast path how frames are treated at the ports.
     pub(super) fn write_port_settings(&mut self) -> std::io::Result<()> {
         let settings = PortSettings {
             ports: self.ports.iter().map(|p| (p.port, p.config)).collect(),
             drop_fragments: self.config.fragments == Fragments::Drop,
             misses_go_up: self.misses_go_up,
         };
-        self.fast.set_port_settings(&settings)?;
-        self.slow.set_port_settings(&settings)
+        self.fast.set_port_settings(&settings)
     }
 }

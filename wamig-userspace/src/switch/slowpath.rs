@@ -22,7 +22,7 @@ use super::port::Ports;
 use super::sctp;
 use super::validate::possible_actions;
 use crate::fastpath::compile::write_list;
-use crate::fastpath::memory::Memory;
+use crate::fastpath::view::View;
 use crate::fastpath::writer::{SET_ALL, SET_FLOOD};
 use crate::fastpath::{FlowId, port_index};
 
@@ -50,28 +50,28 @@ pub type Steps = Vec<(u8, Option<FlowId>)>;
 
 /// Walks a frame through the tables.
 pub fn walk(
-    tables: &Memory,
+    tables: &impl View,
     ports: &Ports,
     side: &mut Side<'_>,
     in_port: PortNo,
     frame: &[u8],
 ) -> (Vec<Output>, Steps) {
     let mut run = Run { ports, side, in_port, frame, out: Vec::new() };
-    let flow_of = |record| tables.owners().get(record);
+    let flow_of = |record| tables.owner(record);
     let set = |id: u64| match id as u32 {
         SET_ALL => &[PortNo::ALL.0],
         SET_FLOOD => &[PortNo::FLOOD.0],
-        id => tables.maps().port_sets.get(&id).map_or(&[][..], Vec::as_slice),
+        id => tables.port_set(id),
     };
-    let outcome = walk_all(tables.maps(), in_port.0, index(in_port), frame, &mut |e| run.emit(&e, &flow_of, set));
+    let outcome = walk_all(tables, in_port.0, index(in_port), frame, &mut |e| run.emit(&e, &flow_of, set));
     let steps = outcome.path.iter().map(|(table, record)| (table, flow_of(record))).collect();
     (run.out, steps)
 }
 
 /// How many tables the fast path went through, and counted, before it gave the frame up. The
 /// slow path begins anew. `None`: with the flows of now it would not have.
-pub fn counted(tables: &Memory, in_port: PortNo, frame: &[u8]) -> Option<usize> {
-    let outcome = fast_walk(tables.maps(), in_port.0, index(in_port), frame);
+pub fn counted(tables: &impl View, in_port: PortNo, frame: &[u8]) -> Option<usize> {
+    let outcome = fast_walk(tables, in_port.0, index(in_port), frame);
     matches!(outcome.verdict, Verdict::Slow(_)).then_some(outcome.path.n)
 }
 

@@ -20,6 +20,7 @@ use wamig_openflow::{Action, Cookie, FlowMod, Instructions, Match, PacketIn, Por
 
 use super::*;
 use crate::fastpath::maps::Capacity;
+use crate::fastpath::memory::{Memory, MemoryMaps};
 use crate::fastpath::port_index;
 use crate::fastpath::writer::SET_FLOOD;
 use crate::switch::fixtures::port;

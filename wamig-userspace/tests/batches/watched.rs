@@ -243,6 +243,10 @@ impl Maps for Watched {
         self.wrote("flow removed", result)
     }
 
+    fn flow_record(&self, flow: u32) -> Option<&FlowRecord> {
+        self.inner.flow_record(flow)
+    }
+
     fn set_record(&mut self, flow: u32, record: &FlowRecord) -> io::Result<()> {
         let result = self.inner.set_record(flow, record);
         self.wrote("record", result)

@@ -11,6 +11,7 @@ use wamig_common::verdict::{PuntReason, Verdict};
 use wamig_openflow::message::PortConfig;
 use wamig_openflow::{MacAddr, PacketInReason, PortDesc, PortNo};
 use wamig_userspace::fastpath::memory::Memory;
+use wamig_userspace::fastpath::view::View as _;
 use wamig_userspace::fastpath::writer::{SET_ALL, SET_FLOOD};
 use wamig_userspace::fastpath::{FlowId, port_index};
 use wamig_userspace::switch::flow_table::FlowTables;
@@ -102,7 +103,7 @@ fn targets(memory: &Memory, in_port: PortNo, kind: u32, out: u32) -> Vec<PortNo>
         OUTPUT => vec![PortNo(out)],
         OUTPUT_IN_PORT => vec![in_port],
         OUTPUT_SET if out == SET_ALL || out == SET_FLOOD => others(PORTS.to_vec()),
-        OUTPUT_SET => others(memory.maps().port_sets[&out].iter().map(|p| PortNo(*p)).collect()),
+        OUTPUT_SET => others(memory.port_set(out).iter().map(|p| PortNo(*p)).collect()),
         _ => vec![],
     }
 }

@@ -10,6 +10,7 @@ use wamig_openflow::{MacAddr, OfpError, PortDesc, PortNo};
 use wamig_userspace::config::Config;
 use wamig_userspace::daemon::DataPath;
 use wamig_userspace::fastpath::memory::{Memory, MemoryMaps};
+use wamig_userspace::fastpath::view::View;
 use wamig_userspace::fastpath::xdp::attach::SharedPorts;
 use wamig_userspace::fastpath::{
     Batch, FastPath, FastPort, FlowCounters, FlowId, InterfaceCounters, PortCounters, PortSettings, Punt,
@@ -37,6 +38,10 @@ pub struct Wire {
 impl FastPath for Wire {
     fn commit(&mut self, batch: &Batch) -> Result<(), OfpError> {
         self.inner.commit(batch)
+    }
+
+    fn view(&self) -> &impl View {
+        &self.inner
     }
 
     fn flow_counters(&mut self, flows: &[FlowId]) -> Vec<FlowCounters> {

@@ -8,6 +8,7 @@ use std::time::Instant;
 use wamig_openflow::{OfpError, PortNo};
 
 use crate::fastpath::memory::{Memory, MemoryMaps};
+use crate::fastpath::view::View;
 use crate::fastpath::{
     Batch, FastPath, FastPort, FlowCounters, FlowId, InterfaceCounters, PortCounters, PortSettings, ReasonCounters,
     TableCounters,
@@ -40,6 +41,10 @@ impl Image {
 impl FastPath for Image {
     fn commit(&mut self, batch: &Batch) -> Result<(), OfpError> {
         self.memory.commit(batch)
+    }
+
+    fn view(&self) -> &impl View {
+        &self.memory
     }
 
     fn flow_counters(&mut self, flows: &[FlowId]) -> Vec<FlowCounters> {

@@ -49,11 +49,20 @@ impl<T: IntoBytes + FromBytes + Immutable> Mapped<T> {
         self.entries
     }
 
+    /// What is in a place. The programs only read it, so that it stays as it is while it is borrowed.
+    pub fn get(&self, index: u32) -> Option<&T> {
+        const { assert!(align_of::<T>() <= align_of::<u64>()) };
+        let at = (index < self.entries).then_some(index as usize * Self::WORDS)?;
+        // SAFETY: within the mapping, aligned, of a type for which any bytes are a value; whoever writes borrows
+        // the whole array mutably, and programs do not write to arrays that are mapped.
+        Some(unsafe { &*self.words.add(at).cast::<T>() })
+    }
+
     /// Stores a value, word by word.
     ///
     /// # Errors
     /// There is no such place.
-    pub fn set(&self, index: u32, value: &T) -> io::Result<()> {
+    pub fn set(&mut self, index: u32, value: &T) -> io::Result<()> {
         for (place, word) in value.as_bytes().chunks_exact(8).enumerate() {
             let mut bytes = [0; 8];
             bytes.copy_from_slice(word);
@@ -66,7 +75,7 @@ impl<T: IntoBytes + FromBytes + Immutable> Mapped<T> {
     ///
     /// # Errors
     /// There is no such place.
-    pub fn update(&self, index: u32, value: &T) -> io::Result<()> {
+    pub fn update(&mut self, index: u32, value: &T) -> io::Result<()> {
         for (place, word) in value.as_bytes().chunks_exact(8).enumerate() {
             let mut bytes = [0; 8];
             bytes.copy_from_slice(word);
@@ -82,7 +91,7 @@ impl<T: IntoBytes + FromBytes + Immutable> Mapped<T> {
     ///
     /// # Errors
     /// There is no such place.
-    pub fn store(&self, index: u32, place: usize, word: u64, order: Ordering) -> io::Result<()> {
+    pub fn store(&mut self, index: u32, place: usize, word: u64, order: Ordering) -> io::Result<()> {
         self.word(index, place).map(|w| w.store(word, order))
     }
 

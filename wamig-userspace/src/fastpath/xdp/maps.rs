@@ -234,6 +234,10 @@ impl Maps for XdpMaps {
         }
     }
 
+    fn flow_record(&self, flow: u32) -> Option<&FlowRecord> {
+        self.records.get(flow)
+    }
+
     fn set_record(&mut self, flow: u32, record: &FlowRecord) -> io::Result<()> {
         self.records.set(flow, record)
     }

@@ -19,8 +19,8 @@ use super::flow_table::FlowTables;
 use super::port::Ports;
 use super::slowpath;
 use crate::fastpath::compile::{has_header, value_of};
-use crate::fastpath::memory::Memory;
 use crate::fastpath::port_index;
+use crate::fastpath::view::View;
 
 /// What the tables match of a frame; `None` = it is shorter than an Ethernet header.
 pub fn fields(frame: &[u8], in_port: PortNo) -> Option<Match> {
@@ -47,10 +47,10 @@ fn fields_of(key: &FlowKey) -> Match {
 }
 
 /// Follows a frame through the tables.
-pub(super) fn trace(tables: &FlowTables, memory: &Memory, ports: &Ports, in_port: PortNo, frame: &[u8]) -> Trace {
+pub(super) fn trace(tables: &FlowTables, view: &impl View, ports: &Ports, in_port: PortNo, frame: &[u8]) -> Trace {
     let index = port_index(in_port).unwrap_or(0);
-    let mut watch = Watch::new(tables, memory, in_port, frame);
-    let outcome = walk_observed(memory.maps(), in_port.0, index, frame, None, &mut watch);
+    let mut watch = Watch::new(tables, view, in_port, frame);
+    let outcome = walk_observed(view, in_port.0, index, frame, None, &mut watch);
     let mut steps = watch.into_steps();
     let slow = match outcome.verdict {
         Verdict::Slow(reason) => Some(reason.as_str()),
@@ -59,16 +59,16 @@ pub(super) fn trace(tables: &FlowTables, memory: &Memory, ports: &Ports, in_port
     let mut verdict = outcome.verdict;
     if slow.is_some() {
         // The slow path begins anew, with the frame as received.
-        let mut watch = Watch::new(tables, memory, in_port, frame);
+        let mut watch = Watch::new(tables, view, in_port, frame);
         let mut nowhere = |_: wamig_common::native::Emission<'_>| wamig_common::native::PASS;
-        verdict = walk_observed(memory.maps(), in_port.0, index, frame, Some(&mut nowhere), &mut watch).verdict;
+        verdict = walk_observed(view, in_port.0, index, frame, Some(&mut nowhere), &mut watch).verdict;
         steps = watch.into_steps();
     }
     // Copies, so that nothing is counted and no meter charged.
     let mut beside = FlowTables::new(tables.tables(), 0);
     beside.groups = tables.groups.clone();
     let mut side = slowpath::Side { tables: &mut beside, now: None };
-    let outputs: Vec<Output> = slowpath::walk(memory, ports, &mut side, in_port, frame)
+    let outputs: Vec<Output> = slowpath::walk(view, ports, &mut side, in_port, frame)
         .0
         .into_iter()
         .filter_map(|o| output(o, tables, ports))

@@ -5,11 +5,11 @@ use wamig_common::action::{
     POP_MPLS, POP_PBB, POP_VLAN, PUSH_MPLS, PUSH_PBB, PUSH_VLAN, SET, SET_PROTO, SET_TAG, SET_TUNNEL,
 };
 use wamig_common::classify::{is_settled, probe};
-use wamig_common::entry::{NONE, Slot, Tables as _};
+use wamig_common::entry::{NONE, Slot};
 use wamig_common::execute::step;
 use wamig_common::key::FlowKey;
 use wamig_common::limits::LOCAL_INDEX;
-use wamig_common::native::{Observer, Store as _};
+use wamig_common::native::Observer;
 use wamig_common::plan::Plan;
 use wamig_common::verdict::{DropReason, SlowReason};
 use wamig_openflow::{Match, PortNo};
@@ -17,7 +17,7 @@ use wamig_openflow::{Match, PortNo};
 use super::report::{Action, Step, Table, Tried};
 use super::{fields, fields_of};
 use crate::fastpath::compile::{has_header, value_of};
-use crate::fastpath::memory::Memory;
+use crate::fastpath::view::View;
 use crate::fastpath::writer::{SET_ALL, SET_FLOOD};
 use crate::switch::flow_table::FlowTables;
 
@@ -25,9 +25,9 @@ use crate::switch::flow_table::FlowTables;
 const MAX_RUNS: usize = 8;
 
 /// The watcher.
-pub(super) struct Watch<'a> {
+pub(super) struct Watch<'a, V> {
     tables: &'a FlowTables,
-    memory: &'a Memory,
+    view: &'a V,
     in_port: PortNo,
     /// The frame as it stood after the action before.
     frame: Vec<u8>,
@@ -36,10 +36,10 @@ pub(super) struct Watch<'a> {
     steps: Vec<Step>,
 }
 
-impl<'a> Watch<'a> {
-    pub(super) fn new(tables: &'a FlowTables, memory: &'a Memory, in_port: PortNo, frame: &[u8]) -> Self {
+impl<'a, V: View> Watch<'a, V> {
+    pub(super) fn new(tables: &'a FlowTables, view: &'a V, in_port: PortNo, frame: &[u8]) -> Self {
         let searched = fields(frame, in_port).unwrap_or_default();
-        Self { tables, memory, in_port, frame: frame.to_vec(), searched, steps: Vec::new() }
+        Self { tables, view, in_port, frame: frame.to_vec(), searched, steps: Vec::new() }
     }
 
     pub(super) fn into_steps(self) -> Vec<Step> {
@@ -48,7 +48,7 @@ impl<'a> Watch<'a> {
 
     /// The search once more, mask by mask.
     fn tried(&self, table: u8, key: &FlowKey) -> Vec<Tried> {
-        let maps = self.memory.maps();
+        let maps = self.view;
         let version = maps.version();
         let Some(order) = maps.table(table, version) else { return Vec::new() };
         let mut best = Slot::default();
@@ -77,7 +77,7 @@ impl<'a> Watch<'a> {
                 SET_ALL => "ALL".to_owned(),
                 SET_FLOOD => "FLOOD".to_owned(),
                 set => {
-                    let members = self.memory.maps().port_sets.get(&set).map_or(&[][..], Vec::as_slice);
+                    let members = self.view.port_set(set);
                     let each: Vec<_> = members.iter().map(|p| format!("output:{}", PortNo(*p))).collect();
                     each.join(",")
                 }
@@ -119,12 +119,12 @@ fn under(key: &FlowKey, mask: &FlowKey) -> Match {
     shown
 }
 
-impl Observer for Watch<'_> {
+impl<V: View> Observer for Watch<'_, V> {
     fn looked_up(&mut self, table: u8, key: &FlowKey, found: Slot) {
         let now = fields_of(key);
         let flow = if now == self.searched { String::new() } else { now.to_string() };
         self.searched = now;
-        let id = if found.flow() == NONE { None } else { self.memory.owners().get(found.flow()) };
+        let id = if found.flow() == NONE { None } else { self.view.owner(found.flow()) };
         let matched = id.and_then(|id| self.tables.get(id));
         self.steps.push(Step::Table(Table {
             table,

@@ -6,7 +6,7 @@ use wamig_openflow::{Action as Act, Cookie, FlowMod, Instructions, PortDesc, Tab
 
 use super::*;
 use crate::fastpath::FastPath as _;
-use crate::fastpath::memory::MemoryMaps;
+use crate::fastpath::memory::{Memory, MemoryMaps};
 use crate::switch::fixtures::{arp_request, port, udp};
 use crate::switch::{Limits, Switch};
 
