@@ -44,7 +44,6 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use wamig_common::limits::DEFAULT_FLOWS;
 use wamig_openflow::message::SwitchDesc;
 use wamig_openflow::{DatapathId, PortDesc, PortNo};
 
@@ -58,14 +57,13 @@ use crate::controller::standalone::Standalone;
 use crate::datapath::any::Any;
 use crate::datapath::local::{Inputs as SwitchInputs, Local};
 use crate::fastpath::xdp::attach::SharedPorts;
-use crate::fastpath::xdp::open::PuntRates;
 use crate::fastpath::xdp::{self, XdpConfig};
 use crate::fastpath::{FastPath, FastPort, Punt};
 use crate::migration::record::Record;
 use crate::peer::{Identity, Peers, RefusalCounters};
 use crate::store::Store;
 use crate::switch::port::{PortChange, Ports};
-use crate::switch::{Limits, Switch, multipart};
+use crate::switch::{Switch, multipart};
 use audit::Audit;
 use control::{Control, Ended, Inputs, RECORDS, unix_us};
 use peer_table::PeerTable;
@@ -283,8 +281,8 @@ async fn run_xdp(config: &Config) -> Result<(), RunError> {
         pin_path: config.switch.pin_path.clone(),
         mode: config.switch.xdp_mode,
         ports: fast_ports.clone(),
-        rates: PuntRates::default(),
-        flows: DEFAULT_FLOWS,
+        rates: config.switch.limits.punt_rates(),
+        flows: config.switch.limits.flows,
     })
     .map_err(StartError::from)?;
     let (changed, changes) = mpsc::channel(QUEUE);
@@ -327,7 +325,7 @@ pub async fn serve<F: FastPath>(
 ) -> Result<(), RunError> {
     let (port_changes, changed) = mpsc::channel(QUEUE);
     let ports = Ports::new(path.ports.clone()).alive_since(Instant::now());
-    let mut switch = Switch::new(path.fast, ports, Limits::default());
+    let mut switch = Switch::new(path.fast, ports, config.switch.limits.of_switch());
     switch.set_description(SwitchDesc {
         hardware: format!("{} data path", path.kind),
         serial: path.dpid.to_string(),

@@ -12,6 +12,7 @@ use wamig_openflow::{DatapathId, MacAddr};
 use super::address::{self, BadPrefix};
 use super::error::{ConfigError, Mistakes};
 use super::file::{self, File, Number, Text};
+use super::limits::SwitchLimits;
 use super::{
     Config, Control, DEFAULT_PIN_PATH, DEFAULT_SOCKET, DEFAULT_STATE_DIR, Lan, Learning, NAME_MAX, Switch, switch_end,
 };
@@ -307,6 +308,10 @@ impl Check<'_, '_> {
                 ),
             },
         };
+        let limits = match &switch.limits {
+            None => Some(SwitchLimits::default()),
+            Some(limits) => self.limits(limits.get_ref()),
+        };
         let remote = match &switch.remote {
             None => Some(None),
             Some(remote) => self.remote(remote, switch).map(Some),
@@ -318,6 +323,7 @@ impl Check<'_, '_> {
             pin_path: pin_path?,
             xdp_mode: xdp_mode?,
             in_band: switch.in_band,
+            limits: limits?,
             control: self.control(switch.control.as_ref())?,
             remote: remote?,
             fabric: fabric?,

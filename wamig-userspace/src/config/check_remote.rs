@@ -113,6 +113,7 @@ impl Check<'_, '_> {
             ("local", switch.local.as_ref().map(Spanned::span)),
             ("pin_path", switch.pin_path.as_ref().map(Spanned::span)),
             ("xdp_mode", switch.xdp_mode.as_ref().map(Spanned::span)),
+            ("limits", switch.limits.as_ref().map(Spanned::span)),
         ];
         for (name, span) in spans {
             if let Some(span) = span {

@@ -51,12 +51,23 @@ pub(super) struct Switch {
     pub(super) xdp_mode: Option<Text>,
     #[serde(default)]
     pub(super) in_band: bool,
+    pub(super) limits: Option<Spanned<Limits>>,
     pub(super) control: Option<Text>,
     pub(super) remote: Option<Spanned<Remote>>,
     #[serde(default)]
     pub(super) member: Vec<Spanned<Member>>,
     #[serde(default)]
     pub(super) link: Vec<Spanned<Link>>,
+}
+
+/// `[switch.limits]`
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limits {
+    pub(super) flows: Option<Number>,
+    pub(super) arp_rate: Option<Number>,
+    pub(super) packet_in_rate: Option<Number>,
+    pub(super) slow_rate: Option<Number>,
 }
 
 /// `[[switch.member]]`

@@ -7,6 +7,7 @@
 //!
 //! * [`error`] — mistakes and their places
 //! * `address` — reading prefixes and ranges
+//! * [`limits`] — what the switch may hold and hand up
 //! * `file` — the keys as written; `check` and `check_sites` turn them into [`Config`]
 
 mod address;
@@ -18,6 +19,7 @@ mod check_sites;
 mod check_timers;
 pub mod error;
 mod file;
+pub mod limits;
 
 #[cfg(test)]
 mod fabric_tests;
@@ -31,6 +33,7 @@ use std::path::{Path, PathBuf};
 use wamig_openflow::message::ControllerRole;
 use wamig_openflow::{DatapathId, MacAddr, PortNo, Version};
 
+use self::limits::SwitchLimits;
 use crate::channel::endpoint::Endpoint;
 use crate::channel::pin::Pins;
 use crate::channel::tls::Trust;
@@ -102,6 +105,8 @@ pub struct Switch {
     pub xdp_mode: XdpMode,
     /// A port may carry the machine's default route.
     pub in_band: bool,
+    /// What it may hold and hand up.
+    pub limits: SwitchLimits,
     /// Who owns the tables.
     pub control: Control,
     /// The switch is elsewhere; `None` = it is in this process, or it is several.

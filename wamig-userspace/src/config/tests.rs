@@ -115,10 +115,20 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "xdp_mode",
         "xdp",
-        "dc2.toml:6:1: unknown key `xdp`; allowed: datapath_id, ports, local, pin_path, xdp_mode, in_band, control, remote, member, link",
+        "dc2.toml:6:1: unknown key `xdp`; allowed: datapath_id, ports, local, pin_path, xdp_mode, in_band, limits, control, remote, member, link",
     ),
     ("max = 17", "max = \"x\"", "dc2.toml:36:7: invalid type: string \"x\"; allowed: a whole number"),
     // values
+    (
+        "xdp_mode = \"auto\"",
+        "limits = { flows = 7 }",
+        "dc2.toml:6:20: 7 is out of range; allowed: 1024 to 1048576 flows, default 131072",
+    ),
+    (
+        "xdp_mode = \"auto\"",
+        "limits = { slow = 7 }",
+        "dc2.toml:6:12: unknown key `slow`; allowed: flows, arp_rate, packet_in_rate, slow_rate",
+    ),
     (
         "site = \"dc2\"",
         "site = \"DC 2\"",
