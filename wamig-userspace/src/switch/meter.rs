@@ -65,8 +65,9 @@ impl MeterTable {
                 let why = format!("meters are 1 to {}; there are no virtual meters", MeterId::MAX);
                 return refuse(ErrorKind::MeterModInvalidMeter, meter, why);
             }
-            MeterModCommand::Delete if there => return Ok(()),
-            MeterModCommand::Delete | MeterModCommand::Modify if !there => {
+            // One that is gone already is as good as deleted, as with groups (§6.5) and in Open vSwitch.
+            MeterModCommand::Delete => return Ok(()),
+            MeterModCommand::Modify if !there => {
                 return refuse(ErrorKind::MeterModUnknownMeter, meter, "there is no such meter; add it first");
             }
             MeterModCommand::Add if there => {

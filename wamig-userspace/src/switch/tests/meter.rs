@@ -80,8 +80,9 @@ fn a_meter_reads_back_and_takes_its_flows_along() {
     assert_eq!(config, MultipartReply::MeterConfig(vec![m.config.clone()]));
     rig.apply(vec![metered()]);
     let delete = MeterMod { command: MeterModCommand::Delete, ..m };
-    rig.switch.apply(vec![delete], rig.now).unwrap();
+    rig.switch.apply(vec![delete.clone()], rig.now).unwrap();
     assert!(rig.switch.tables().is_empty());
+    rig.switch.apply(vec![delete], rig.now).expect("what is gone can be deleted again");
 }
 
 #[test]
