@@ -12,11 +12,17 @@
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot be made may panic")]
 #![expect(clippy::cast_precision_loss, reason = "measured numbers are far below 2^52")]
 
+mod client;
 mod control;
+mod daemon;
 mod data_path;
+mod latency;
+mod load;
 mod memory;
 mod netns;
+mod pair;
 mod programs;
+mod punt;
 mod rivals;
 mod row;
 mod rules;
@@ -34,7 +40,7 @@ pub struct Options {
     pub quick: bool,
 }
 
-const GROUPS: [&str; 4] = ["test-run", "veth", "control", "memory"];
+const GROUPS: [&str; 6] = ["test-run", "veth", "control", "punt", "latency", "memory"];
 
 fn main() {
     let mut args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
@@ -59,6 +65,12 @@ fn main() {
     }
     if wanted("control") {
         control::measure(&options);
+    }
+    if wanted("punt") {
+        punt::measure(&options);
+    }
+    if wanted("latency") {
+        latency::measure(&options);
     }
     if wanted("memory") {
         memory::measure(&options);

@@ -68,7 +68,7 @@ fn frame(number: u64, arrived: bool) -> Vec<u8> {
 }
 
 /// A packet socket at an interface of the thread's namespace; `protocol` 0 receives nothing.
-fn packets(interface: &str, protocol: u16) -> OwnedFd {
+pub fn packets(interface: &str, protocol: u16) -> OwnedFd {
     let fd = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, None).unwrap();
     setsockopt(&fd, sockopt::RcvBufForce, &(64 << 20)).unwrap();
     setsockopt(&fd, sockopt::ReceiveTimeout, &TimeVal::new(0, 50_000)).unwrap();

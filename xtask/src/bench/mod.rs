@@ -19,10 +19,14 @@ use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
 use self::report::Row;
-use crate::{bounded, bpf, process, user, workspace};
+use crate::{
+    bounded, bpf, interrupt, process,
+    suite::{alone, scratch::Scratch},
+    user, workspace,
+};
 
 /// The groups, in the order in which they are measured.
-const GROUPS: [&str; 4] = ["test-run", "veth", "control", "memory"];
+const GROUPS: [&str; 6] = ["test-run", "veth", "control", "punt", "latency", "memory"];
 
 /// What `cargo xtask bench` takes.
 #[derive(Args, Clone, Debug, Default)]
@@ -30,7 +34,7 @@ pub struct Options {
     /// Fewer and shorter rounds: some five minutes in all
     #[arg(long)]
     quick: bool,
-    /// Only these groups: test-run, veth, control, memory
+    /// Only these groups: test-run, veth, control, punt, latency, memory
     #[arg(value_parser = GROUPS)]
     groups: Vec<String>,
 }
@@ -41,6 +45,7 @@ pub struct Options {
 /// Not run as root, or something does not build or run.
 pub fn run(options: &Options) -> Result<()> {
     ensure!(user::is_root(), "measuring needs root: sudo cargo xtask bench");
+    interrupt::watch()?;
     bpf::build::run(&bpf::build::Options::default())?;
     let program = build()?;
     let dir = workspace::target().join("bench");
@@ -81,7 +86,11 @@ fn build() -> Result<PathBuf> {
 
 fn measure(program: &PathBuf, group: &str, quick: bool) -> Result<Vec<Row>> {
     let out = workspace::target().join("bench").join(format!("{group}.rows"));
+    // What it leaves behind when it is interrupted goes with it: processes, and names of namespaces.
+    let scratch = Scratch::new()?;
     let mut command = Command::new(program);
+    command.env("TMPDIR", scratch.path());
+    alone::isolate(&mut command, &scratch.path().join("run"))?;
     command.arg(workspace::bench_object()).args(quick.then_some("--quick")).arg(group);
     let shown = process::line(&command);
     let ended = bounded::run(&mut command, Duration::from_hours(1), bounded::Output::ErrorsShown(&out))?;

@@ -59,6 +59,9 @@ pub fn machine() -> String {
     format!("{cpus} x {model}, Linux {}, load {load}", read("/proc/sys/kernel/osrelease").trim())
 }
 
+/// Groups in which Open vSwitch is what wamig is compared with.
+const BESIDE_OVS: [&str; 3] = ["control", "punt", "latency"];
+
 /// All rows.
 pub fn table(rows: &[Row]) -> String {
     let mut out = String::new();
@@ -73,7 +76,7 @@ pub fn table(rows: &[Row]) -> String {
 {head:<56} {:>9} {:>19} {:>9}",
                 "median",
                 "least..most",
-                if group == "control" { "of OVS" } else { "of limit" }
+                if BESIDE_OVS.contains(&group) { "of OVS" } else { "of limit" }
             );
         }
         let Some(median) = row.median() else {
@@ -96,7 +99,7 @@ fn short(n: f64) -> String {
 }
 
 /// What a row costs beside the limit program: for `test-run` net of the empty program. For
-/// `control`: wamig's rate beside Open vSwitch's.
+/// those beside Open vSwitch: of its figure.
 fn of_limit(rows: &[Row], row: &Row) -> Option<f64> {
     match row.group.as_str() {
         "test-run" if row.name != "empty" => Some(net(rows, &row.name)? / net(rows, "limit")?),
@@ -104,9 +107,9 @@ fn of_limit(rows: &[Row], row: &Row) -> Option<f64> {
             let limit = if row.name.ends_with(", 1024 rules") { "limit, 1024 rules" } else { "limit" };
             Some(row.median()? / median(rows, "veth", limit)?)
         }
-        "control" => {
+        group if BESIDE_OVS.contains(&group) => {
             let what = row.name.strip_prefix("wamig, ")?;
-            Some(row.median()? / median(rows, "control", &format!("OVS netdev, {what}"))?)
+            Some(row.median()? / median(rows, group, &format!("OVS netdev, {what}"))?)
         }
         _ => None,
     }
