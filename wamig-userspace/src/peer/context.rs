@@ -1,8 +1,8 @@
 //! What every task of the peer sessions shares: who this site is, and where to report.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -45,6 +45,16 @@ impl Default for PeerTimers {
     }
 }
 
+/// What a reloaded configuration may say anew.
+#[derive(Debug)]
+pub(super) struct Live {
+    /// For accepting.
+    pub(super) tls: Arc<ServerConfig>,
+    /// The peers by their certificates.
+    pub(super) names: BTreeMap<Fingerprint, String>,
+    pub(super) timers: PeerTimers,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Context {
@@ -54,11 +64,8 @@ pub(super) struct Context {
     pub(super) boot_id: u64,
     /// Of this site's certificate.
     pub(super) fingerprint: Fingerprint,
-    /// For accepting.
-    pub(super) tls: Arc<ServerConfig>,
-    /// The peers by their certificates.
-    pub(super) names: BTreeMap<Fingerprint, String>,
-    pub(super) timers: PeerTimers,
+    /// Looked at anew by every handshake and for every pause.
+    pub(super) live: RwLock<Arc<Live>>,
     pub(super) version: u16,
     /// To the registry.
     pub(super) notes: mpsc::Sender<Note>,
@@ -67,6 +74,21 @@ pub(super) struct Context {
 }
 
 impl Context {
+    /// What is configured at present.
+    pub(super) fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// How long things may take at present.
+    pub(super) fn timers(&self) -> PeerTimers {
+        self.live().timers
+    }
+
+    /// From now on this is configured.
+    pub(super) fn adopt(&self, live: Live) {
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
+    }
+
     /// What this site says first.
     pub(super) fn hello(&self) -> Message {
         Message::Hello { version: self.version, site: self.site.clone(), boot_id: self.boot_id }

@@ -12,7 +12,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::context::Context;
+use super::context::{Context, PeerTimers};
 use super::event::DownReason;
 use super::fingerprint::Fingerprint;
 use super::greeting::{Failure, Greeted, greet};
@@ -37,7 +37,7 @@ pub(super) struct Dialler {
 impl Dialler {
     /// Returns only when the registry is gone.
     pub(super) async fn run(mut self) {
-        let (least, most) = (self.context.timers.backoff_min, self.context.timers.backoff_max);
+        let PeerTimers { backoff_min: least, backoff_max: most, .. } = self.context.timers();
         // Half a step apart at the start, the two sites seldom dial each other at once.
         let mut delay = if self.context.site < self.site { Duration::ZERO } else { least / 2 };
         loop {
@@ -47,7 +47,7 @@ impl Dialler {
                 return;
             }
             let waited = waiting.elapsed();
-            let attempt = timeout(self.context.timers.handshake, self.attempt()).await;
+            let attempt = timeout(self.context.timers().handshake, self.attempt()).await;
             let attempt = attempt.unwrap_or_else(|_| {
                 let detail = format!("{} did not answer in time", self.endpoint);
                 Err(Failure::new(DownReason::Unreachable, detail))
@@ -78,7 +78,7 @@ impl Dialler {
         let addresses = tokio::net::lookup_host(endpoint.as_str()).await.map_err(|error| unresolvable(&error))?;
         let addresses: Vec<_> = addresses.collect();
         // One address that swallows everything must leave time for the others, and for TLS.
-        let share = self.context.timers.handshake / (addresses.len() as u32).saturating_add(1);
+        let share = self.context.timers().handshake / (addresses.len() as u32).saturating_add(1);
         let mut failure = unresolvable(&"no address");
         for address in addresses {
             let error = match timeout(share, TcpStream::connect(address)).await {

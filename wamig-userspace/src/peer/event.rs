@@ -75,6 +75,8 @@ pub enum DownReason {
     /// The peer's daemon was started anew, or lost the session before this side did; an up
     /// follows at once.
     Replaced,
+    /// This site's configuration says something else of the peer, or nothing any more.
+    Reconfigured,
 }
 
 impl DownReason {
@@ -94,6 +96,7 @@ impl DownReason {
             Self::Slow => "slow",
             Self::Closed => "closed",
             Self::Replaced => "replaced",
+            Self::Reconfigured => "reconfigured",
         }
     }
 
@@ -127,6 +130,7 @@ impl DownReason {
             Self::Slow => "Check the bandwidth between the sites, and the load of the peer's machine.",
             Self::Closed => "None, if the peer was stopped; the session comes back by itself.",
             Self::Replaced => "None; the session is back already.",
+            Self::Reconfigured => "None; the session is made anew, if the peer is still configured.",
         }
     }
 }

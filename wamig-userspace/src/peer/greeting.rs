@@ -11,6 +11,7 @@ use tokio_util::codec::{Decoder, Encoder};
 use super::codec::{CodecError, Frame, PeerCodec};
 use super::context::Context;
 use super::event::DownReason;
+use super::fingerprint::Fingerprint;
 use super::message::Message;
 use super::tls::{ALPN, Fault};
 
@@ -55,6 +56,8 @@ impl Failure {
 pub(super) struct Greeted {
     /// The peer's name.
     pub(super) site: String,
+    /// The peer's, which it has proven to own.
+    pub(super) certificate: Fingerprint,
     /// The peer's boot id.
     pub(super) boot_id: u64,
     /// Whether this side dialled.
@@ -74,6 +77,10 @@ pub(super) async fn greet(
     if stream.get_ref().1.alpn_protocol() != Some(ALPN) {
         return Err(Failure::new(DownReason::NotWamig, "TLS without the application protocol wamig/1"));
     }
+    let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let Some(certificate) = shown.map(|der| Fingerprint::of_der(der)) else {
+        return Err(Failure::of_stream(Fault::NoCertificate, context));
+    };
     let mut talk = Talk { context, stream, buffer: BytesMut::with_capacity(BUFFER) };
     let boot_id = if dialled {
         talk.send(&Frame::Message(context.hello())).await?;
@@ -94,7 +101,7 @@ pub(super) async fn greet(
             }
         }
     };
-    Ok(Greeted { site: site.to_owned(), boot_id, dialled, stream: talk.stream, buffer: talk.buffer })
+    Ok(Greeted { site: site.to_owned(), certificate, boot_id, dialled, stream: talk.stream, buffer: talk.buffer })
 }
 
 struct Talk<'c> {

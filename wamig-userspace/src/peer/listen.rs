@@ -90,7 +90,7 @@ impl Places {
 async fn handshake(context: Arc<Context>, tcp: TcpStream, remote: SocketAddr) -> Option<Greeted> {
     // Claims are small and urgent. Failure would cost time, not correctness.
     let _ = tcp.set_nodelay(true);
-    if let Ok(greeted) = timeout(context.timers.handshake, authenticate(&context, tcp, remote)).await {
+    if let Ok(greeted) = timeout(context.timers().handshake, authenticate(&context, tcp, remote)).await {
         return greeted;
     }
     context.refuse(Refusal::HandshakeTimeout, &format!("{remote}: no TLS handshake and hello in time"));
@@ -98,7 +98,8 @@ async fn handshake(context: Arc<Context>, tcp: TcpStream, remote: SocketAddr) ->
 }
 
 async fn authenticate(context: &Context, tcp: TcpStream, remote: SocketAddr) -> Option<Greeted> {
-    let acceptor = TlsAcceptor::from(Arc::clone(&context.tls));
+    let live = context.live();
+    let acceptor = TlsAcceptor::from(Arc::clone(&live.tls));
     let stream = match acceptor.accept(tcp).into_fallible().await {
         Ok(stream) => stream,
         Err((error, tcp)) => {
@@ -109,7 +110,7 @@ async fn authenticate(context: &Context, tcp: TcpStream, remote: SocketAddr) -> 
         }
     };
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let site = certificate.and_then(|der| context.names.get(&Fingerprint::of_der(der)));
+    let site = certificate.and_then(|der| live.names.get(&Fingerprint::of_der(der)));
     // TLS has let in pinned certificates only; without one there is nobody to greet.
     let site = site?.clone();
     match greet(context, &site, false, stream.into()).await {

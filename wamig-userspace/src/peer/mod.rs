@@ -32,20 +32,19 @@ mod listen;
 pub mod message;
 pub mod refusal;
 mod registry;
+mod reload;
 mod session;
 pub(crate) mod tls;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, RwLock};
 
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio_rustls::rustls::ClientConfig;
 
 pub use context::{PROTOCOL_VERSION, PeerTimers};
 pub use event::{DownReason, PeerEvent};
@@ -53,17 +52,21 @@ pub use fingerprint::{BadFingerprint, Fingerprint};
 pub use identity::Identity;
 pub use listen::MAX_HANDSHAKES;
 pub use refusal::{Refusal, RefusalCounters};
+pub use reload::{Changer, Prepared};
 
 use context::Context;
-use dial::Dialler;
 use message::Message;
 use registry::{Note, Registry};
+use reload::{Configured, Diallers};
 
 /// Notes that may wait for the registry.
 const NOTES: usize = 256;
 
 /// Events that may wait for the daemon, beside those in its channel.
 const PENDING: usize = 64;
+
+/// Changes of the peers that may wait.
+const CHANGES: usize = 1;
 
 /// Everything the sessions need to know.
 #[derive(Clone, Debug)]
@@ -126,8 +129,10 @@ pub enum PeeringError {
 pub struct Peers {
     context: Arc<Context>,
     listener: TcpListener,
-    configured: Vec<(PeerConfig, Arc<ClientConfig>)>,
+    configured: Vec<Configured>,
     notes: mpsc::Receiver<Note>,
+    changer: Changer,
+    changes: mpsc::Receiver<Vec<Configured>>,
 }
 
 impl Peers {
@@ -137,13 +142,8 @@ impl Peers {
     }
 
     async fn bind_as(config: PeeringConfig, version: u16) -> Result<Self, PeeringError> {
-        let names = names(&config)?;
-        let tls = tls::server_config(&config.identity, names.keys().copied().collect())?;
-        let mut configured = Vec::with_capacity(config.peers.len());
-        for peer in config.peers {
-            let tls = tls::client_config(&config.identity, peer.fingerprint)?;
-            configured.push((peer, tls));
-        }
+        let Prepared { live, configured } =
+            reload::prepare(&config.site, &config.identity, &config.peers, config.timers)?;
         let address = config.listen;
         let listener = TcpListener::bind(address).await.map_err(|source| PeeringError::Listen { address, source })?;
         let mut boot_id = [0; 8];
@@ -153,15 +153,16 @@ impl Peers {
             site: config.site,
             boot_id: u64::from_be_bytes(boot_id),
             fingerprint: config.identity.fingerprint(),
-            tls,
-            names,
-            timers: config.timers,
+            live: RwLock::new(Arc::new(live)),
             version,
             notes,
             refusals: RefusalCounters::default(),
             next_session: AtomicU64::new(1),
         };
-        Ok(Self { context: Arc::new(context), listener, configured, notes: received })
+        let context = Arc::new(context);
+        let (change, changes) = mpsc::channel(CHANGES);
+        let changer = Changer::new(Arc::clone(&context), config.identity, change);
+        Ok(Self { context, listener, configured, notes: received, changer, changes })
     }
 
     /// Where peers are accepted.
@@ -174,6 +175,11 @@ impl Peers {
         self.context.refusals.clone()
     }
 
+    /// What changes the peers while [`Peers::run`] runs.
+    pub fn changer(&self) -> Changer {
+        self.changer.clone()
+    }
+
     /// Keeps the sessions up and carries messages, until the daemon drops its end of `events`
     /// or of `outbound`. A message to a peer without a session is lost, as is one to an unknown
     /// peer. Dropping the future ends all sessions.
@@ -182,21 +188,12 @@ impl Peers {
         events: mpsc::Sender<PeerEvent>,
         mut outbound: mpsc::Receiver<(String, Message)>,
     ) -> Result<(), PeeringError> {
-        let Self { context, listener, configured, mut notes } = self;
-        let mut registry = Registry::new(context.site.clone(), context.timers.handshake);
+        let Self { context, listener, configured, mut notes, changer: _, mut changes } = self;
+        let mut registry = Registry::new(context.site.clone(), context.timers().handshake);
         let mut tasks = JoinSet::new();
         tasks.spawn(listen::accept(Arc::clone(&context), listener));
-        for (peer, tls) in configured {
-            let dialler = Dialler {
-                context: Arc::clone(&context),
-                up: registry.add(peer.name.clone()),
-                site: peer.name,
-                endpoint: peer.endpoint,
-                fingerprint: peer.fingerprint,
-                tls,
-            };
-            tasks.spawn(dialler.run());
-        }
+        let mut diallers = Diallers::default();
+        diallers.set(&context, configured, &mut registry, &mut tasks);
         loop {
             tokio::select! {
                 permit = events.reserve(), if registry.pending() > 0 => match permit {
@@ -212,37 +209,18 @@ impl Peers {
                     },
                     None => return Ok(()),
                 },
+                Some(configured) = changes.recv() => diallers.set(&context, configured, &mut registry, &mut tasks),
                 Some(ended) = tasks.join_next() => {
+                    if ended.as_ref().is_err_and(tokio::task::JoinError::is_cancelled) {
+                        // Of a peer that is not configured so any more.
+                        continue;
+                    }
                     let why = ended.err().map_or_else(|| "without an error".to_owned(), |error| error.to_string());
                     return Err(PeeringError::Defect(why));
                 }
             }
         }
     }
-}
-
-/// The peers by certificate, once it is sure that everybody can be told from everybody.
-fn names(config: &PeeringConfig) -> Result<BTreeMap<Fingerprint, String>, PeeringError> {
-    let mut names: BTreeMap<Fingerprint, String> = BTreeMap::new();
-    for PeerConfig { name, fingerprint, .. } in &config.peers {
-        let wrong = |problem: String| Err(PeeringError::Config { peer: name.clone(), problem });
-        if !identity::is_site_name(name) {
-            return wrong("a site name has 1 to 63 letters, digits, '-', '_' or '.'".to_owned());
-        }
-        if *name == config.site {
-            return wrong("this is the site's own name; a peer must have another".to_owned());
-        }
-        if *fingerprint == config.identity.fingerprint() {
-            return wrong("the fingerprint is of this site's own certificate; set the peer's".to_owned());
-        }
-        if names.values().any(|known| known == name) {
-            return wrong("the name is there twice".to_owned());
-        }
-        if let Some(other) = names.insert(*fingerprint, name.clone()) {
-            return wrong(format!("the fingerprint is also that of {other}; every peer has its own"));
-        }
-    }
-    Ok(names)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::event::{DownReason, PeerEvent};
+use super::fingerprint::Fingerprint;
 use super::greeting::Failure;
 use super::message::Message;
 use super::refusal::Refusal;
@@ -22,6 +23,8 @@ pub(super) struct SessionId(pub(super) u64);
 #[derive(Debug)]
 pub(super) struct Link {
     pub(super) id: SessionId,
+    /// The peer's.
+    pub(super) certificate: Fingerprint,
     /// Whether this side dialled.
     pub(super) dialled: bool,
     /// The peer's.
@@ -51,6 +54,8 @@ pub(super) enum Note {
 /// One peer.
 #[derive(Debug)]
 struct Slot {
+    /// Sessions with any other are of a former configuration.
+    certificate: Fingerprint,
     current: Option<Link>,
     /// Retired sessions that are still read.
     retired: HashSet<SessionId>,
@@ -88,10 +93,19 @@ impl Registry {
     }
 
     /// Adds a peer; the answer tells whether there is a session with it.
-    pub(super) fn add(&mut self, peer: String) -> watch::Receiver<bool> {
+    pub(super) fn add(&mut self, peer: String, certificate: Fingerprint) -> watch::Receiver<bool> {
         let (up, watched) = watch::channel(false);
-        self.peers.insert(peer, Slot { current: None, retired: HashSet::new(), reported: None, up });
+        self.peers.insert(peer, Slot { certificate, current: None, retired: HashSet::new(), reported: None, up });
         watched
+    }
+
+    /// Ends what there is with a peer, and knows it no more.
+    pub(super) fn remove(&mut self, peer: &str) {
+        let Some(link) = self.peers.remove(peer).and_then(|slot| slot.current) else { return };
+        // An error means that the session has just ended by itself.
+        let _ = link.stop.send(());
+        let (reason, detail) = (DownReason::Reconfigured, "by this site's configuration".to_owned());
+        self.pending.push_back(PeerEvent::Down { site: peer.to_owned(), reason, detail });
     }
 
     /// Takes the oldest event the daemon has not seen.
@@ -135,7 +149,12 @@ impl Registry {
     }
 
     fn on_established(&mut self, site: String, link: Link) {
-        let Some(slot) = self.peers.get_mut(&site) else { return };
+        // Dropping the link of any other retires its session; and one may be over by now without
+        // a word, with the dialler of a former configuration.
+        let Some(slot) = self.peers.get_mut(&site).filter(|slot| slot.certificate == link.certificate) else { return };
+        if link.stop.is_closed() {
+            return;
+        }
         let Some(older) = slot.current.take() else {
             slot.current = Some(link);
             slot.reported = None;

@@ -7,14 +7,16 @@
 //! ```
 //! Reading and writing are two futures of one task; whichever ends first ends the session.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::codec::{Decoder, Encoder};
 
 use super::codec::{Frame, PeerCodec};
-use super::context::Context;
+use super::context::{Context, PeerTimers};
 use super::event::DownReason;
 use super::greeting::{Failure, Greeted};
 use super::message::Message;
@@ -26,11 +28,11 @@ const QUEUE: usize = 256;
 
 /// Carries a session until it ends, however that comes about.
 pub(super) async fn carry(context: &Context, greeted: Greeted) {
-    let Greeted { site, boot_id, dialled, stream, buffer } = greeted;
+    let Greeted { site, certificate, boot_id, dialled, stream, buffer } = greeted;
     let id = context.session_id();
     let (queue, outgoing) = mpsc::channel(QUEUE);
     let (stop, stopped) = oneshot::channel();
-    let link = Link { id, dialled, boot_id, since: Instant::now(), queue, stop };
+    let link = Link { id, certificate, dialled, boot_id, since: Instant::now(), queue, stop };
     if context.notes.send(Note::Established { site: site.clone(), link }).await.is_err() {
         return;
     }
@@ -56,8 +58,8 @@ struct Incoming<'c> {
 
 impl Incoming<'_> {
     async fn read(mut self, mut stream: impl AsyncRead + Unpin) -> Failure {
-        let patience = self.context.timers.peer_down;
         loop {
+            let patience = self.context.timers().peer_down;
             if let Err(end) = self.take_frames().await {
                 return end;
             }
@@ -109,10 +111,12 @@ async fn write(
     mut outgoing: mpsc::Receiver<Message>,
     mut stream: impl AsyncWrite + Unpin,
 ) -> Failure {
-    let mut keepalive = interval(context.timers.keepalive);
-    keepalive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut keepalive = every(context.timers().keepalive);
     let mut octets = BytesMut::new();
     loop {
+        if keepalive.period() != context.timers().keepalive {
+            keepalive = every(context.timers().keepalive);
+        }
         let frame = tokio::select! {
             message = outgoing.recv() => match message {
                 Some(message) => Frame::Message(message),
@@ -133,10 +137,18 @@ async fn write(
             keepalive.reset();
         }
     }
-    sleep(context.timers.keepalive).await;
+    let PeerTimers { keepalive: span, .. } = context.timers();
+    sleep(span).await;
     // The peer reads on; whether it sees a proper end or a cut one is all the same by now.
-    let _ = timeout(context.timers.keepalive, stream.shutdown()).await;
+    let _ = timeout(span, stream.shutdown()).await;
     Failure::new(DownReason::Replaced, "")
+}
+
+/// Ticks at once, and then every so often.
+fn every(period: Duration) -> Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 async fn write_out(
@@ -149,11 +161,12 @@ async fn write_out(
         stream.write_all(octets).await?;
         stream.flush().await
     };
-    match timeout(context.timers.peer_down, all).await {
+    let patience = context.timers().peer_down;
+    match timeout(patience, all).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(Failure::of_stream(error.into(), context)),
         Err(_) => {
-            let what = format!("nothing taken for {} ms", context.timers.peer_down.as_millis());
+            let what = format!("nothing taken for {} ms", patience.as_millis());
             context.refuse(Refusal::SlowPeer, &format!("{site}: {what}; the session was ended"));
             Err(Failure::new(DownReason::Slow, what))
         }

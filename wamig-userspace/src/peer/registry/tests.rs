@@ -7,6 +7,10 @@ use crate::peer::message::Epoch;
 
 const CROSSING: Duration = Duration::from_secs(5);
 
+fn certificate() -> Fingerprint {
+    Fingerprint::of_der(b"of the peer")
+}
+
 /// A session's far end: what the tasks of a real one hold.
 struct Far {
     id: SessionId,
@@ -31,7 +35,7 @@ fn message() -> Message {
 
 fn registry(site: &str, peer: &str) -> (Registry, watch::Receiver<bool>) {
     let mut registry = Registry::new(site.to_owned(), CROSSING);
-    let up = registry.add(peer.to_owned());
+    let up = registry.add(peer.to_owned(), certificate());
     (registry, up)
 }
 
@@ -41,7 +45,8 @@ fn establish(registry: &mut Registry, number: u64, dialled: bool, boot_id: u64, 
     let (queue, outgoing) = mpsc::channel(2);
     let (stop, stopped) = oneshot::channel();
     let id = SessionId(number);
-    registry.note(Note::Established { site, link: Link { id, dialled, boot_id, since, queue, stop } });
+    let link = Link { id, certificate: certificate(), dialled, boot_id, since, queue, stop };
+    registry.note(Note::Established { site, link });
     Far { id, outgoing, stopped }
 }
 

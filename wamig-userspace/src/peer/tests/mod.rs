@@ -1,6 +1,7 @@
 //! Sessions over loopback with real TLS.
 
 mod hostile;
+mod reload;
 mod sessions;
 mod trust;
 
@@ -14,6 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 use tokio_util::codec::{Decoder, Encoder};
 
@@ -104,6 +106,7 @@ struct Running {
     events: mpsc::Receiver<PeerEvent>,
     outbound: mpsc::Sender<(String, Message)>,
     refusals: RefusalCounters,
+    changer: Changer,
     task: JoinHandle<Result<(), PeeringError>>,
 }
 
@@ -117,8 +120,8 @@ impl Running {
     fn start(peers: Peers) -> Self {
         let (events, received) = mpsc::channel(8);
         let (outbound, to_send) = mpsc::channel(8);
-        let refusals = peers.refusals();
-        Self { events: received, outbound, refusals, task: tokio::spawn(peers.run(events, to_send)) }
+        let (refusals, changer) = (peers.refusals(), peers.changer());
+        Self { events: received, outbound, refusals, changer, task: tokio::spawn(peers.run(events, to_send)) }
     }
 
     /// As if the daemon were killed.
@@ -226,7 +229,7 @@ impl Script {
 
     async fn accept(&self) -> Greeted {
         let (tcp, _) = timeout(PATIENCE, self.listener.accept()).await.expect("dialled").expect("accepts");
-        let stream = TlsAcceptor::from(Arc::clone(&self.context.tls)).accept(tcp).await.expect("TLS");
+        let stream = TlsAcceptor::from(Arc::clone(&self.context.live().tls)).accept(tcp).await.expect("TLS");
         let greeted = timeout(PATIENCE, greet(&self.context, self.peer, false, stream.into())).await;
         greeted.expect("greets in time").expect("greets")
     }
