@@ -22,8 +22,9 @@ use wamig_openflow::{FlowMod, PacketOut, PortDesc};
 use crate::datapath::Event;
 use crate::migration::config::SiteConfig;
 use crate::migration::io::{BatchId, Effect, Input, Note, event};
-use crate::migration::order::{Order, Verdict};
+use crate::migration::order::{Order, Refusal, Verdict};
 use crate::migration::record::Record;
+use crate::migration::reload::About;
 use crate::migration::{self, Migration};
 use crate::peer::message::Message;
 use learning::{Learning, Plan, Settings};
@@ -144,6 +145,22 @@ impl Controller {
     pub fn order(&mut self, now: Instant, order: &Order) -> (Vec<Verdict>, Vec<Command>) {
         let (verdicts, effects) = self.migration.order(now, order);
         (verdicts, effects.into_iter().map(|e| self.command(e)).collect())
+    }
+
+    /// What stands in the way of another configuration; see [`crate::migration::reload`].
+    pub fn objections(&self, to: &SiteConfig) -> Vec<(About, Refusal)> {
+        self.migration.objections(to)
+    }
+
+    /// What the switch has to be told before another configuration is in force.
+    pub fn rebase(&self, to: &SiteConfig) -> Vec<FlowMod> {
+        self.migration.rebase(to)
+    }
+
+    /// Another configuration is in force from now on; what is to be done for it.
+    pub fn adopt(&mut self, now: Instant, to: SiteConfig, records: Vec<Record>) -> Vec<Command> {
+        let effects = self.migration.adopt(now, to, records);
+        effects.into_iter().map(|e| self.command(e)).collect()
     }
 
     /// The outcome of a [`Command::Program`].

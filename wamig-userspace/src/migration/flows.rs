@@ -145,6 +145,23 @@ pub fn base(config: &SiteConfig) -> Vec<FlowMod> {
     flows.into_iter().map(|(priority, matching, instructions)| add(cookie, priority, matching, instructions)).collect()
 }
 
+/// From what is always there by one configuration to the same by another, as one batch in which
+/// no flow is missing that both want.
+pub fn rebase(from: &SiteConfig, to: &SiteConfig) -> Vec<FlowMod> {
+    let (before, after) = (base(from), base(to));
+    if before == after {
+        return Vec::new();
+    }
+    let stays = |f: &FlowMod| after.iter().any(|a| a.priority == f.priority && a.matching == f.matching);
+    let goes = before.into_iter().filter(|f| !stays(f)).map(|f| FlowMod {
+        cookie: f.cookie,
+        cookie_mask: u64::MAX,
+        ..FlowMod::delete_strict(f.table, f.priority, f.matching)
+    });
+    let goes: Vec<_> = goes.collect();
+    after.into_iter().chain(goes).collect()
+}
+
 /// A number that differs between configurations: a hash of the flows' text.
 fn generation(flows: &[(u16, Match, Instructions)]) -> u16 {
     let text = flows.iter().map(|(p, m, i)| format!("{p},{m} {i}")).collect::<Vec<_>>().join("\n");

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use wamig_openflow::{FlowMod, MacAddr, PortNo};
 
 use super::arp::{Arp, Op};
-use super::config::SiteConfig;
+use super::config::{GuestPolicy, Hosting, SiteConfig};
 use super::context::Context;
 use super::guest::{Guest, asked};
 use super::io::BatchId;
+use super::order::Refusal;
 use super::pool::{Conflict, Pool};
 use super::record::Binding;
 use super::sign::Sign;
@@ -122,8 +123,7 @@ impl Host {
         }
         self.sweep(cx.now);
         self.make_room(cx);
-        let own = cx.config.lan.prefix.contains(subject) || cx.config.servers.iter().any(|s| s.address == subject);
-        let policy = cx.config.hosting.policy(subject).filter(|_| !own);
+        let policy = policy(cx.config, subject);
         let epoch = self.epochs.get(&subject).copied().unwrap_or_default();
         let mut guest = Guest::new(cx.now, subject, mac, port, policy.map(|p| p.peer.clone()), epoch);
         guest.on_evidence(cx, evidence, target);
@@ -314,6 +314,22 @@ impl Host {
         }
     }
 
+    // ---- another configuration ----------------------------------------------------------
+
+    /// What stands in the way of `hosting`.
+    pub(super) fn objections(&self, hosting: &Hosting) -> impl Iterator<Item = Refusal> {
+        self.guests.values().filter_map(|g| g.objection(hosting))
+    }
+
+    /// The policies are other ones now.
+    pub(super) fn adopt(&mut self, cx: &mut Context<'_>) {
+        for (address, guest) in &mut self.guests {
+            let peer = policy(cx.config, *address).map(|p| p.peer.clone());
+            guest.adopt(cx, peer);
+        }
+        self.sweep(cx.now);
+    }
+
     /// What some guests waited for may have come.
     pub(super) fn retry(&mut self, cx: &mut Context<'_>, text: &str) {
         for guest in self.guests.values_mut().filter(|g| g.waits_for(text)) {
@@ -363,4 +379,10 @@ impl Host {
     pub(super) fn status(&self) -> impl Iterator<Item = AddressStatus> + '_ {
         self.guests.values().map(Guest::status)
     }
+}
+
+/// The policy that an address comes under, which must be none of this site's own.
+fn policy(config: &SiteConfig, address: Ipv4Addr) -> Option<&GuestPolicy> {
+    let own = config.lan.prefix.contains(address) || config.servers.iter().any(|s| s.address == address);
+    config.hosting.policy(address).filter(|_| !own)
 }

@@ -103,6 +103,10 @@ pub struct Change {
 
 /// The timeline's event names: part of the interface of `wamig status -o json`.
 pub mod event {
+    /// Either: the configuration file was read again, and is in force.
+    pub const RELOADED: &str = "reloaded";
+    /// Either: the configuration file was read again, and nothing of it is in force.
+    pub const RELOAD_REFUSED: &str = "reload-refused";
     /// Either: a switch elsewhere is under control, or again.
     pub const SWITCH_UP: &str = "switch-up";
     /// Host: the guest's ARP was seen and is held.

@@ -25,6 +25,7 @@ mod outbox;
 mod peers;
 mod pool;
 pub mod record;
+pub mod reload;
 mod revoke;
 mod sign;
 pub mod status;

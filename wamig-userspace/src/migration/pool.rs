@@ -61,6 +61,17 @@ impl Pool {
         }
     }
 
+    /// Takes another configuration. What it does not lend any more is let go, once it has rested
+    /// if it has to.
+    pub(super) fn adopt(&mut self, config: &SiteConfig) {
+        (self.target, self.quarantine) = (config.hosting.ready.max(1), config.hosting.quarantine);
+        let lends = |a: Ipv4Addr| config.hosting.pool.iter().any(|r| r.contains(a));
+        self.slots.retain(|a, s| lends(*a) || matches!(s, Slot::InUse(_) | Slot::Quarantined { .. }));
+        for address in config.hosting.pool.iter().flat_map(|r| r.iter()) {
+            self.slots.entry(address).or_insert(Slot::Candidate);
+        }
+    }
+
     pub(super) fn start(&mut self) {
         self.started = true;
     }
@@ -87,9 +98,9 @@ impl Pool {
         self.slots.insert(transfer, Slot::InUse(guest));
     }
 
-    /// The guests that have an address.
-    pub(super) fn in_use(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
-        self.slots.values().filter_map(|s| if let Slot::InUse(guest) = s { Some(*guest) } else { None })
+    /// The addresses that guests have, with the guests.
+    pub(super) fn in_use(&self) -> impl Iterator<Item = (Ipv4Addr, Ipv4Addr)> + '_ {
+        self.slots.iter().filter_map(|(t, s)| if let Slot::InUse(guest) = s { Some((*t, *guest)) } else { None })
     }
 
     /// Whether a guest can be given an address.

@@ -45,7 +45,7 @@ impl Guest {
         };
         if let Some(policy) = cx.config.hosting.policy(self.address) {
             let other = |g: Ipv4Addr| g != self.address && policy.prefixes.iter().any(|p| p.contains(g));
-            if cx.pool.in_use().filter(|g| other(*g)).count() >= policy.max {
+            if cx.pool.in_use().filter(|(_, g)| other(*g)).count() >= policy.max {
                 cx.refuse("guest-limit");
                 let max = policy.max;
                 let remedy =

@@ -13,6 +13,7 @@
 
 mod claim;
 mod leave;
+mod reload;
 
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};

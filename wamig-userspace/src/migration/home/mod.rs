@@ -15,6 +15,7 @@
 mod claim;
 mod comeback;
 mod freeze;
+mod reload;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;

@@ -8,6 +8,7 @@ mod flow_text;
 mod frozen;
 mod home;
 mod hosted;
+mod reload;
 mod restart;
 mod simulation;
 pub(in crate::migration) mod site;
