@@ -6,11 +6,13 @@
 //! when it starts, since `check-config` must work anywhere.
 //!
 //! * [`error`] — mistakes and their places
+//! * [`change`] — what may change while the daemon runs
 //! * `address` — reading prefixes and ranges
 //! * [`limits`] — what the switch may hold and hand up
 //! * `file` — the keys as written; `check` and `check_sites` turn them into [`Config`]
 
 mod address;
+pub mod change;
 mod check;
 mod check_fabric;
 mod check_openflow;
@@ -293,9 +295,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`], with every mistake of the file.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        Self::parse(path, &text)
+        Self::parse(path, &read(path)?)
     }
 
     /// The control socket that a file names, whatever else is in it: a client need not be able
@@ -304,9 +304,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] when the file cannot be read or is no TOML.
     pub fn control_socket_of(path: &Path) -> Result<PathBuf, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-        check::control_socket(path, &text)
+        check::control_socket(path, &read(path)?)
     }
 
     /// wamig's own MAC address on its LAN: as configured, else a locally administered one that
@@ -367,4 +365,9 @@ impl Config {
     pub fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         check::check(path, text)
     }
+}
+
+/// The text of a file.
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })
 }

@@ -9,13 +9,13 @@ use super::*;
 const FINGERPRINT: &str = "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
 /// A file that is right, its certificates beside it.
-struct Site {
+pub(super) struct Site {
     dir: tempfile::TempDir,
-    text: String,
+    pub(super) text: String,
 }
 
 impl Site {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         for name in ["dc2.pem", "dc2.key"] {
             std::fs::write(dir.path().join(name), "").unwrap();
@@ -24,7 +24,7 @@ impl Site {
         Self { dir, text }
     }
 
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         self.dir.path().join("dc2.toml")
     }
 
