@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   signals ── stop ────────────────────────┐
+//!           └─ SIGHUP ▶ Query::Reload       │
 //!   links::Monitor ── hints ─▶ watch        │
 //!   rtnetlink's connection    │ Change      ▼
 //!                             └──────▶ ┌─────────┐ ── PortChange, flow-mods ─▶ Local (switch)
@@ -27,10 +28,13 @@ pub mod control;
 pub mod elsewhere;
 pub mod links;
 pub mod local_port;
+pub mod order;
 pub mod peer_table;
 pub mod preflight;
+pub mod reload;
 pub mod report;
 pub mod start_error;
+pub mod supervisor;
 pub mod timeline;
 pub mod watch;
 
@@ -47,6 +51,7 @@ use tokio::task::JoinSet;
 use wamig_openflow::message::SwitchDesc;
 use wamig_openflow::{DatapathId, PortDesc, PortNo};
 
+use crate::admin::status::Configuration;
 use crate::admin::{metrics, server, socket};
 use crate::agent::Agent;
 use crate::channel::tls::Tls;
@@ -68,6 +73,7 @@ use audit::Audit;
 use control::{Control, Ended, Inputs, RECORDS, unix_us};
 use peer_table::PeerTable;
 use start_error::StartError;
+use supervisor::Supervisor;
 use timeline::Timeline;
 
 /// Room in the channels to the loop.
@@ -121,6 +127,7 @@ pub struct Held {
     records: Vec<Record>,
     peers: Option<Peers>,
     channels: Channels,
+    hangup: Option<Signal>,
 }
 
 /// Removes the control socket at the end.
@@ -200,12 +207,7 @@ impl Held {
                 Some(bound.map_err(|source| StartError::Metrics { address, source })?)
             }
         };
-        let mut records = Vec::new();
-        for (key, bytes) in store.load_all(RECORDS)? {
-            let record = Record::decode(&bytes);
-            let path = store.path();
-            records.push(record.map_err(|source| StartError::Record { path: path.to_owned(), key, source })?);
-        }
+        let records = records(&store)?;
         let peers = match &config.peering {
             None => None,
             Some(peering) => {
@@ -214,23 +216,38 @@ impl Held {
             }
         };
         let channels = channels(config).await?;
-        Ok(Self { listener, _socket: socket, store, audit, metrics, records, peers, channels })
+        Ok(Self { listener, _socket: socket, store, audit, metrics, records, peers, channels, hangup: None })
     }
 }
 
-/// Signals that end the daemon.
-type Signals = [std::io::Result<Signal>; 3];
+/// What is durable of every address.
+fn records(store: &Store) -> Result<Vec<Record>, StartError> {
+    let decoded = |(key, bytes): (String, Vec<u8>)| {
+        let path = store.path().to_owned();
+        Record::decode(&bytes).map_err(|source| StartError::Record { path, key, source })
+    };
+    store.load_all(RECORDS)?.into_iter().map(decoded).collect()
+}
 
-/// Catches the signals that end the daemon.
-fn catch() -> Signals {
-    [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal)
+/// Signals that the daemon listens to.
+struct Signals {
+    /// They end it.
+    ends: [Signal; 2],
+    /// It has the configuration read again.
+    hangup: Signal,
+}
+
+/// Catches them.
+fn catch() -> Result<Signals, StartError> {
+    let catch = |kind| signal(kind).map_err(|source| StartError::System { what: "signals cannot be caught", source });
+    let ends = [catch(SignalKind::terminate())?, catch(SignalKind::interrupt())?];
+    Ok(Signals { ends, hangup: catch(SignalKind::hangup())? })
 }
 
 /// Says something when one of the signals comes.
-fn stop_on(signals: Signals, tasks: &mut JoinSet<String>) -> Result<mpsc::Receiver<()>, StartError> {
+fn stop_on(signals: [Signal; 2], tasks: &mut JoinSet<String>) -> mpsc::Receiver<()> {
     let (stopping, stop) = mpsc::channel(1);
-    for signal in signals {
-        let mut signal = signal.map_err(|source| StartError::System { what: "signals cannot be caught", source })?;
+    for mut signal in signals {
         let stopping = stopping.clone();
         tasks.spawn(async move {
             signal.recv().await;
@@ -239,10 +256,10 @@ fn stop_on(signals: Signals, tasks: &mut JoinSet<String>) -> Result<mpsc::Receiv
             std::future::pending().await
         });
     }
-    Ok(stop)
+    stop
 }
 
-/// Runs the site until SIGTERM, SIGINT or SIGHUP; the switch is left forwarding, be it the
+/// Runs the site until SIGTERM or SIGINT; the switch is left forwarding, be it the
 /// XDP data path or a switch elsewhere.
 ///
 /// # Errors
@@ -256,7 +273,7 @@ pub async fn run(config: &Config) -> Result<(), RunError> {
 }
 
 async fn run_xdp(config: &Config) -> Result<(), RunError> {
-    let signals = catch();
+    let signals = catch()?;
     preflight::privilege()?;
     let mut monitor = links::Monitor::open().map_err(|e| StartError::Netlink(e.to_string()))?;
     let mut tasks = JoinSet::new();
@@ -264,7 +281,7 @@ async fn run_xdp(config: &Config) -> Result<(), RunError> {
     tasks.spawn(ends("rtnetlink", connection));
     let machine = links::machine(&monitor.handle).await.map_err(|e| StartError::Netlink(e.to_string()))?;
     let mut ports = preflight::ports(config, &machine)?;
-    let held = Held::take(config).await?;
+    let held = Held { hangup: Some(signals.hangup), ..Held::take(config).await? };
     if let Some(name) = &config.switch.local {
         local_port::ensure(&monitor.handle, name).await?;
         let machine = links::machine(&monitor.handle).await.map_err(|e| StartError::Netlink(e.to_string()))?;
@@ -304,7 +321,7 @@ async fn run_xdp(config: &Config) -> Result<(), RunError> {
     }
     tasks.spawn(ends("the watch over the interfaces", watch::watch(monitor, ports, changed)));
 
-    let stop = stop_on(signals, &mut tasks)?;
+    let stop = stop_on(signals.ends, &mut tasks);
     let ended = Box::pin(serve(config, path, held, tasks, stop)).await;
     // Its thread looks every 100 ms whether it should stop.
     tokio::task::spawn_blocking(move || drop(opened.reader)).await.ok();
@@ -361,11 +378,18 @@ async fn operate<F: FastPath>(
         let metrics = metrics::serve(listener, ask.clone());
         tasks.spawn(async move { format!("/metrics does not work any more: {:?}", metrics.await) });
     }
+    if let Some(span) = supervisor::watchdog() {
+        tasks.spawn(supervisor::watch(span, ask.clone()));
+    }
+    if let Some(signal) = held.hangup {
+        tasks.spawn(supervisor::hangups(signal, ask.clone()));
+    }
     let admin = server::serve(held.listener, ask);
     tasks.spawn(async move { format!("the control socket does not work any more: {:?}", admin.await) });
 
     let (said, peer_events) = mpsc::channel(QUEUE);
     let (outbound, to_say) = mpsc::channel(QUEUE);
+    let changer = held.peers.as_ref().map(Peers::changer);
     let refusals = held.peers.as_ref().map_or_else(RefusalCounters::default, Peers::refusals);
     match held.peers {
         Some(peers) => {
@@ -383,7 +407,12 @@ async fn operate<F: FastPath>(
     let endpoints = held.channels.endpoints().to_vec();
     tasks.spawn(ends("the channel to the controllers", held.channels.run(heard)));
     let mut control = Control {
-        site: config.site.clone(),
+        config: config.clone(),
+        configuration: Configuration {
+            file: config.path.display().to_string(),
+            since_unix_ms: unix_us() / 1000,
+            refused: None,
+        },
         datapath: path.datapath,
         kind: path.kind,
         warnings: path.warnings,
@@ -400,9 +429,11 @@ async fn operate<F: FastPath>(
         audit: held.audit,
         audit_fails: false,
         outbound,
+        changer,
         refusals,
         peers: PeerTable::new(config.peers.iter().map(|p| p.name.clone()), unix_us() / 1000),
         timeline: Timeline::default(),
+        supervisor: Supervisor::default(),
         started: now,
         deferred: VecDeque::new(),
     };
@@ -418,10 +449,12 @@ async fn operate<F: FastPath>(
         ended = control.run(first, &mut inputs) => ended,
         Some(task) = tasks.join_next() => Ended::Datapath(task.unwrap_or_else(|e| format!("a task ended: {e}"))),
     };
-    match ended {
-        Ended::Stopped => Ok(()),
-        Ended::Datapath(why) => Err(RunError::Ended(why)),
-    }
+    let (said, ended) = match ended {
+        Ended::Stopped => ("stopping; the switch goes on forwarding".to_owned(), Ok(())),
+        Ended::Datapath(why) => (format!("stopping: {why}"), Err(RunError::Ended(why))),
+    };
+    control.supervisor.stopping(&said);
+    ended
 }
 
 async fn ends(name: &'static str, task: impl Future<Output = ()>) -> String {

@@ -10,7 +10,10 @@ use wamig_userspace::admin::client::{self, ClientError};
 use wamig_userspace::admin::explain::Explanation;
 use wamig_userspace::admin::flow::FlowLine;
 use wamig_userspace::admin::order::{OrderAnswer, OrderRequest, OrderResult};
-use wamig_userspace::admin::status::{Address, ControllerLine, Datapath, Event, Peer, Pool, Port, Status};
+use wamig_userspace::admin::reload::ReloadAnswer;
+use wamig_userspace::admin::status::{
+    Address, Configuration, ControllerLine, Datapath, Event, Peer, Pool, Port, Status,
+};
 use wamig_userspace::admin::{Query, metrics, server, socket};
 use wamig_userspace::fastpath::memory::{Memory, MemoryMaps};
 use wamig_userspace::switch::port::Ports;
@@ -22,6 +25,7 @@ fn status() -> Status {
         site: "dc1".to_owned(),
         version: "0.1.0".to_owned(),
         uptime_s: 3,
+        configuration: Configuration { file: "wamig.toml".to_owned(), since_unix_ms: 7, refused: None },
         datapath: Datapath {
             dpid: "0000000000000001".to_owned(),
             kind: "xdp".to_owned(),
@@ -145,6 +149,11 @@ async fn daemon(dir: &Path) -> PathBuf {
                         OrderAnswer { site: "dc1".to_owned(), dry_run: request.dry_run, results: results.collect() };
                     answer.send(order.map(|_| told).map_err(|e| e.to_string())).unwrap();
                 }
+                Query::Reload(answer) => {
+                    let changed = vec!["peer dc3: added".to_owned()];
+                    let (site, file) = ("dc1".to_owned(), "wamig.toml".to_owned());
+                    answer.send(ReloadAnswer { site, file, changed, refused: None }).unwrap();
+                }
                 Query::Trace(request, answer) => {
                     let ports = Ports::new([PortDesc { port: PortNo(1), ..PortDesc::default() }]);
                     let switch = Switch::new(Memory::new(MemoryMaps::default()), ports, Limits::default());
@@ -170,7 +179,7 @@ async fn status_arrives_with_the_keys_of_the_interface() {
     assert_eq!(
         json,
         concat!(
-            r#"{"site":"dc1","version":"0.1.0","uptime_s":3,"#,
+            r#"{"site":"dc1","version":"0.1.0","uptime_s":3,"configuration":{"file":"wamig.toml","since_unix_ms":7,"refused":null},"#,
             r#""datapath":{"dpid":"0000000000000001","kind":"xdp","program":"general","standalone_since_unix_ms":null,"session":null,"switches":[],"links":[],"ports":[{"port":1,"name":"up","mode":"native","link_up":true,"warning":null,"rx_packets":0,"rx_bytes":0,"tx_packets":0,"tx_bytes":0,"rx_dropped":0}]},"#,
             r#""peers":[{"name":"dc2","state":"up","since_unix_ms":0,"reason":null,"remedy":null}],"controllers":["#,
             r#"{"endpoint":"ptcp:6653:127.0.0.1","remote":"127.0.0.1:4711","state":"connected","version":null,"role":null,"since_unix_ms":null,"last_error":null,"queued_bytes":8,"dropped_packet_ins":5,"dropped_notices":0},"#,
@@ -208,6 +217,15 @@ async fn an_order_is_taken_and_a_wrong_one_is_told_from_it() {
     assert!(matches!(refused, ClientError::Refused { code: 400, .. }), "{refused}");
     // Looking cannot order anything.
     assert!(matches!(get(&path, "/v1/order").await.unwrap_err(), ClientError::Refused { code: 405, .. }));
+}
+
+#[tokio::test]
+async fn a_reload_is_asked_for_by_a_post_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = daemon(dir.path()).await;
+    assert!(matches!(get(&path, "/v1/reload").await.unwrap_err(), ClientError::Refused { code: 405, .. }));
+    let told = tokio::task::spawn_blocking(move || client::post_json(&path, "/v1/reload", &())).await.unwrap().unwrap();
+    assert_eq!(told, r#"{"site":"dc1","file":"wamig.toml","changed":["peer dc3: added"],"refused":null}"#);
 }
 
 #[tokio::test]

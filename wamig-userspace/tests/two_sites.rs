@@ -13,7 +13,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use wamig_userspace::admin::client::{self, ClientError};
 use wamig_userspace::admin::explain::Explanation;
+use wamig_userspace::admin::flow::FlowLine;
 use wamig_userspace::admin::order::{OrderAnswer, OrderRequest};
+use wamig_userspace::admin::reload::ReloadAnswer;
 use wamig_userspace::admin::status::{Address, Status};
 use wamig_userspace::config::Config;
 use wamig_userspace::daemon::{self, Held};
@@ -93,6 +95,12 @@ async fn give(config: &Config, order: OrderRequest) -> Result<OrderAnswer, Clien
     tokio::task::spawn_blocking(given).await.unwrap()
 }
 
+async fn reload(config: &Config) -> ReloadAnswer {
+    let socket = config.control_socket.clone();
+    let asked = move || client::post_json(&socket, "/v1/reload", &()).and_then(|told| client::json(&told));
+    tokio::task::spawn_blocking(asked).await.unwrap().unwrap()
+}
+
 async fn events(config: &Config) -> Vec<String> {
     status(config).await.timeline.into_iter().map(|e| e.event).filter(|e| e != "state").collect()
 }
@@ -167,6 +175,49 @@ async fn a_server_moves_by_being_booted_elsewhere_and_back() {
     );
     in_order(&events(&dc1).await, &["claim-received", "claim-ack-sent", "ready-received", "flows-in", "active-sent"]);
 
+    // The configurations are read again: what is in use cannot go, and nothing of it is touched.
+    let steering = |config: &Config| {
+        let socket = config.control_socket.clone();
+        tokio::task::spawn_blocking(move || {
+            let flows: Vec<FlowLine> = client::get_json(&socket, "/v1/flows").unwrap();
+            let of_placement = |f: &FlowLine| ["0x574d1", "0x574d2"].iter().any(|c| f.cookie.starts_with(c));
+            flows.into_iter().filter(of_placement).map(|f| (f.text, f.packets)).collect::<Vec<_>>()
+        })
+    };
+    let written = [&dc1, &dc2].map(|c| std::fs::read_to_string(&c.path).unwrap());
+    let before = [steering(&dc1).await.unwrap(), steering(&dc2).await.unwrap()];
+    let unaged = |flows: &[(String, u64)]| {
+        let age = |text: &str| {
+            text.split(' ').filter(|w| !w.contains("duration=") && !w.contains("idle_age=")).collect::<String>()
+        };
+        flows.iter().map(|(text, packets)| (age(text), *packets)).collect::<Vec<_>>()
+    };
+    for (config, text, from, to, said) in [
+        (&dc1, &written[0], "192.0.2.53", "192.0.2.54", "192.0.2.53 is AWAY (at dc2) and cannot go out"),
+        (&dc1, &written[0], ":00:53", ":00:54", "192.0.2.53 is AWAY (at dc2) and cannot get another MAC"),
+        (&dc2, &written[1], "198.51.100.200-", "198.51.100.201-", "198.51.100.200 is in use for 192.0.2.53"),
+        (&dc2, &written[1], "192.0.2.0/24", "203.0.113.0/24", "192.0.2.53 of dc1 is HOSTING here"),
+        (&dc1, &written[0], "home_probe_ms = 20", "home_probe_ms = 2", "2 is out of range"),
+    ] {
+        std::fs::write(&config.path, text.replace(from, to)).unwrap();
+        let refused = reload(config).await.refused.unwrap();
+        assert!(refused.contains(said) && refused.contains(".toml:"), "{refused}");
+    }
+    let another = "[[server]]\naddress = \"192.0.2.60\"\nmac = \"02:00:00:00:00:60\"\nhosts = [\"dc2\"]\n[timers]";
+    std::fs::write(&dc1.path, written[0].replace("[timers]", another)).unwrap();
+    std::fs::write(&dc2.path, written[1].replace(".201\"", ".202\"")).unwrap();
+    assert_eq!(reload(&dc1).await.changed, ["server 192.0.2.60: added"]);
+    let changed = reload(&dc2).await.changed;
+    assert!(changed.contains(&"hosting.pool 198.51.100.200-198.51.100.202: added".to_owned()), "{changed:?}");
+    assert_eq!((status(&dc1).await.addresses.len(), status(&dc2).await.pool.size), (2, 3));
+    let after = [steering(&dc1).await.unwrap(), steering(&dc2).await.unwrap()];
+    assert!(before.iter().all(|f| f.len() >= 7), "{before:?}");
+    assert_eq!(before.map(|f| unaged(&f)), after.map(|f| unaged(&f)));
+    assert!(status(&dc1).await.peers[0].state == "up" && status(&dc2).await.peers[0].state == "up");
+    world.query().await;
+    world.until("an answer from dc2", |w| w.answers.len() == 3).await;
+    assert_eq!(world.answers[2], "dc2");
+
     // An operator freezes it: first asked, then done; and lets it go again.
     let ask = OrderRequest { dry_run: true, ..order("freeze") };
     let [asked, done] = [give(&dc1, ask).await.unwrap(), give(&dc1, order("freeze")).await.unwrap()];
@@ -186,8 +237,8 @@ async fn a_server_moves_by_being_booted_elsewhere_and_back() {
     state(&mut world, &dc1, "HOME").await;
     world.until("the gateway's ARP reply", |w| w.server_gateway.is_some()).await;
     world.query().await;
-    world.until("an answer from dc1", |w| w.answers.len() == 3).await;
-    assert_eq!(world.answers[2], "dc1");
+    world.until("an answer from dc1", |w| w.answers.len() == 4).await;
+    assert_eq!(world.answers[3], "dc1");
     for _ in 0..500 {
         if status(&dc2).await.pool.quarantined == 1 {
             break;
@@ -226,7 +277,8 @@ async fn a_server_moves_by_being_booted_elsewhere_and_back() {
         ],
     );
     let log = std::fs::read_to_string(dc1.state_dir.join("audit.jsonl")).unwrap();
-    assert_eq!(log.lines().count(), 6, "one line for each change: {log}");
+    let moves = log.lines().filter(|l| !l.contains("\"verb\":\"reload\""));
+    assert_eq!(moves.count(), 6, "one line for each change: {log}");
 
     drop(stops);
     while let Some(ended) = daemons.join_next().await {

@@ -13,11 +13,11 @@ pub struct Entry {
     pub at_unix_us: u64,
     /// Whose word it was: `automatic`, or the operator's verb.
     pub verb: String,
-    /// IPv4 address.
+    /// IPv4 address; `-` = the site as a whole.
     pub address: String,
-    /// This site's part: `home` or `host`.
+    /// This site's part: `home` or `host`; `-` = neither.
     pub role: String,
-    /// The state before.
+    /// The state before; `-` = that of something that has none.
     pub from: String,
     /// The state after; `NONE` = nothing is known of it any more.
     pub to: String,

@@ -31,6 +31,7 @@ pub async fn serve(listener: UnixListener, queries: mpsc::Sender<Query>) -> std:
         .route("/v1/explain", get(explain_address))
         .route("/v1/trace", get(trace))
         .route("/v1/order", post(order))
+        .route("/v1/reload", post(reload))
         .with_state(queries);
     axum::serve(listener, router).await
 }
@@ -86,6 +87,14 @@ async fn order(State(queries): State<mpsc::Sender<Query>>, body: Bytes) -> Respo
     match ask(&queries, |answer| Query::Order(request, answer)).await {
         Ok(Ok(answer)) => Json(answer).into_response(),
         Ok(Err(e)) => (StatusCode::BAD_REQUEST, e).into_response(),
+        Err(refusal) => refusal,
+    }
+}
+
+/// The body says nothing; it is read, so that the connection ends well.
+async fn reload(State(queries): State<mpsc::Sender<Query>>, _: Bytes) -> Response {
+    match ask(&queries, Query::Reload).await {
+        Ok(answer) => Json(answer).into_response(),
         Err(refusal) => refusal,
     }
 }

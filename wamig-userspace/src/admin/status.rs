@@ -13,6 +13,9 @@ pub struct Status {
     pub version: String,
     /// Seconds since the daemon started.
     pub uptime_s: u64,
+    /// The configuration in force.
+    #[serde(default)]
+    pub configuration: Configuration,
     /// The switch.
     pub datapath: Datapath,
     /// Other sites.
@@ -35,6 +38,17 @@ pub struct Status {
     pub punts: BTreeMap<String, u64>,
     /// Connections and messages of other sites refused, by reason.
     pub refused: BTreeMap<String, u64>,
+}
+
+/// The configuration in force.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Configuration {
+    /// The file that it came from.
+    pub file: String,
+    /// Since when it is in force, in milliseconds since 1970.
+    pub since_unix_ms: u64,
+    /// The file as it was read again later, and refused.
+    pub refused: Option<Refusal>,
 }
 
 /// An endpoint of external controllers, or a session on one.
@@ -143,7 +157,7 @@ pub struct Fragments {
     pub remedy: Option<String>,
 }
 
-/// Something that was refused, with a switch elsewhere.
+/// Something that was refused.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Refusal {
     /// When it was last, in milliseconds since 1970.

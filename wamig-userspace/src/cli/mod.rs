@@ -12,6 +12,7 @@ mod freeze;
 mod keygen;
 mod layout;
 mod order;
+mod reload;
 mod run;
 mod status;
 mod trace;
@@ -60,6 +61,7 @@ enum Verb {
     Explain(explain::Arguments),
     Freeze(freeze::Arguments),
     Unfreeze(unfreeze::Arguments),
+    Reload(reload::Arguments),
     Flows(flows::Arguments),
     Trace(trace::Arguments),
     ExportFlows(export_flows::Arguments),
@@ -124,6 +126,7 @@ fn carry_out(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Explain(arguments) => explain::run(arguments),
         Verb::Freeze(arguments) => freeze::run(arguments),
         Verb::Unfreeze(arguments) => unfreeze::run(arguments),
+        Verb::Reload(arguments) => reload::run(arguments),
         Verb::Flows(arguments) => flows::run(arguments),
         Verb::Trace(arguments) => trace::run(arguments),
         Verb::ExportFlows(arguments) => export_flows::run(arguments),

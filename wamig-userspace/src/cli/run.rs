@@ -12,7 +12,9 @@ use crate::daemon;
 /// Turns the configured interfaces into the ports of one switch, keeps up sessions with the
 /// other sites, and moves servers. It stays in the foreground and logs to stderr.
 ///
-/// STOPPING IT LEAVES THE DATA PATH FORWARDING: after SIGTERM, SIGINT or SIGHUP the ports
+/// SIGHUP, or `wamig reload`, has it read the configuration file again.
+///
+/// STOPPING IT LEAVES THE DATA PATH FORWARDING: after SIGTERM or SIGINT the ports
 /// switch on as they were told last, and the next `wamig run` takes them over without losing
 /// a frame. `wamig detach` takes the data path down.
 ///

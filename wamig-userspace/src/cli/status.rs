@@ -8,7 +8,9 @@ use wamig_openflow::PortNo;
 use super::layout::{ago, columns, date_time, now_unix_ms, time_us};
 use super::{Format, Target};
 use crate::admin::client;
-use crate::admin::status::{Address, ControllerLine, Event, Fragments, Peer, Port, Refusal, Status, SwitchSession};
+use crate::admin::status::{
+    Address, Configuration, ControllerLine, Event, Fragments, Peer, Port, Refusal, Status, SwitchSession,
+};
 
 /// Show how this site is doing
 ///
@@ -47,6 +49,7 @@ fn render(status: &Status, events: usize, now: u64) -> String {
     let mut out = String::new();
     let started = now.saturating_sub(status.uptime_s * 1000);
     section(&mut out, &format!("site {}: wamig {}, up {}", status.site, status.version, ago(started, now)));
+    out += &configuration(&status.configuration, now);
     let dp = &status.datapath;
     match &dp.session {
         None if !dp.switches.is_empty() => {
@@ -88,6 +91,17 @@ fn render(status: &Status, events: usize, now: u64) -> String {
     section(&mut out, &format!("refused: {}", counters(&status.refused)));
     section(&mut out, "latest events (UTC):");
     out += &timeline(&status.timeline, events);
+    out
+}
+
+/// Only what an operator does not expect.
+fn configuration(c: &Configuration, now: u64) -> String {
+    let Some(Refusal { at_unix_ms, reason, .. }) = &c.refused else { return String::new() };
+    let at = date_time(at_unix_ms / 1000);
+    let mut out = format!("configuration: in force {}; the file was refused {at}:\n", since(c.since_unix_ms, now));
+    for line in reason.lines() {
+        section(&mut out, &format!("  {line}"));
+    }
     out
 }
 

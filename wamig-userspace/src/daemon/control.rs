@@ -8,22 +8,25 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant as TokioInstant, sleep, sleep_until};
 use wamig_openflow::{FlowMod, PortNo};
 
 use super::audit::Audit;
 use super::peer_table::PeerTable;
 use super::report;
+use super::supervisor::Supervisor;
 use super::timeline::Timeline;
 use super::watch::Change;
 use crate::admin::Query;
 use crate::admin::explain::Entry;
 use crate::admin::flow::FlowLine;
-use crate::admin::order::{OrderAnswer, OrderRequest, OrderResult};
+use crate::admin::reload::ReloadAnswer;
+use crate::admin::status::Configuration;
 use crate::agent::Agent;
 use crate::channel::ChannelEvent;
 use crate::channel::endpoint::Endpoint;
+use crate::config::Config;
 use crate::controller::learning::Plan;
 use crate::controller::standalone::Standalone;
 use crate::controller::{Command, Controller};
@@ -36,7 +39,7 @@ use crate::migration::REFUSED;
 use crate::migration::io::{Change as StateChange, Input, event};
 use crate::migration::record::Record;
 use crate::peer::message::Message;
-use crate::peer::{PeerEvent, RefusalCounters};
+use crate::peer::{Changer, PeerEvent, RefusalCounters};
 use crate::store::Store;
 use crate::switch::effect;
 use crate::switch::port::PortChange;
@@ -45,6 +48,8 @@ use crate::switch::port::PortChange;
 pub const RECORDS: &str = "address";
 /// Pause before a record that could not be written is written again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
+/// Why nobody is obeyed meanwhile.
+const UNWRITTEN: &str = "nothing can be changed until the state can be written: see `wamig status`";
 
 /// What the loop takes in.
 pub struct Inputs {
@@ -71,8 +76,10 @@ pub enum Ended {
 
 /// The loop's state.
 pub struct Control<F> {
-    /// The site's name.
-    pub site: String,
+    /// What is configured.
+    pub config: Config,
+    /// Since when, and what was refused since.
+    pub configuration: Configuration,
     /// The switch.
     pub datapath: Any<F>,
     /// `xdp`, `memory` or `openflow`.
@@ -105,12 +112,16 @@ pub struct Control<F> {
     pub audit_fails: bool,
     /// To the peer sessions.
     pub outbound: mpsc::Sender<(String, Message)>,
+    /// Changes the peers; `None` = there are no sessions.
+    pub changer: Option<Changer>,
     /// What the peer sessions refused.
     pub refusals: RefusalCounters,
     /// How the peers are.
     pub peers: PeerTable,
     /// What happened lately.
     pub timeline: Timeline,
+    /// Whoever has started the daemon.
+    pub supervisor: Supervisor,
     /// When the daemon started.
     pub started: Instant,
     /// What was asked of a switch elsewhere, or ordered, while a batch was under way.
@@ -135,6 +146,9 @@ impl<F: FastPath> Control<F> {
         let wall_clock = Input::WallClock(unix_us() / 1000);
         if let Some(ended) = self.carry_out(first, inputs).await {
             return ended;
+        }
+        if self.controller.is_none() {
+            self.supervisor.ready(self.summary());
         }
         let commands = self.on_migration(TokioInstant::now().into_std(), wall_clock);
         if let Some(ended) = self.carry_out(commands, inputs).await {
@@ -206,6 +220,12 @@ impl<F: FastPath> Control<F> {
                     }
                     Vec::new()
                 }
+                Happened::Query(Query::Reload(answer)) => {
+                    if let Some(ended) = self.reload(answer, inputs).await {
+                        return ended;
+                    }
+                    Vec::new()
+                }
                 Happened::Query(query) => {
                     self.answer(query).await;
                     Vec::new()
@@ -242,6 +262,9 @@ impl<F: FastPath> Control<F> {
 
     /// A switch elsewhere comes and goes; what is not programmed waits until it is back.
     fn note_session(&mut self, event: &Event) {
+        if let Event::Down(_) | Event::Up(_) = event {
+            self.tell_supervisor();
+        }
         match event {
             Event::Down(why) => {
                 let detail =
@@ -267,6 +290,10 @@ impl<F: FastPath> Control<F> {
             }
             _ => {}
         }
+    }
+
+    fn tell_supervisor(&mut self) {
+        self.supervisor.status(self.summary());
     }
 
     fn on_datapath(&mut self, now: Instant, event: Event) -> Vec<Command> {
@@ -301,7 +328,7 @@ impl<F: FastPath> Control<F> {
         standalone.applied(&plan, taken.is_ok(), now);
     }
 
-    fn on_migration(&mut self, now: Instant, input: Input) -> Vec<Command> {
+    pub(super) fn on_migration(&mut self, now: Instant, input: Input) -> Vec<Command> {
         self.controller.as_mut().map_or_else(Vec::new, |c| c.on_migration(now, input))
     }
 
@@ -310,11 +337,13 @@ impl<F: FastPath> Control<F> {
             PeerEvent::Up { site } => {
                 tracing::info!("peer {site} is up");
                 self.peers.up(&site, unix_us() / 1000);
+                self.tell_supervisor();
                 self.on_migration(now, Input::PeerUp(site))
             }
             PeerEvent::Down { site, reason, detail } => {
                 tracing::warn!("peer {site} is down: {}: {detail}", reason.as_str());
                 self.peers.down(&site, unix_us() / 1000, reason, &detail);
+                self.tell_supervisor();
                 let why = if reason.is_unauthorised() {
                     format!("{REFUSED}: {}", reason.as_str())
                 } else {
@@ -356,6 +385,7 @@ impl<F: FastPath> Control<F> {
         let begun = self.datapath.switch().map_or(Ok(()), |switch| switch.fast_path().activate());
         begun.map_err(|error| Ended::Datapath(format!("the data path does not begin to forward: {error}")))?;
         self.active = true;
+        self.supervisor.ready(self.summary());
         for port in self.attached.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             tracing::info!("port {} ({}) forwards, XDP mode {}", port.port, port.name, port.mode);
             if let Some(warning) = &port.warning {
@@ -366,7 +396,7 @@ impl<F: FastPath> Control<F> {
     }
 
     /// Carries out commands, and those that follow from their outcome.
-    async fn carry_out(&mut self, commands: Vec<Command>, inputs: &mut Inputs) -> Option<Ended> {
+    pub(super) async fn carry_out(&mut self, commands: Vec<Command>, inputs: &mut Inputs) -> Option<Ended> {
         let mut queue = VecDeque::from(commands);
         while let Some(command) = queue.pop_front() {
             let now = TokioInstant::now().into_std();
@@ -418,7 +448,12 @@ impl<F: FastPath> Control<F> {
     }
 
     /// Applies a batch. A switch elsewhere takes its time; meanwhile it is told how things are.
-    async fn program(&mut self, mods: Vec<FlowMod>, now: Instant, inputs: &mut Inputs) -> Result<(), DatapathError> {
+    pub(super) async fn program(
+        &mut self,
+        mods: Vec<FlowMod>,
+        now: Instant,
+        inputs: &mut Inputs,
+    ) -> Result<(), DatapathError> {
         let Some(mut elsewhere) = self.datapath.take_to_work(now) else {
             return self.datapath.send(mods, now).await;
         };
@@ -430,7 +465,9 @@ impl<F: FastPath> Control<F> {
                     result = &mut sending => break result,
                     Some(query) = inputs.queries.recv() => match query {
                         Query::Status(_) | Query::Explain(..) => self.answer(query).await,
-                        Query::Flows(..) | Query::Order(..) | Query::Trace(..) => self.deferred.push_back(query),
+                        Query::Flows(..) | Query::Order(..) | Query::Reload(_) | Query::Trace(..) => {
+                            self.deferred.push_back(query);
+                        }
                     }
                 }
             }
@@ -439,10 +476,8 @@ impl<F: FastPath> Control<F> {
         result
     }
 
-    /// Appends a change to the audit log. A log that cannot be written is told of once, and
-    /// again only after it could be.
     fn record(&mut self, address: Ipv4Addr, change: &StateChange) {
-        let written = self.audit.append(&Entry {
+        let entry = Entry {
             at_unix_us: unix_us(),
             verb: change.verb.to_owned(),
             address: address.to_string(),
@@ -451,14 +486,21 @@ impl<F: FastPath> Control<F> {
             to: change.to.to_owned(),
             epoch: change.epoch.to_string(),
             reason: change.why.clone(),
-        });
+        };
+        self.append(Some(address), &entry);
+    }
+
+    /// Appends to the audit log. One that cannot be written is told of once, and again only after
+    /// it could be.
+    pub(super) fn append(&mut self, about: Option<Ipv4Addr>, entry: &Entry) {
+        let written = self.audit.append(entry);
         let failed = std::mem::replace(&mut self.audit_fails, written.is_err());
         if let Err(error) = written
             && !failed
         {
             let path = self.audit.path().display();
             let detail = format!("changes are not recorded in {path}: {error}; check the disk's free space and health");
-            self.timeline.add(unix_us(), Some(address), event::ALERT, detail, true);
+            self.timeline.add(unix_us(), about, event::ALERT, detail, true);
         }
     }
 
@@ -487,38 +529,6 @@ impl<F: FastPath> Control<F> {
         }
     }
 
-    /// Carries out an operator's order; the answer comes when that is done.
-    async fn obey(
-        &mut self,
-        now: Instant,
-        request: &OrderRequest,
-        answer: oneshot::Sender<Result<OrderAnswer, String>>,
-        inputs: &mut Inputs,
-    ) -> Option<Ended> {
-        let order = match request.order() {
-            Ok(order) => order,
-            Err(bad) => {
-                drop(answer.send(Err(bad.to_string())));
-                return None;
-            }
-        };
-        let commands = self.on_migration(now, Input::WallClock(unix_us() / 1000));
-        if let Some(ended) = self.carry_out(commands, inputs).await {
-            return Some(ended);
-        }
-        let Some(controller) = &mut self.controller else {
-            let why = "external controllers own the tables: there is no migration here";
-            drop(answer.send(Err(why.to_owned())));
-            return None;
-        };
-        let (verdicts, commands) = controller.order(now, &order);
-        let ended = self.carry_out(commands, inputs).await;
-        let results = verdicts.into_iter().map(OrderResult::from).collect();
-        let told = OrderAnswer { site: self.site.clone(), dry_run: order.dry_run, results };
-        drop(answer.send(Ok(told)));
-        ended
-    }
-
     async fn answer(&mut self, query: Query) {
         let now = TokioInstant::now().into_std();
         match query {
@@ -531,9 +541,11 @@ impl<F: FastPath> Control<F> {
                 drop(answer.send(lines.map_err(|e| e.to_string())));
             }
             // Asked while something else waits to be written.
-            Query::Order(_, answer) => {
-                let why = "nothing can be changed until the state can be written: see `wamig status`";
-                drop(answer.send(Err(why.to_owned())));
+            Query::Order(_, answer) => drop(answer.send(Err(UNWRITTEN.to_owned()))),
+            Query::Reload(answer) => {
+                let (site, file) = (self.config.site.clone(), self.configuration.file.clone());
+                let refused = Some(UNWRITTEN.to_owned());
+                drop(answer.send(ReloadAnswer { site, file, changed: Vec::new(), refused }));
             }
             Query::Trace(request, answer) => {
                 let trace = match self.datapath.switch() {

@@ -26,16 +26,16 @@ use crate::fastpath::xdp::attach::SharedPorts;
 /// Connections that are held at once: one is used, the others are refused with a reason.
 const CONNECTIONS: usize = 16;
 
-/// Runs the site until SIGTERM, SIGINT or SIGHUP; the switch is left forwarding.
+/// Runs the site until SIGTERM or SIGINT; the switch is left forwarding.
 ///
 /// # Errors
 /// [`RunError`], with its remedy.
 pub(super) async fn run(config: &Config, remote: &Remote) -> Result<(), RunError> {
-    let signals = catch();
+    let signals = catch()?;
     let channels = channels(remote).await?;
-    let held = Held::take(config).await?;
+    let held = Held { hangup: Some(signals.hangup), ..Held::take(config).await? };
     let mut tasks = JoinSet::new();
-    let stop = stop_on(signals, &mut tasks)?;
+    let stop = stop_on(signals.ends, &mut tasks);
     let dpid = config.switch.datapath_id.unwrap_or(DatapathId(0));
     let switch = switch(&mut tasks, channels, remote, dpid, (config.switch.ports.clone(), false));
     let ports = switch.features().ports.clone();
@@ -49,14 +49,14 @@ pub(super) async fn run(config: &Config, remote: &Remote) -> Result<(), RunError
 /// # Errors
 /// As [`run`].
 pub(super) async fn run_several(config: &Config, switches: &Switches) -> Result<(), RunError> {
-    let signals = catch();
+    let signals = catch()?;
     let mut bound = Vec::new();
     for member in &switches.members {
         bound.push(channels(&member.remote).await?);
     }
-    let held = Held::take(config).await?;
+    let held = Held { hangup: Some(signals.hangup), ..Held::take(config).await? };
     let mut tasks = JoinSet::new();
-    let stop = stop_on(signals, &mut tasks)?;
+    let stop = stop_on(signals.ends, &mut tasks);
     let mut members = Vec::new();
     for ((member, place), channels) in switches.members.iter().zip(switches.topology.places()).zip(bound) {
         let ports = (place.ports.clone(), !place.links.is_empty());

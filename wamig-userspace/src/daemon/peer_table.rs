@@ -19,14 +19,19 @@ pub struct PeerTable {
 impl PeerTable {
     /// Peers with which there is no session yet.
     pub fn new(names: impl IntoIterator<Item = String>, now_unix_ms: u64) -> Self {
-        let fresh = |name: String| Peer {
-            name,
-            state: DOWN.to_owned(),
-            since_unix_ms: now_unix_ms,
-            reason: Some("not reached yet".to_owned()),
-            remedy: Some("Wait a moment; if it stays, the reason will be told here.".to_owned()),
-        };
-        Self { peers: names.into_iter().map(|n| (n.clone(), fresh(n))).collect() }
+        Self { peers: names.into_iter().map(|n| (n.clone(), fresh(n, now_unix_ms))).collect() }
+    }
+
+    /// These are the peers from now on; those that were before are as they were.
+    pub fn configure(&mut self, names: impl IntoIterator<Item = String>, now_unix_ms: u64) {
+        let before = std::mem::take(&mut self.peers);
+        let kept = |n: String| before.get(&n).cloned().unwrap_or_else(|| fresh(n, now_unix_ms));
+        self.peers = names.into_iter().map(kept).map(|p| (p.name.clone(), p)).collect();
+    }
+
+    /// How many there are sessions with, and how many there are.
+    pub fn count(&self) -> (usize, usize) {
+        (self.peers.values().filter(|p| p.state == UP).count(), self.peers.len())
     }
 
     /// There is a session.
@@ -58,9 +63,29 @@ impl PeerTable {
     }
 }
 
+fn fresh(name: String, now_unix_ms: u64) -> Peer {
+    Peer {
+        name,
+        state: DOWN.to_owned(),
+        since_unix_ms: now_unix_ms,
+        reason: Some("not reached yet".to_owned()),
+        remedy: Some("Wait a moment; if it stays, the reason will be told here.".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn peers_that_stay_keep_their_state() {
+        let mut table = PeerTable::new(["dc2".to_owned(), "dc3".to_owned()], 5);
+        table.up("dc2", 10);
+        table.configure(["dc2".to_owned(), "dc4".to_owned()], 20);
+        let list: Vec<_> = table.list().into_iter().map(|p| (p.name, p.state, p.since_unix_ms)).collect();
+        assert_eq!(list, [("dc2".to_owned(), UP.to_owned(), 10), ("dc4".to_owned(), DOWN.to_owned(), 20)]);
+        assert_eq!(table.count(), (1, 2));
+    }
 
     #[test]
     fn a_state_counts_from_its_first_moment_and_names_the_latest_reason() {

@@ -64,9 +64,10 @@ pub fn status<F: FastPath>(control: &mut Control<F>, now: Instant, unix_us: u64)
     let addresses: Vec<_> = addresses.collect();
     let controllers = controllers(control, wall);
     Status {
-        site: control.site.clone(),
+        site: control.config.site.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         uptime_s: now.saturating_duration_since(control.started).as_secs(),
+        configuration: control.configuration.clone(),
         datapath: match control.datapath.sessions() {
             Some(Sessions::One(session)) => elsewhere(control.datapath.features(), session, wall),
             Some(Sessions::Several(switches)) => several(control.datapath.features(), switches, wall),
@@ -110,7 +111,7 @@ pub fn explain<F: FastPath>(
         .audit
         .latest(address, CHANGES)
         .map_err(|e| format!("{} cannot be read: {e}; check the disk's health", control.audit.path().display()))?;
-    Ok(Explanation { site: control.site.clone(), now: found, waits_for, history })
+    Ok(Explanation { site: control.config.site.clone(), now: found, waits_for, history })
 }
 
 /// Every endpoint with its sessions; one without a session still has a line.
@@ -283,7 +284,8 @@ fn refusal(r: session::Refusal, wall: impl Fn(Instant) -> u64) -> Refusal {
 }
 
 /// What to do about a switch that cannot be told anything, if that is so.
-fn uncontrolled<F: FastPath>(control: &Control<F>) -> Option<String> {
+/// Why a switch elsewhere cannot be told anything; `None` = it can.
+pub(super) fn uncontrolled<F: FastPath>(control: &Control<F>) -> Option<String> {
     let sessions = control.datapath.sessions()?;
     let missing = sessions.iter().find(|session| session.remote.is_none())?;
     let why = missing.last_error.as_deref().unwrap_or("it has not connected");

@@ -180,6 +180,11 @@ impl Daemon {
         String::from_utf8(done.stdout).unwrap()
     }
 
+    /// Sends SIGHUP.
+    pub fn hang_up(&self) {
+        kill(self.pid(), Signal::SIGHUP).unwrap();
+    }
+
     /// Sends a signal and waits for the end: exit code and everything said on stderr.
     pub fn signal(&mut self, signal: Signal) -> (Option<i32>, String) {
         kill(self.pid(), signal).unwrap();
