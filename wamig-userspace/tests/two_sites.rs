@@ -250,6 +250,28 @@ async fn a_server_moves_by_being_booted_elsewhere_and_back() {
     in_order(&events(&dc1).await, &["active-sent", "seen-at-home", "revoke-sent"]);
     in_order(&events(&dc2).await, &["revoke-received", "transfer-released"]);
 
+    // An operator plans the next move: both sites are prepared, and nothing has moved.
+    let plan = || OrderRequest { to: Some("dc2".to_owned()), ..order("prepare") };
+    assert_eq!(give(&dc1, plan()).await.unwrap().results[0].refused, None);
+    state(&mut world, &dc2, "PREPARED").await;
+    for _ in 0..500 {
+        if address(&dc1).await.unwrap().transfer.is_some() {
+            break;
+        }
+        world.idle(Duration::from_millis(20)).await;
+    }
+    let prepared = address(&dc1).await.unwrap();
+    assert_eq!((prepared.state.as_str(), prepared.reason.as_deref()), ("PREPARED", Some("prepared for its move")));
+    assert!(give(&dc1, plan()).await.unwrap().results[0].refused.is_some(), "once");
+    world.stop();
+    world.boot(1).await;
+    state(&mut world, &dc2, "HOSTING").await;
+    state(&mut world, &dc1, "AWAY").await;
+    assert_eq!(address(&dc1).await.unwrap().transfer, prepared.transfer);
+    world.query().await;
+    world.until("an answer from dc2", |w| w.answers.len() == 5).await;
+    assert_eq!(world.answers[4], "dc2");
+
     // The audit log tells the same story, and so does whoever reads it for people.
     let changes = |config: &Config| {
         let socket = config.control_socket.clone();
@@ -265,6 +287,9 @@ async fn a_server_moves_by_being_booted_elsewhere_and_back() {
         "unfreeze FROZEN AWAY",
         "automatic AWAY RETURNING",
         "automatic RETURNING HOME",
+        "prepare HOME PREPARED",
+        "automatic PREPARED CLAIMED",
+        "automatic CLAIMED AWAY",
     ];
     assert_eq!(changes(&dc1).await.unwrap(), at_home);
     in_order(
@@ -274,11 +299,14 @@ async fn a_server_moves_by_being_booted_elsewhere_and_back() {
             "automatic READY HOSTING",
             "automatic HOSTING DRAINING",
             "automatic DRAINING NONE",
+            "automatic PREPARED READY",
+            "automatic READY HOSTING",
         ],
     );
     let log = std::fs::read_to_string(dc1.state_dir.join("audit.jsonl")).unwrap();
     let moves = log.lines().filter(|l| !l.contains("\"verb\":\"reload\""));
-    assert_eq!(moves.count(), 6, "one line for each change: {log}");
+    assert_eq!(moves.count(), 9, "one line for each change: {log}");
+    assert!(log.contains("as planned (the paper's experiment), evidence arp-"), "{log}");
 
     drop(stops);
     while let Some(ended) = daemons.join_next().await {

@@ -59,6 +59,7 @@ pub fn waits_for(state: &str, peer: Option<&str>) -> Option<String> {
     let peer = peer.unwrap_or("its home");
     Some(match state {
         "FROZEN" => "for an operator: `wamig unfreeze`; nothing else moves it".to_owned(),
+        "PREPARED" => "for the server to be heard at the host; unless it comes in time, all is as before".to_owned(),
         "CLAIMED" => format!("for {peer} to say that its flows are in; else the grant is taken back"),
         "STALE" => format!("for {peer} to be heard again; traffic flows on as it did"),
         "RETURNING" => format!("for {peer} to say whether the copy is alive, then for the flows to be out"),

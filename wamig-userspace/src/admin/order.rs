@@ -10,7 +10,7 @@ use crate::migration::order::{Order, Verb, Verdict};
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OrderRequest {
-    /// `freeze` or `unfreeze`.
+    /// `freeze`, `unfreeze`, `prepare` or `unprepare`.
     pub verb: String,
     /// The server's IPv4 address.
     pub address: String,
@@ -28,7 +28,7 @@ pub struct OrderRequest {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum BadOrder {
     /// No such verb.
-    #[error("{0:?} is no order; there are freeze, unfreeze")]
+    #[error("{0:?} is no order; there are freeze, unfreeze, prepare, unprepare")]
     Verb(String),
     /// No IPv4 address.
     #[error("{0:?} is no IPv4 address")]
@@ -52,7 +52,10 @@ impl OrderRequest {
         let site = |needed| BadOrder::Site { verb: self.verb.clone(), needed };
         let verb = match (self.verb.as_str(), &self.to) {
             ("freeze", None) => Verb::Freeze,
-            ("freeze", Some(_)) => return Err(site(false)),
+            ("prepare", Some(to)) => Verb::Prepare { to: to.clone() },
+            ("prepare", None) => return Err(site(true)),
+            ("unprepare", None) => Verb::Unprepare,
+            ("freeze" | "unprepare", Some(_)) => return Err(site(false)),
             ("unfreeze", to) => Verb::Unfreeze { to: to.clone() },
             _ => return Err(BadOrder::Verb(self.verb.clone())),
         };
@@ -108,8 +111,14 @@ mod tests {
     fn an_order_says_all_that_it_needs_and_nothing_else() {
         let order = request("unfreeze", "192.0.2.53", Some("dc1")).order().unwrap();
         assert_eq!((order.verb, order.dry_run), (Verb::Unfreeze { to: Some("dc1".to_owned()) }, true));
+        let order = request("prepare", "192.0.2.53", Some("dc2")).order().unwrap();
+        assert_eq!(order.verb, Verb::Prepare { to: "dc2".to_owned() });
+        assert_eq!(request("unprepare", "192.0.2.53", None).order().unwrap().verb, Verb::Unprepare);
         let bad = |r: OrderRequest| r.order().unwrap_err().to_string();
-        assert_eq!(bad(request("fly", "192.0.2.53", None)), "\"fly\" is no order; there are freeze, unfreeze");
+        let verbs = "freeze, unfreeze, prepare, unprepare";
+        assert_eq!(bad(request("fly", "192.0.2.53", None)), format!("\"fly\" is no order; there are {verbs}"));
+        assert_eq!(bad(request("prepare", "192.0.2.53", None)), "prepare needs a site");
+        assert_eq!(bad(request("unprepare", "192.0.2.53", Some("dc2"))), "unprepare goes without a site");
         assert_eq!(bad(request("freeze", "server", None)), "\"server\" is no IPv4 address");
         assert_eq!(bad(request("freeze", "192.0.2.53", Some("dc2"))), "freeze goes without a site");
     }

@@ -12,11 +12,13 @@ mod freeze;
 mod keygen;
 mod layout;
 mod order;
+mod prepare;
 mod reload;
 mod run;
 mod status;
 mod trace;
 mod unfreeze;
+mod unprepare;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -61,6 +63,8 @@ enum Verb {
     Explain(explain::Arguments),
     Freeze(freeze::Arguments),
     Unfreeze(unfreeze::Arguments),
+    Prepare(prepare::Arguments),
+    Unprepare(unprepare::Arguments),
     Reload(reload::Arguments),
     Flows(flows::Arguments),
     Trace(trace::Arguments),
@@ -126,6 +130,8 @@ fn carry_out(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Explain(arguments) => explain::run(arguments),
         Verb::Freeze(arguments) => freeze::run(arguments),
         Verb::Unfreeze(arguments) => unfreeze::run(arguments),
+        Verb::Prepare(arguments) => prepare::run(arguments),
+        Verb::Unprepare(arguments) => unprepare::run(arguments),
         Verb::Reload(arguments) => reload::run(arguments),
         Verb::Flows(arguments) => flows::run(arguments),
         Verb::Trace(arguments) => trace::run(arguments),

@@ -49,6 +49,7 @@ impl Check<'_, '_> {
         let renew = self.seconds(timers.renew_s.as_ref(), d.renew);
         let fence_silence = self.seconds(timers.fence_silence_s.as_ref(), d.fence_silence);
         let forget = self.seconds(timers.forget_s.as_ref(), d.forget);
+        let prepared = self.seconds(timers.prepared_s.as_ref(), d.prepared);
         let time = |key, at, value| Time { key, at, value };
         let in_order = [
             self.ordered(
@@ -81,6 +82,7 @@ impl Check<'_, '_> {
             renew: renew?,
             fence_silence: fence_silence?,
             forget: forget?,
+            prepared: prepared?,
             ..d
         })
     }

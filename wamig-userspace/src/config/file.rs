@@ -278,4 +278,5 @@ pub(super) struct Timers {
     pub(super) peer_down_s: Option<Number>,
     pub(super) fence_silence_s: Option<Number>,
     pub(super) forget_s: Option<Number>,
+    pub(super) prepared_s: Option<Number>,
 }

@@ -334,11 +334,11 @@ impl<F: FastPath> Control<F> {
 
     fn on_peer(&mut self, now: Instant, event: PeerEvent) -> Vec<Command> {
         match event {
-            PeerEvent::Up { site } => {
+            PeerEvent::Up { site, version } => {
                 tracing::info!("peer {site} is up");
                 self.peers.up(&site, unix_us() / 1000);
                 self.tell_supervisor();
-                self.on_migration(now, Input::PeerUp(site))
+                self.on_migration(now, Input::PeerUp(site, version))
             }
             PeerEvent::Down { site, reason, detail } => {
                 tracing::warn!("peer {site} is down: {}: {detail}", reason.as_str());

@@ -252,6 +252,8 @@ pub struct Timers {
     pub gateway_refresh: Duration,
     /// Pause before flows that the switch refused are sent again.
     pub program_retry: Duration,
+    /// Home: how long a planned move may take to begin.
+    pub prepared: Duration,
 }
 
 impl Default for Timers {
@@ -282,6 +284,7 @@ impl Default for Timers {
             gateway_retry: ms(1000),
             gateway_refresh: ms(60_000),
             program_retry: ms(1000),
+            prepared: ms(600_000),
         }
     }
 }

@@ -9,14 +9,15 @@ use wamig_openflow::{FlowMod, MacAddr, PortNo};
 use super::arp::{Arp, Op};
 use super::config::{GuestPolicy, Hosting, SiteConfig};
 use super::context::Context;
-use super::guest::{Guest, asked};
+use super::guest::{Announcement, Guest, asked};
 use super::io::BatchId;
 use super::order::Refusal;
+use super::planned::Permit;
 use super::pool::{Conflict, Pool};
 use super::record::Binding;
 use super::sign::Sign;
 use super::status::{AddressStatus, State, reason};
-use crate::peer::message::{Epoch, Evidence, Message, Renewal};
+use crate::peer::message::{Epoch, Evidence, Message, NackReason, Renewal};
 
 /// Guests that are seen but not served, at most: whoever invents addresses fills no memory.
 const MOST_SEEN: usize = 256;
@@ -68,6 +69,24 @@ impl Host {
         true
     }
 
+    /// Takes up an announcement that was recorded; true when it still holds.
+    pub(super) fn resume_prepared(
+        &mut self,
+        now: Instant,
+        config: &SiteConfig,
+        pool: &mut Pool,
+        address: Ipv4Addr,
+        permit: &Permit,
+    ) -> bool {
+        let lent = config.hosting.pool.iter().any(|r| r.contains(permit.transfer));
+        if !lent || config.hosting.policy(address).is_none_or(|p| p.peer != permit.peer) {
+            return false;
+        }
+        pool.resume(permit.transfer, address);
+        self.guests.insert(address, Guest::resume_prepared(now, address, permit));
+        true
+    }
+
     /// Takes up what is known of a guest that had left.
     pub(super) fn remember(&mut self, address: Ipv4Addr, epoch: Epoch) {
         self.epochs.insert(address, epoch);
@@ -88,9 +107,10 @@ impl Host {
         self.on_evidence(cx, port, arp.sha, subject, evidence, asked(arp));
     }
 
-    /// A guest is heard otherwise. One that names no address must be known already.
+    /// A guest is heard otherwise. One that names no address must be known or announced already.
     pub(super) fn on_sign(&mut self, cx: &mut Context<'_>, port: PortNo, sign: &Sign) {
-        let known = || self.guests.iter().find(|(_, g)| g.mac() == sign.mac && g.port() == port).map(|(a, _)| *a);
+        let is = |g: &Guest| g.mac() == sign.mac && (g.port() == port || g.is_prepared());
+        let known = || self.guests.iter().find(|(_, g)| is(g)).map(|(a, _)| *a);
         if let Some(subject) = sign.address.or_else(known) {
             self.on_evidence(cx, port, sign.mac, subject, sign.evidence, None);
         }
@@ -111,7 +131,8 @@ impl Host {
         }
         let succeeds = |g: &Guest| g.is_seen() && !g.is_alive(cx.now, SUCCESSION);
         if let Some(guest) = self.guests.get_mut(&subject) {
-            if guest.mac() == mac && guest.port() == port {
+            if guest.mac() == mac && (guest.port() == port || guest.is_prepared()) {
+                guest.comes_by(port);
                 guest.on_evidence(cx, evidence, target);
                 return;
             }
@@ -176,12 +197,12 @@ impl Host {
     /// A message that a home sends to a host; true when it was one.
     pub(super) fn on_message(&mut self, cx: &mut Context<'_>, peer: &str, message: &Message) -> bool {
         match message {
-            Message::ClaimAck { address, epoch, lease, profile } => {
+            Message::ClaimAck { address, epoch, lease, profile, transfer } => {
                 if self.releases.get(address).is_some_and(|r| r.epoch == *epoch) {
                     self.releases.remove(address);
                 }
                 if let Some(guest) = self.guest_of(cx, *address, peer) {
-                    guest.on_claim_ack(cx, *epoch, *lease, *profile);
+                    guest.on_claim_ack(cx, *epoch, *lease, *profile, *transfer);
                 }
             }
             Message::ClaimNack { address, reason } => {
@@ -201,6 +222,10 @@ impl Host {
             Message::Revoke { address, epoch, fence, drain } => {
                 let drain = Duration::from_secs(u64::from(*drain));
                 self.on_revoke(cx, peer, *address, *epoch, *fence, drain);
+            }
+            Message::Prepare { address, epoch, mac, lease, window, profile } => {
+                let announcement = Announcement { epoch: *epoch, lease: *lease, window: *window, profile: *profile };
+                self.on_prepare(cx, peer, *address, *mac, announcement);
             }
             Message::RenewAck(renewed) => {
                 for (address, epoch) in renewed {
@@ -245,6 +270,42 @@ impl Host {
         self.releases.remove(&address);
         // Durable by now, where there was anything to make durable.
         cx.out.send(peer, Message::RevokeAck { address, epoch });
+    }
+
+    /// A home announces that a server is about to come.
+    fn on_prepare(
+        &mut self,
+        cx: &mut Context<'_>,
+        peer: &str,
+        address: Ipv4Addr,
+        mac: MacAddr,
+        announcement: Announcement,
+    ) {
+        let allowed = cx.config.hosting.policy(address).is_some_and(|p| p.peer == peer) && !is_own(cx.config, address);
+        // The home knows better whose address it is than who was refused here.
+        if allowed && let Some(other) = self.guests.get_mut(&address).filter(|g| g.is_seen() && g.mac() != mac) {
+            other.forget(cx);
+            self.sweep(cx.now);
+        }
+        let last_epoch = self.guests.get(&address).map(Guest::epoch).or_else(|| self.epochs.get(&address).copied());
+        let last_epoch = last_epoch.unwrap_or_default();
+        let answer = match self.guests.get_mut(&address) {
+            _ if !allowed => Err(NackReason::Unauthorised),
+            Some(guest) if guest.mac() != mac || guest.peer() != Some(peer) => Err(NackReason::Unable),
+            Some(guest) => guest.on_prepare(cx, announcement),
+            None => {
+                let mut guest = Guest::unheard(cx.now, address, mac, peer.to_owned(), last_epoch);
+                let answer = guest.on_prepare(cx, announcement);
+                if answer.is_ok() {
+                    self.guests.insert(address, guest);
+                }
+                answer
+            }
+        };
+        if let Err(reason) = answer {
+            cx.refuse("prepare-refused");
+            cx.out.send(peer, Message::PrepareNack { address, epoch: announcement.epoch, reason, last_epoch });
+        }
     }
 
     // ---- sessions and time --------------------------------------------------------------
@@ -381,8 +442,12 @@ impl Host {
     }
 }
 
+/// Whether an address belongs here, whatever a policy says.
+fn is_own(config: &SiteConfig, address: Ipv4Addr) -> bool {
+    config.lan.prefix.contains(address) || config.servers.iter().any(|s| s.address == address)
+}
+
 /// The policy that an address comes under, which must be none of this site's own.
 fn policy(config: &SiteConfig, address: Ipv4Addr) -> Option<&GuestPolicy> {
-    let own = config.lan.prefix.contains(address) || config.servers.iter().any(|s| s.address == address);
-    config.hosting.policy(address).filter(|_| !own)
+    config.hosting.policy(address).filter(|_| !is_own(config, address))
 }

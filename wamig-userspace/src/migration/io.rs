@@ -31,8 +31,8 @@ pub enum Input {
         /// The switch's error, if it refused.
         result: Result<(), String>,
     },
-    /// The session to a peer is up.
-    PeerUp(String),
+    /// The session to a peer is up, and which version of the protocol it speaks.
+    PeerUp(String, u16),
     /// The session to a peer is down, and why.
     PeerDown(String, String),
     /// A peer says.
@@ -149,6 +149,12 @@ pub mod event {
     pub const FROZEN: &str = "frozen";
     /// Home: triggers move the address again.
     pub const UNFROZEN: &str = "unfrozen";
+    /// Home: a host was asked to keep a transfer address for a planned move.
+    pub const PREPARE_SENT: &str = "prepare-sent";
+    /// Host: a transfer address is kept for a planned move.
+    pub const PREPARE_RECEIVED: &str = "prepare-received";
+    /// Home: the host is prepared for the planned move.
+    pub const PREPARE_ACK_RECEIVED: &str = "prepare-ack-received";
     /// Host: the transfer address went into quarantine.
     pub const TRANSFER_RELEASED: &str = "transfer-released";
     /// Either: the state changed; the detail says from, to and why.

@@ -23,6 +23,7 @@ mod neighbour;
 pub mod order;
 mod outbox;
 mod peers;
+pub mod planned;
 mod pool;
 pub mod record;
 pub mod reload;
@@ -43,7 +44,7 @@ use crate::peer::message::{Message, NackReason};
 use arp::Arp;
 use config::SiteConfig;
 use context::Context;
-use home::HomeServer;
+use home::{Claim, HomeServer};
 use host::Host;
 use io::{AUTOMATIC, BatchId, Effect, Input, event};
 use neighbour::Neighbour;
@@ -86,7 +87,7 @@ impl Migration {
         let mut gateway_mac = None;
         for record in restored {
             match record {
-                Record::Home { address, epoch, placement, frozen } => {
+                Record::Home { address, epoch, placement, frozen, planned } => {
                     gateway_mac = placement.as_ref().map(|p| p.gateway_mac).or(gateway_mac);
                     if let Some(p) = &placement {
                         out.note(address, event::STATE, format!("AWAY at {} by {}, as before", p.peer, p.transfer));
@@ -94,8 +95,11 @@ impl Migration {
                     if let Some(f) = &frozen {
                         out.note(address, event::STATE, format!("FROZEN, as before: {}", f.reason));
                     }
+                    if let Some(p) = &planned {
+                        out.note(address, event::STATE, format!("PREPARED for {}, as before: {}", p.peer, p.reason));
+                    }
                     match home.get_mut(&address) {
-                        Some(server) => server.resume(now, config.timers.lease, epoch, placement, frozen),
+                        Some(server) => server.resume(now, &config.timers, epoch, placement, frozen, planned),
                         None if placement.is_some() => {
                             out.alert(Some(address), "it was away, and is in no [[server]] any more: its flows go out");
                         }
@@ -108,14 +112,22 @@ impl Migration {
                     if host.resume(now, &config, &mut pool, address, epoch, binding) {
                         out.note(address, event::STATE, format!("HOSTING for {peer} by {transfer}, as before"));
                     } else {
-                        out.persist(Record::Host { address, epoch, binding: None, resting: Some(transfer) });
+                        let (binding, resting, permit) = (None, Some(transfer), None);
+                        out.persist(Record::Host { address, epoch, binding, resting, permit });
                         out.alert(
                             Some(address),
                             format!("it was hosted for {peer}, which the configuration no longer allows: released"),
                         );
                     }
                 }
-                Record::Host { address, epoch, binding: None, resting } => {
+                Record::Host { address, epoch, binding: None, permit: Some(permit), .. } => {
+                    if host.resume_prepared(now, &config, &mut pool, address, &permit) {
+                        out.note(address, event::STATE, format!("PREPARED by {}, as before", permit.peer));
+                    } else {
+                        host.remember(address, epoch);
+                    }
+                }
+                Record::Host { address, epoch, binding: None, permit: None, resting } => {
                     host.remember(address, epoch);
                     if let Some(transfer) = resting {
                         pool.rest(transfer, now);
@@ -137,8 +149,8 @@ impl Migration {
         match input {
             Input::Frame { in_port, data } => self.on_frame(now, in_port, data),
             Input::Programmed { batch, result } => self.on_programmed(now, batch, result),
-            Input::PeerUp(peer) => {
-                self.peers.set_up(&peer);
+            Input::PeerUp(peer, version) => {
+                self.peers.set_up(&peer, version);
                 let (mut cx, home, host) = self.split(now);
                 for server in home.values_mut() {
                     server.on_peer_up(&mut cx, &peer);
@@ -318,13 +330,13 @@ impl Migration {
             return;
         }
         match message {
-            Message::Claim { address, mac, transfer, last_epoch, .. } => {
+            Message::Claim { address, mac, transfer, evidence, last_epoch, token } => {
                 if home.contains_key(&address) && !can_be_transfer(cx.config, home, address, transfer) {
                     if let Some(server) = home.get(&address) {
                         server.refuse_transfer(cx, peer, transfer);
                     }
                 } else if let Some(server) = home.get_mut(&address) {
-                    server.on_claim(cx, peer, mac, transfer, last_epoch);
+                    server.on_claim(cx, peer, &Claim { mac, transfer, evidence, last_epoch, token });
                 } else {
                     not_ours(cx, peer, address);
                 }
@@ -351,6 +363,17 @@ impl Migration {
                     server.on_query_ack(cx, peer, epoch, alive);
                 }
             }
+            Message::PrepareAck { address, epoch, transfer } => {
+                let usable = can_be_transfer(cx.config, home, address, transfer);
+                if let Some(server) = home.get_mut(&address) {
+                    server.on_prepare_ack(cx, peer, epoch, transfer, usable);
+                }
+            }
+            Message::PrepareNack { address, epoch, reason, last_epoch } => {
+                if let Some(server) = home.get_mut(&address) {
+                    server.on_prepare_nack(cx, peer, epoch, reason, last_epoch);
+                }
+            }
             Message::RevokeAck { address, epoch } => {
                 if let Some(server) = home.get_mut(&address) {
                     server.on_revoke_ack(peer, epoch);
@@ -368,6 +391,7 @@ impl Migration {
             | Message::RenewAck(_)
             | Message::Query { .. }
             | Message::Revoke { .. }
+            | Message::Prepare { .. }
             | Message::ReleaseAck { .. } => {}
         }
     }

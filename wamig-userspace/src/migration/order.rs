@@ -21,6 +21,13 @@ pub enum Verb {
         /// This site, or the one that hosts it; `None` = where it is.
         to: Option<String>,
     },
+    /// The server is about to move to a peer, which may take it over without a search here.
+    Prepare {
+        /// The peer.
+        to: String,
+    },
+    /// It is not about to move after all.
+    Unprepare,
 }
 
 impl Verb {
@@ -29,6 +36,8 @@ impl Verb {
         match self {
             Self::Freeze => "freeze",
             Self::Unfreeze { .. } => "unfreeze",
+            Self::Prepare { .. } => "prepare",
+            Self::Unprepare => "unprepare",
         }
     }
 }

@@ -6,26 +6,35 @@ use std::collections::BTreeMap;
 /// accepted, by either side.
 pub const REFUSED: &str = "refused";
 
+/// The first version of the protocol that has planned moves.
+const PLANS: u16 = 0x0101;
+
 /// The sessions' state; a peer that was never up is down.
 #[derive(Debug, Default)]
 pub(super) struct Peers {
-    up: BTreeMap<String, bool>,
+    /// The version that each peer speaks, of those that are up.
+    up: BTreeMap<String, u16>,
     why: BTreeMap<String, String>,
 }
 
 impl Peers {
-    pub(super) fn set_up(&mut self, peer: &str) {
-        self.up.insert(peer.to_owned(), true);
+    pub(super) fn set_up(&mut self, peer: &str, version: u16) {
+        self.up.insert(peer.to_owned(), version);
         self.why.remove(peer);
     }
 
     pub(super) fn set_down(&mut self, peer: &str, why: &str) {
-        self.up.insert(peer.to_owned(), false);
+        self.up.remove(peer);
         self.why.insert(peer.to_owned(), why.to_owned());
     }
 
     pub(super) fn is_up(&self, peer: &str) -> bool {
-        self.up.get(peer).copied().unwrap_or(false)
+        self.up.contains_key(peer)
+    }
+
+    /// Whether a peer that is up knows planned moves.
+    pub(super) fn plans(&self, peer: &str) -> bool {
+        self.up.get(peer).is_some_and(|version| *version >= PLANS)
     }
 
     /// Whether the session is down for want of an accepted certificate.

@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 
 use wamig_openflow::{MacAddr, PortNo};
 
+use super::planned::{Permit, Planned, StoredPermit, StoredPlanned};
 use crate::peer::message::{Epoch, HomeProfile};
 
 /// Home: where a server of ours is.
@@ -78,6 +79,8 @@ pub enum Record {
         placement: Option<Placement>,
         /// Whether it may move.
         frozen: Option<Freeze>,
+        /// Which move of it is planned, while it is at home.
+        planned: Option<Planned>,
     },
     /// Of a peer's server.
     Host {
@@ -89,6 +92,8 @@ pub enum Record {
         binding: Option<Binding>,
         /// A transfer address that it had last, to be quarantined after a restart too.
         resting: Option<Ipv4Addr>,
+        /// Its home has announced it.
+        permit: Option<Permit>,
     },
 }
 
@@ -145,6 +150,10 @@ struct Stored {
     frozen_why: Option<String>,
     #[n(18)]
     frozen_unix_ms: Option<u64>,
+    #[n(19)]
+    planned: Option<StoredPlanned>,
+    #[n(20)]
+    permit: Option<StoredPermit>,
 }
 
 const HOME: u8 = 1;
@@ -173,12 +182,14 @@ impl Record {
     /// The record as bytes.
     pub fn encode(&self) -> Vec<u8> {
         let stored = match self {
-            Self::Home { address, epoch, placement, frozen } => {
-                let stored = Stored { role: HOME, ..Stored::of(*address, *epoch) };
+            Self::Home { address, epoch, placement, frozen, planned } => {
+                let planned = planned.as_ref().map(StoredPlanned::from);
+                let stored = Stored { role: HOME, planned, ..Stored::of(*address, *epoch) };
                 stored.with_placement(placement.as_ref()).with_freeze(frozen.as_ref())
             }
-            Self::Host { address, epoch, binding, resting } => {
-                let stored = Stored { role: HOST, resting: resting.map(u32::from), ..Stored::of(*address, *epoch) };
+            Self::Host { address, epoch, binding, resting, permit } => {
+                let (resting, permit) = (resting.map(u32::from), permit.as_ref().map(StoredPermit::from));
+                let stored = Stored { role: HOST, resting, permit, ..Stored::of(*address, *epoch) };
                 stored.with_binding(binding.as_ref())
             }
         };
@@ -195,17 +206,18 @@ impl Record {
     /// # Errors
     /// When the bytes are not CBOR, or a needed field is missing or out of range.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
-        let stored: Stored = minicbor::decode(bytes)?;
+        let mut stored: Stored = minicbor::decode(bytes)?;
         let address = Ipv4Addr::from(stored.address);
         let epoch = Epoch { incarnation: stored.incarnation, counter: stored.counter };
         match stored.role {
             HOME => {
-                let frozen = stored.freeze()?;
-                Ok(Self::Home { address, epoch, placement: stored.placement()?, frozen })
+                let (frozen, planned) = (stored.freeze()?, stored.planned.take().map(Planned::from));
+                Ok(Self::Home { address, epoch, placement: stored.placement()?, frozen, planned })
             }
             HOST => {
                 let resting = stored.resting.map(Ipv4Addr::from);
-                Ok(Self::Host { address, epoch, binding: stored.binding()?, resting })
+                let permit = stored.permit.take().map(Permit::try_from).transpose()?;
+                Ok(Self::Host { address, epoch, binding: stored.binding()?, resting, permit })
             }
             _ => Err(RecordError::Field("role")),
         }
@@ -336,13 +348,19 @@ mod tests {
             gateway_mac: MacAddr([2, 0, 0, 0, 0, 2]),
             active: true,
         };
+        let permit = Permit { peer: "dc1".into(), mac: binding.mac, transfer, epoch, profile, lease: 30, window: 600 };
+        let home = |placement, frozen, planned| Record::Home { address, epoch, placement, frozen, planned };
+        let host = |binding, resting, permit| Record::Host { address, epoch, binding, resting, permit };
+        let planned = Planned { peer: "dc2".into(), reason: "the rack is taken down".into() };
         vec![
-            Record::Home { address, epoch, placement: None, frozen: None },
-            Record::Home { address, epoch, placement: Some(placement.clone()), frozen: None },
-            Record::Home { address, epoch, placement: None, frozen: Some(freeze(FrozenBy::Operator)) },
-            Record::Home { address, epoch, placement: Some(placement), frozen: Some(freeze(FrozenBy::Damping)) },
-            Record::Host { address, epoch, binding: Some(binding), resting: None },
-            Record::Host { address, epoch, binding: None, resting: Some(transfer) },
+            home(None, None, None),
+            home(Some(placement.clone()), None, None),
+            home(None, Some(freeze(FrozenBy::Operator)), None),
+            home(Some(placement), Some(freeze(FrozenBy::Damping)), None),
+            host(Some(binding), None, None),
+            host(None, Some(transfer), None),
+            home(None, None, Some(planned)),
+            host(None, None, Some(permit)),
         ]
     }
 

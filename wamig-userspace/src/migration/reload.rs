@@ -68,11 +68,11 @@ impl Migration {
         self.pool.adopt(&to);
         self.config = to;
         for record in records {
-            if let Record::Home { address, epoch, placement, frozen } = record
+            if let Record::Home { address, epoch, placement, frozen, planned } = record
                 && added.contains(&address)
                 && let Some(server) = self.home.get_mut(&address)
             {
-                server.resume(now, self.config.timers.lease, epoch, placement, frozen);
+                server.resume(now, &self.config.timers, epoch, placement, frozen, planned);
                 self.out.note(address, event::STATE, format!("{}, as recorded", server.state().as_str()));
             }
         }

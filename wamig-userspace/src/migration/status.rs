@@ -33,6 +33,9 @@ pub enum State {
     Home,
     /// Home: no trigger moves it, wherever it is, until an operator says so.
     Frozen,
+    /// Home: it is there, and about to move to a peer that may take it over without a search.
+    /// Host: its home has announced it, and a transfer address is kept.
+    Prepared,
     /// Home: granted to a peer that is not ready yet.
     Claimed,
     /// Home: a peer hosts it.
@@ -61,6 +64,7 @@ impl State {
         match self {
             Self::Home => "HOME",
             Self::Frozen => "FROZEN",
+            Self::Prepared => "PREPARED",
             Self::Claimed => "CLAIMED",
             Self::Away => "AWAY",
             Self::Stale => "STALE",
@@ -102,6 +106,12 @@ pub mod reason {
     pub const FROZEN_BY_OPERATOR: &str = "frozen by the operator";
     /// The address moved too often in a short time.
     pub const FLAPPING: &str = "frozen, it moved too often";
+    /// Home: an operator has planned its move, and the host is prepared.
+    pub const PREPARED: &str = "prepared for its move";
+    /// Home: an operator has planned its move, and the host has not answered yet.
+    pub const PREPARING: &str = "the host is asked to prepare";
+    /// Host: its home has announced it.
+    pub const ANNOUNCED: &str = "announced by its home";
     /// The home could not use the claim, or took its grant back.
     pub const CLAIM_LAPSED: &str = "claim lapsed";
     /// The switch refused the flows.

@@ -54,6 +54,8 @@ keys! {
     PREFIX_LEN = 17 "prefix-len";
     GATEWAY = 18 "gateway";
     GATEWAY_MAC = 19 "gateway-mac";
+    TOKEN = 20 "token";
+    WINDOW = 21 "window";
 }
 
 /// Longest site name, in octets.
@@ -86,16 +88,19 @@ pub(super) mod kind {
         REVOKE_ACK = 12 "revoke-ack";
         RELEASE = 13 "release";
         RELEASE_ACK = 14 "release-ack";
+        PREPARE = 15 "prepare";
+        PREPARE_ACK = 16 "prepare-ack";
+        PREPARE_NACK = 17 "prepare-nack";
     }
 }
 
 /// The numbers of [`Evidence`] with their names in the specification.
 pub(super) const EVIDENCE_VALUES: &[(u64, Evidence, &str)] = &[
-    (1, Evidence::ArpRequest, "arp-request"),
-    (2, Evidence::ArpProbe, "arp-probe"),
-    (3, Evidence::ArpAnnounce, "arp-announce"),
-    (4, Evidence::Data, "data"),
-    (5, Evidence::Rarp, "rarp"),
+    (1, Evidence::ArpRequest, Evidence::ArpRequest.as_str()),
+    (2, Evidence::ArpProbe, Evidence::ArpProbe.as_str()),
+    (3, Evidence::ArpAnnounce, Evidence::ArpAnnounce.as_str()),
+    (4, Evidence::Data, Evidence::Data.as_str()),
+    (5, Evidence::Rarp, Evidence::Rarp.as_str()),
 ];
 
 /// The numbers of [`NackReason`] with their names in the specification.
@@ -105,6 +110,7 @@ pub(super) const REASON_VALUES: &[(u64, NackReason, &str)] = &[
     (3, NackReason::Frozen, "frozen"),
     (4, NackReason::NotHome, "not-home"),
     (5, NackReason::Stale, "stale"),
+    (6, NackReason::Unable, "unable"),
 ];
 
 impl From<minicbor::decode::Error> for CodecError {
@@ -126,30 +132,49 @@ pub(super) fn encode(message: &Message) -> Result<Vec<u8>, CodecError> {
             map.text(SITE, site);
             map.number(BOOT_ID, *boot_id);
         }
-        Message::Claim { address, mac, transfer, evidence, last_epoch } => {
-            map.open(6, kind::CLAIM);
+        Message::Claim { address, mac, transfer, evidence, last_epoch, token } => {
+            map.open(6 + u64::from(*token), kind::CLAIM);
             map.bytes(ADDRESS, &address.octets());
             map.bytes(MAC, &mac.0);
             map.bytes(TRANSFER, &transfer.octets());
             map.number(EVIDENCE, number_of(EVIDENCE_VALUES, *evidence).ok_or(CodecError::BadValue(EVIDENCE.name))?);
             map.epoch(LAST_EPOCH, *last_epoch);
-        }
-        Message::ClaimAck { address, epoch, lease, profile } => {
-            if profile.prefix_len > 32 {
-                return Err(CodecError::BadValue(PREFIX_LEN.name));
+            if *token {
+                map.flag(TOKEN, true);
             }
-            map.open(5, kind::CLAIM_ACK);
+        }
+        Message::ClaimAck { address, epoch, lease, profile, transfer } => {
+            map.open(5 + u64::from(transfer.is_some()), kind::CLAIM_ACK);
             map.placement(*address, *epoch);
             map.number(LEASE, u64::from(*lease));
-            map.nested(PROFILE, 3);
-            map.number(PREFIX_LEN, u64::from(profile.prefix_len));
-            map.bytes(GATEWAY, &profile.gateway.octets());
-            map.bytes(GATEWAY_MAC, &profile.gateway_mac.0);
+            map.profile(profile)?;
+            if let Some(transfer) = transfer {
+                map.bytes(TRANSFER, &transfer.octets());
+            }
         }
         Message::ClaimNack { address, reason } => {
             map.open(3, kind::CLAIM_NACK);
             map.bytes(ADDRESS, &address.octets());
-            map.number(REASON, number_of(REASON_VALUES, *reason).ok_or(CodecError::BadValue(REASON.name))?);
+            map.reason(*reason)?;
+        }
+        Message::Prepare { address, epoch, mac, lease, window, profile } => {
+            map.open(7, kind::PREPARE);
+            map.placement(*address, *epoch);
+            map.bytes(MAC, &mac.0);
+            map.number(LEASE, u64::from(*lease));
+            map.number(WINDOW, u64::from(*window));
+            map.profile(profile)?;
+        }
+        Message::PrepareAck { address, epoch, transfer } => {
+            map.open(4, kind::PREPARE_ACK);
+            map.placement(*address, *epoch);
+            map.bytes(TRANSFER, &transfer.octets());
+        }
+        Message::PrepareNack { address, epoch, reason, last_epoch } => {
+            map.open(5, kind::PREPARE_NACK);
+            map.placement(*address, *epoch);
+            map.reason(*reason)?;
+            map.epoch(LAST_EPOCH, *last_epoch);
         }
         Message::Renew(renewals) => {
             map.open(2, kind::RENEW);
@@ -208,12 +233,14 @@ pub(super) fn decode(payload: &[u8]) -> Result<Message, CodecError> {
             transfer: fields.address(TRANSFER)?,
             evidence: fields.choice(EVIDENCE, EVIDENCE_VALUES)?,
             last_epoch: fields.epoch(LAST_EPOCH)?,
+            token: if fields.has(TOKEN) { fields.flag(TOKEN)? } else { false },
         },
         kind::CLAIM_ACK => Message::ClaimAck {
             address: fields.address(ADDRESS)?,
             epoch: fields.epoch(EPOCH)?,
             lease: fields.u16(LEASE)?,
             profile: fields.profile()?,
+            transfer: if fields.has(TRANSFER) { Some(fields.address(TRANSFER)?) } else { None },
         },
         kind::CLAIM_NACK => {
             Message::ClaimNack { address: fields.address(ADDRESS)?, reason: fields.choice(REASON, REASON_VALUES)? }
@@ -241,6 +268,25 @@ pub(super) fn decode(payload: &[u8]) -> Result<Message, CodecError> {
         kind::REVOKE_ACK => Message::RevokeAck { address: fields.address(ADDRESS)?, epoch: fields.epoch(EPOCH)? },
         kind::RELEASE => Message::Release { address: fields.address(ADDRESS)?, epoch: fields.epoch(EPOCH)? },
         kind::RELEASE_ACK => Message::ReleaseAck { address: fields.address(ADDRESS)?, epoch: fields.epoch(EPOCH)? },
+        kind::PREPARE => Message::Prepare {
+            address: fields.address(ADDRESS)?,
+            epoch: fields.epoch(EPOCH)?,
+            mac: fields.mac(MAC)?,
+            lease: fields.u16(LEASE)?,
+            window: fields.u16(WINDOW)?,
+            profile: fields.profile()?,
+        },
+        kind::PREPARE_ACK => Message::PrepareAck {
+            address: fields.address(ADDRESS)?,
+            epoch: fields.epoch(EPOCH)?,
+            transfer: fields.address(TRANSFER)?,
+        },
+        kind::PREPARE_NACK => Message::PrepareNack {
+            address: fields.address(ADDRESS)?,
+            epoch: fields.epoch(EPOCH)?,
+            reason: fields.choice(REASON, REASON_VALUES)?,
+            last_epoch: fields.epoch(LAST_EPOCH)?,
+        },
         other => return Err(CodecError::UnknownKind(other)),
     };
     Ok(message)
@@ -315,6 +361,22 @@ impl Writer {
         self.put(|e| e.u8(key.number)?.array(2)?.u32(epoch.incarnation)?.u32(epoch.counter));
     }
 
+    fn reason(&mut self, reason: NackReason) -> Result<(), CodecError> {
+        self.number(REASON, number_of(REASON_VALUES, reason).ok_or(CodecError::BadValue(REASON.name))?);
+        Ok(())
+    }
+
+    fn profile(&mut self, profile: &HomeProfile) -> Result<(), CodecError> {
+        if profile.prefix_len > 32 {
+            return Err(CodecError::BadValue(PREFIX_LEN.name));
+        }
+        self.nested(PROFILE, 3);
+        self.number(PREFIX_LEN, u64::from(profile.prefix_len));
+        self.bytes(GATEWAY, &profile.gateway.octets());
+        self.bytes(GATEWAY_MAC, &profile.gateway_mac.0);
+        Ok(())
+    }
+
     fn placement(&mut self, address: Ipv4Addr, epoch: Epoch) {
         self.bytes(ADDRESS, &address.octets());
         self.epoch(EPOCH, epoch);
@@ -351,6 +413,10 @@ impl<'b> Fields<'b> {
             }
         }
         Ok(fields)
+    }
+
+    fn has(&self, key: Key) -> bool {
+        self.values.get(usize::from(key.number)).is_some_and(Option::is_some)
     }
 
     fn get(&self, key: Key) -> Result<Decoder<'b>, CodecError> {

@@ -11,6 +11,8 @@ pub enum PeerEvent {
     Up {
         /// Its name.
         site: String,
+        /// The protocol's version that it speaks: major << 8 | minor.
+        version: u16,
     },
     /// There is no session with the site. Said when a session ends, and again while there is
     /// none whenever the reason changes: why redialling fails is what the operator must know.

@@ -60,6 +60,8 @@ pub(super) struct Greeted {
     pub(super) certificate: Fingerprint,
     /// The peer's boot id.
     pub(super) boot_id: u64,
+    /// The protocol's version that the peer speaks.
+    pub(super) version: u16,
     /// Whether this side dialled.
     pub(super) dialled: bool,
     pub(super) stream: TlsStream<TcpStream>,
@@ -82,26 +84,34 @@ pub(super) async fn greet(
         return Err(Failure::of_stream(Fault::NoCertificate, context));
     };
     let mut talk = Talk { context, stream, buffer: BytesMut::with_capacity(BUFFER) };
-    let boot_id = if dialled {
+    let (boot_id, version) = if dialled {
         talk.send(&Frame::Message(context.hello())).await?;
-        let boot_id = talk.hello(site).await?;
+        let peer = talk.hello(site).await?;
         talk.send(&Frame::Keepalive).await?;
-        boot_id
+        peer
     } else {
         let peer = talk.hello(site).await;
         // With another version both sides shall know why.
         if peer.as_ref().map_or_else(|failure| failure.reason == DownReason::WrongVersion, |_| true) {
             talk.send(&Frame::Message(context.hello())).await?;
         }
-        let boot_id = peer?;
+        let peer = peer?;
         match talk.frame().await? {
-            Frame::Keepalive => boot_id,
+            Frame::Keepalive => peer,
             Frame::Message(_) => {
                 return Err(Failure::new(DownReason::Protocol, "a message where the greeting's keepalive belongs"));
             }
         }
     };
-    Ok(Greeted { site: site.to_owned(), certificate, boot_id, dialled, stream: talk.stream, buffer: talk.buffer })
+    Ok(Greeted {
+        site: site.to_owned(),
+        certificate,
+        boot_id,
+        version,
+        dialled,
+        stream: talk.stream,
+        buffer: talk.buffer,
+    })
 }
 
 struct Talk<'c> {
@@ -141,8 +151,8 @@ impl Talk<'_> {
         }
     }
 
-    /// Reads and checks the peer's hello; its boot id.
-    async fn hello(&mut self, expected: &str) -> Result<u64, Failure> {
+    /// Reads and checks the peer's hello; its boot id and version.
+    async fn hello(&mut self, expected: &str) -> Result<(u64, u16), Failure> {
         let Frame::Message(Message::Hello { version, site, boot_id }) = self.frame().await? else {
             return Err(Failure::new(DownReason::Protocol, "the first message is no hello"));
         };
@@ -157,6 +167,6 @@ impl Talk<'_> {
             let detail = format!("the peer calls itself {site}, its certificate is configured for {expected}");
             return Err(Failure::new(DownReason::WrongSite, detail));
         }
-        Ok(boot_id)
+        Ok((boot_id, version))
     }
 }

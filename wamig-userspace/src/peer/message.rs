@@ -51,7 +51,20 @@ pub enum Evidence {
     Rarp,
 }
 
-/// Why a home site refuses a claim.
+impl Evidence {
+    /// Its name in the specification and in the audit log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ArpRequest => "arp-request",
+            Self::ArpProbe => "arp-probe",
+            Self::ArpAnnounce => "arp-announce",
+            Self::Data => "data",
+            Self::Rarp => "rarp",
+        }
+    }
+}
+
+/// Why a home site refuses a claim, or a host site a planned move.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum NackReason {
     /// The home's configuration does not let this peer host this address.
@@ -62,8 +75,11 @@ pub enum NackReason {
     Frozen,
     /// The address has no home here.
     NotHome,
-    /// The claim's epoch or transfer address cannot be used; claim anew.
+    /// The claim's epoch or transfer address cannot be used; claim anew. Of a planned move: a
+    /// newer epoch of the address is known.
     Stale,
+    /// The host has no transfer address ready, no room for one more guest, or a fenced copy.
+    Unable,
 }
 
 /// How the home's network looks to the server: what the host site must imitate.
@@ -112,6 +128,9 @@ pub enum Message {
         evidence: Evidence,
         /// Highest epoch of the address that the host knows of.
         last_epoch: Epoch,
+        /// The host acts on the [`Message::Prepare`] of `last_epoch`: Ready follows without a
+        /// wait for the grant.
+        token: bool,
     },
     /// Home → host: granted.
     ClaimAck {
@@ -123,6 +142,8 @@ pub enum Message {
         lease: u16,
         /// What the host must imitate.
         profile: HomeProfile,
+        /// The transfer address that it is granted with; version 1.0 does not say.
+        transfer: Option<Ipv4Addr>,
     },
     /// Home → host: refused.
     ClaimNack {
@@ -196,5 +217,41 @@ pub enum Message {
         address: Ipv4Addr,
         /// As in the release.
         epoch: Epoch,
+    },
+    /// Home → host, from version 1.1 on: the server is about to move to you. Keep a transfer
+    /// address, and take it over as soon as it is heard.
+    Prepare {
+        /// The server's address.
+        address: Ipv4Addr,
+        /// The placement that it will be.
+        epoch: Epoch,
+        /// The server's MAC address.
+        mac: MacAddr,
+        /// As in [`Message::ClaimAck`], seconds.
+        lease: u16,
+        /// Seconds after which it is void.
+        window: u16,
+        /// What the host must imitate.
+        profile: HomeProfile,
+    },
+    /// Host → home: prepared.
+    PrepareAck {
+        /// The server's address.
+        address: Ipv4Addr,
+        /// As in the prepare.
+        epoch: Epoch,
+        /// The transfer address that is kept for it.
+        transfer: Ipv4Addr,
+    },
+    /// Host → home: not prepared.
+    PrepareNack {
+        /// The server's address.
+        address: Ipv4Addr,
+        /// As in the prepare.
+        epoch: Epoch,
+        /// Why.
+        reason: NackReason,
+        /// Highest epoch of the address that the host knows of.
+        last_epoch: Epoch,
     },
 }

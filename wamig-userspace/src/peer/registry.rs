@@ -29,6 +29,8 @@ pub(super) struct Link {
     pub(super) dialled: bool,
     /// The peer's.
     pub(super) boot_id: u64,
+    /// The peer's, of the protocol.
+    pub(super) version: u16,
     /// When the greeting was over.
     pub(super) since: Instant,
     pub(super) queue: mpsc::Sender<Message>,
@@ -155,11 +157,12 @@ impl Registry {
         if link.stop.is_closed() {
             return;
         }
+        let version = link.version;
         let Some(older) = slot.current.take() else {
             slot.current = Some(link);
             slot.reported = None;
             slot.up.send_replace(true);
-            self.pending.push_back(PeerEvent::Up { site });
+            self.pending.push_back(PeerEvent::Up { site, version });
             return;
         };
         match verdict(&self.site, &site, self.crossing, &older, &link) {
@@ -178,7 +181,7 @@ impl Registry {
                 let reason = DownReason::Replaced;
                 let detail = "the peer opened a new session".to_owned();
                 self.pending.push_back(PeerEvent::Down { site: site.clone(), reason, detail });
-                self.pending.push_back(PeerEvent::Up { site });
+                self.pending.push_back(PeerEvent::Up { site, version });
             }
         }
     }

@@ -28,11 +28,11 @@ const QUEUE: usize = 256;
 
 /// Carries a session until it ends, however that comes about.
 pub(super) async fn carry(context: &Context, greeted: Greeted) {
-    let Greeted { site, certificate, boot_id, dialled, stream, buffer } = greeted;
+    let Greeted { site, certificate, boot_id, version, dialled, stream, buffer } = greeted;
     let id = context.session_id();
     let (queue, outgoing) = mpsc::channel(QUEUE);
     let (stop, stopped) = oneshot::channel();
-    let link = Link { id, certificate, dialled, boot_id, since: Instant::now(), queue, stop };
+    let link = Link { id, certificate, dialled, boot_id, version, since: Instant::now(), queue, stop };
     if context.notes.send(Note::Established { site: site.clone(), link }).await.is_err() {
         return;
     }

@@ -86,7 +86,7 @@ impl Guest {
             self.seen(cx, reason::POOL_EXHAUSTED, remedy.to_owned());
             return;
         };
-        self.send_claim(cx, transfer);
+        self.send_claim(cx, transfer, false);
         let next = cx.now + cx.config.timers.claim_retry;
         // What this site could see to be over is over; what the home said is until it says else.
         let reason = self.reason.clone().filter(|r| {
@@ -95,11 +95,12 @@ impl Guest {
         self.enter(cx, Phase::Claiming { tries: 1, next }, reason, &format!("transfer address {transfer}"));
     }
 
-    pub(super) fn send_claim(&self, cx: &mut Context<'_>, transfer: Ipv4Addr) {
+    /// `token`: by the home's announcement, whose epoch is the last.
+    pub(super) fn send_claim(&self, cx: &mut Context<'_>, transfer: Ipv4Addr, token: bool) {
         let Some(peer) = &self.peer else { return };
-        let (address, mac, evidence) = (self.address, self.mac, self.evidence);
+        let (address, mac, evidence, last_epoch) = (self.address, self.mac, self.evidence, self.epoch);
         cx.out.note(address, event::CLAIM_SENT, format!("to {peer}, by {transfer}"));
-        cx.out.send(peer, Message::Claim { address, mac, transfer, evidence, last_epoch: self.epoch });
+        cx.out.send(peer, Message::Claim { address, mac, transfer, evidence, last_epoch, token });
     }
 
     /// What it waited for may have come: claim now, whatever pause is left.
@@ -117,8 +118,11 @@ impl Guest {
         epoch: Epoch,
         lease: u16,
         profile: HomeProfile,
+        granted: Option<Ipv4Addr>,
     ) {
         match &self.phase {
+            // To a claim of before, with a transfer address that was given up since.
+            Phase::Claiming { .. } if granted.is_some_and(|t| self.transfer != Some(t)) => return,
             Phase::Claiming { .. } if epoch >= self.epoch => {}
             // The home has granted anew what it had granted: only a new claim tells with
             // which transfer address.
@@ -133,8 +137,7 @@ impl Guest {
             return;
         };
         cx.out.note(self.address, event::CLAIM_ACK_RECEIVED, format!("from {peer}, epoch {epoch}, lease {lease} s"));
-        let mac_is_one = !profile.gateway_mac.is_multicast() && profile.gateway_mac != MacAddr::ZERO;
-        if !(SHORTEST_PREFIX..=32).contains(&profile.prefix_len) || !mac_is_one {
+        if !is_sensible(&profile) {
             self.seen(
                 cx,
                 reason::CLAIM_LAPSED,
@@ -146,12 +149,17 @@ impl Guest {
         self.lease = Duration::from_secs(u64::from(lease));
         let binding =
             Binding { peer, mac: self.mac, port: self.port, transfer, epoch, profile, gateway_mac, active: false };
+        self.get_ready(cx, binding, &format!("granted, epoch {epoch}"));
+    }
+
+    /// Makes the flows of a placement; Ready follows once they are in.
+    pub(super) fn get_ready(&mut self, cx: &mut Context<'_>, binding: Binding, why: &str) {
         self.persist(cx, Some(&binding));
         let mut mods = flows::hosting(&cx.config.lan, self.address, &binding);
         mods.push(cookie::delete(Role::Fence, self.address));
         let batch = cx.out.program(mods);
         let next = cx.now + cx.config.timers.ready_retry;
-        self.enter(cx, Phase::Ready { binding, flows: Some(batch), next }, None, &format!("granted, epoch {epoch}"));
+        self.enter(cx, Phase::Ready { binding, flows: Some(batch), next }, None, why);
     }
 
     pub(in crate::migration) fn on_claim_nack(&mut self, cx: &mut Context<'_>, why: NackReason) {
@@ -298,6 +306,12 @@ impl Guest {
     }
 }
 
+/// Whether a server can live in such a network.
+pub(super) fn is_sensible(profile: &HomeProfile) -> bool {
+    let mac_is_one = !profile.gateway_mac.is_multicast() && profile.gateway_mac != MacAddr::ZERO;
+    (SHORTEST_PREFIX..=32).contains(&profile.prefix_len) && mac_is_one
+}
+
 pub(super) fn unreachable(peer: &str) -> String {
     format!("Start wamig at {peer} or restore the path to it; the claim is repeated by itself.")
 }
@@ -309,5 +323,6 @@ fn nack_text(why: NackReason) -> &'static str {
         NackReason::Frozen => "frozen",
         NackReason::NotHome => "not at home there",
         NackReason::Stale => "stale",
+        NackReason::Unable => "unable",
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use wamig_openflow::PortNo;
+
 use super::{Guest, Phase};
 use crate::migration::context::Context;
 use crate::migration::cookie::{self, Role};
@@ -29,6 +31,10 @@ impl Guest {
         }
         let how = if fence { "; it is alive at home" } else { "" };
         cx.out.note(self.address, event::REVOKE_RECEIVED, format!("epoch {epoch}{how}"));
+        if self.is_prepared() && (!fence || self.port == PortNo::ANY) {
+            self.withdraw(cx, "its home withdrew the announcement");
+            return;
+        }
         if fence {
             self.fence(cx, "the home says it is alive there as well");
             return;
@@ -106,7 +112,7 @@ impl Guest {
         let Some(transfer) = self.transfer.take() else { return };
         cx.pool.rest(transfer, cx.now);
         let (address, epoch) = (self.address, self.epoch);
-        cx.out.persist(Record::Host { address, epoch, binding: None, resting: Some(transfer) });
+        cx.out.persist(Record::Host { address, epoch, binding: None, resting: Some(transfer), permit: None });
         cx.out.note(address, event::TRANSFER_RELEASED, format!("{transfer} rests"));
     }
 
@@ -119,6 +125,6 @@ impl Guest {
     pub(super) fn persist(&self, cx: &mut Context<'_>, binding: Option<&Binding>) {
         let resting = if binding.is_none() { self.transfer } else { None };
         let (address, epoch) = (self.address, self.epoch);
-        cx.out.persist(Record::Host { address, epoch, binding: binding.cloned(), resting });
+        cx.out.persist(Record::Host { address, epoch, binding: binding.cloned(), resting, permit: None });
     }
 }

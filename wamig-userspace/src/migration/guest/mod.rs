@@ -10,9 +10,12 @@
 //!    └─────────────────────────┴───────────────┘       gone ◄── DRAINING
 //!                           FENCED: alive at home as well
 //! ```
+//! PREPARED comes before all of these when its home has announced it: heard then, it is READY
+//! at once.
 
 mod claim;
 mod leave;
+mod prepare;
 mod reload;
 
 use std::net::Ipv4Addr;
@@ -26,9 +29,11 @@ use super::context::Context;
 use super::cookie::{self, Role};
 use super::flows;
 use super::io::{BatchId, Change, event};
+use super::planned::Permit;
 use super::record::Binding;
 use super::status::{self, AddressStatus, Reason, State, reason};
 use crate::peer::message::{Epoch, Evidence, Message};
+pub(super) use prepare::Announcement;
 
 /// Questions of the guest that are kept to be answered.
 const HELD: usize = 4;
@@ -40,6 +45,11 @@ enum Phase {
     /// Not served; the reason says why.
     Seen {
         retry: Instant,
+    },
+    /// Its home has announced it, and it was not heard since.
+    Prepared {
+        permit: Permit,
+        until: Instant,
     },
     Claiming {
         tries: u8,
@@ -81,6 +91,7 @@ struct Check {
 pub(super) struct Guest {
     address: Ipv4Addr,
     mac: MacAddr,
+    /// [`PortNo::ANY`] = it was never heard, but announced.
     port: PortNo,
     /// Its home; `None` when no policy allows the address.
     peer: Option<String>,
@@ -198,6 +209,7 @@ impl Guest {
     pub(super) fn state(&self) -> State {
         match &self.phase {
             Phase::Seen { .. } | Phase::Gone => State::Seen,
+            Phase::Prepared { .. } => State::Prepared,
             // A claim that failed before is repeated in the background: its reason stays in view.
             Phase::Claiming { .. } if self.reason.is_some() => State::Seen,
             Phase::Claiming { .. } => State::Claiming,
@@ -240,21 +252,27 @@ impl Guest {
         }
         match &self.phase {
             Phase::Seen { retry } if *retry <= cx.now => {
-                let asks = target.map_or(String::new(), |t| format!(" asks for {t}"));
-                let (event, what) = match evidence {
-                    Evidence::Data => (event::GUEST_SEEN, ": its packet is held"),
-                    Evidence::Rarp => (event::GUEST_SEEN, ": its hypervisor's RARP is held"),
-                    Evidence::ArpRequest | Evidence::ArpProbe | Evidence::ArpAnnounce => {
-                        (event::ARP_SEEN, "; it is held")
-                    }
-                };
-                cx.out.note(self.address, event, format!("{} on port {}{asks}{what}", self.mac, self.port));
+                self.note_heard(cx, target);
                 self.claim(cx);
+            }
+            Phase::Prepared { .. } => {
+                self.note_heard(cx, target);
+                self.arrive(cx);
             }
             // A question that was on its way here when the flows came in.
             Phase::Hosting { .. } => self.answer_held(cx),
             _ => {}
         }
+    }
+
+    fn note_heard(&self, cx: &mut Context<'_>, target: Option<Ipv4Addr>) {
+        let asks = target.map_or(String::new(), |t| format!(" asks for {t}"));
+        let (event, what) = match self.evidence {
+            Evidence::Data => (event::GUEST_SEEN, ": its packet is held"),
+            Evidence::Rarp => (event::GUEST_SEEN, ": its hypervisor's RARP is held"),
+            Evidence::ArpRequest | Evidence::ArpProbe | Evidence::ArpAnnounce => (event::ARP_SEEN, "; it is held"),
+        };
+        cx.out.note(self.address, event, format!("{} on port {}{asks}{what}", self.mac, self.port));
     }
 
     /// The guest answered a probe of ours.
@@ -269,7 +287,7 @@ impl Guest {
     pub(super) fn on_stranger(&mut self, cx: &mut Context<'_>, port: PortNo, mac: MacAddr) {
         cx.refuse("evidence-from-foreign-mac");
         self.disturbed = Some(cx.now);
-        if self.reason.is_none() {
+        if self.reason.as_ref().is_none_or(|r| r.text == reason::ANNOUNCED) {
             let own = self.mac;
             cx.out
                 .alert(Some(self.address), format!("{mac} on port {port} talks from its address; it is {own}'s here"));
@@ -315,7 +333,11 @@ impl Guest {
             Phase::Claiming { .. } => {
                 cx.out.send(peer, Message::QueryAck { address: self.address, epoch, alive: false });
             }
-            Phase::Seen { .. } | Phase::Draining { .. } | Phase::Fenced { .. } | Phase::Gone => {
+            Phase::Seen { .. }
+            | Phase::Prepared { .. }
+            | Phase::Draining { .. }
+            | Phase::Fenced { .. }
+            | Phase::Gone => {
                 cx.out.send(peer, Message::Release { address: self.address, epoch });
             }
         }
@@ -386,6 +408,7 @@ impl Guest {
                 let forget = self.heard + timers.forget;
                 if self.retries_by_itself() { Some(forget.min(*retry)) } else { Some(forget) }
             }
+            Phase::Prepared { until, .. } => Some(*until),
             Phase::Claiming { next, .. } => Some(*next),
             Phase::Ready { flows, next, .. } => flows.is_none().then_some(*next),
             Phase::Hosting { lease_until, stale, .. } => (!stale).then_some(*lease_until),
@@ -414,6 +437,7 @@ impl Guest {
                     self.claim(cx);
                 }
             }
+            Phase::Prepared { until, .. } if *until <= now => self.withdraw(cx, "it did not come in time"),
             Phase::Claiming { tries, next } if *next <= now => {
                 if *tries >= timers.claim_tries {
                     let peer = self.peer.clone().unwrap_or_default();
@@ -423,7 +447,7 @@ impl Guest {
                 *tries += 1;
                 *next = now + timers.claim_retry;
                 if let Some(transfer) = self.transfer {
-                    self.send_claim(cx, transfer);
+                    self.send_claim(cx, transfer, false);
                 }
             }
             Phase::Ready { flows: None, next, .. } if *next <= now => self.send_ready(cx),
@@ -486,7 +510,11 @@ impl Guest {
                 mods
             }
             Phase::Fenced { .. } => flows::fence(self.address, self.port, self.mac),
-            Phase::Seen { .. } | Phase::Claiming { .. } | Phase::Draining { .. } | Phase::Gone => Vec::new(),
+            Phase::Seen { .. }
+            | Phase::Prepared { .. }
+            | Phase::Claiming { .. }
+            | Phase::Draining { .. }
+            | Phase::Gone => Vec::new(),
         }
     }
 

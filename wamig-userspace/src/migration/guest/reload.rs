@@ -8,14 +8,21 @@ use crate::migration::order::Refusal;
 impl Guest {
     /// What stands in the way of `hosting` becoming what guests come under.
     pub(in crate::migration) fn objection(&self, hosting: &Hosting) -> Option<Refusal> {
-        let (Phase::Ready { .. } | Phase::Hosting { .. }) = &self.phase else { return None };
+        let announced = self.is_prepared();
+        if !announced && !matches!(self.phase, Phase::Ready { .. } | Phase::Hosting { .. }) {
+            return None;
+        }
         let peer = self.peer.as_deref()?;
         if hosting.policy(self.address).is_some_and(|p| p.peer == peer) {
             return None;
         }
         let (address, state, port) = (self.address, self.state().as_str(), self.port);
         let text = format!("{address} of {peer} is {state} here, and no [[hosting.guest]] of {peer} holds it any more");
-        let remedy = format!("Let it go back to {peer}, or unplug it from port {port}, first.");
+        let remedy = if announced {
+            format!("`wamig unprepare {address} --reason TEXT` at {peer}, or let it come, first.")
+        } else {
+            format!("Let it go back to {peer}, or unplug it from port {port}, first.")
+        };
         Some(Refusal::new(text, remedy))
     }
 

@@ -12,18 +12,22 @@ use crate::migration::flows;
 use crate::migration::io::{BatchId, event};
 use crate::migration::pool::lan_ports;
 use crate::migration::record::Placement;
-use crate::peer::message::{Epoch, HomeProfile, Message, NackReason};
+use crate::migration::status::State;
+use crate::peer::message::{Epoch, Evidence, HomeProfile, Message, NackReason};
+
+/// What [`Message::Claim`] says beside the address.
+pub(in crate::migration) struct Claim {
+    pub(in crate::migration) mac: MacAddr,
+    pub(in crate::migration) transfer: Ipv4Addr,
+    pub(in crate::migration) evidence: Evidence,
+    pub(in crate::migration) last_epoch: Epoch,
+    pub(in crate::migration) token: bool,
+}
 
 impl HomeServer {
     /// A peer says that the server is at its site.
-    pub(in crate::migration) fn on_claim(
-        &mut self,
-        cx: &mut Context<'_>,
-        peer: &str,
-        mac: MacAddr,
-        transfer: Ipv4Addr,
-        last_epoch: Epoch,
-    ) {
+    pub(in crate::migration) fn on_claim(&mut self, cx: &mut Context<'_>, peer: &str, claim: &Claim) {
+        let Claim { mac, transfer, last_epoch, .. } = *claim;
         if !self.server.hosts.iter().any(|h| h == peer) || mac != self.server.mac {
             let why = if mac == self.server.mac { "is not among its hosts" } else { "names a MAC address not its own" };
             self.nack(cx, peer, NackReason::Unauthorised, &format!("{peer} {why}"));
@@ -40,6 +44,9 @@ impl HomeServer {
             return;
         }
         match &mut self.phase {
+            Phase::Home | Phase::Probing { .. } if self.prepared.as_ref().is_some_and(|p| p.peer() == peer) => {
+                self.take_over(cx, peer, claim);
+            }
             Phase::Home => {
                 cx.out.note(self.server.address, event::CLAIM_RECEIVED, format!("{peer} has it, by {transfer}"));
                 let until = cx.now + cx.config.timers.claimed;
@@ -55,7 +62,7 @@ impl HomeServer {
             }
             Phase::Claimed { grant, previous, switching: None, .. } if grant.peer == peer => {
                 let previous = previous.clone();
-                self.grant(cx, peer, transfer, previous);
+                self.grant(cx, peer, transfer, previous, None);
             }
             // One at a time: it is repeated, and by then this one is decided.
             Phase::Probing { .. } | Phase::Claimed { .. } | Phase::Returning { .. } => {}
@@ -66,7 +73,7 @@ impl HomeServer {
             Phase::Away { placement, .. } => {
                 let previous = placement.clone();
                 cx.out.note(self.server.address, event::CLAIM_RECEIVED, format!("{peer} has it now, by {transfer}"));
-                self.grant(cx, peer, transfer, Some(previous));
+                self.grant(cx, peer, transfer, Some(previous), None);
             }
         }
     }
@@ -83,7 +90,7 @@ impl HomeServer {
             NackReason::Unauthorised | NackReason::NotHome => "claim-unauthorised",
             NackReason::AliveAtHome => "claim-alive-at-home",
             NackReason::Frozen => "claim-frozen",
-            NackReason::Stale => "claim-stale",
+            NackReason::Stale | NackReason::Unable => "claim-stale",
         };
         cx.refuse(name);
         cx.out.note(self.address(), event::CLAIM_NACK_SENT, format!("to {peer}: {why}"));
@@ -93,25 +100,60 @@ impl HomeServer {
         cx.out.send(peer, Message::ClaimNack { address: self.address(), reason });
     }
 
-    pub(super) fn grant(&mut self, cx: &mut Context<'_>, peer: &str, transfer: Ipv4Addr, previous: Option<Placement>) {
+    /// `plan`: as whose plan it goes, if one was made.
+    pub(super) fn grant(
+        &mut self,
+        cx: &mut Context<'_>,
+        peer: &str,
+        transfer: Ipv4Addr,
+        previous: Option<Placement>,
+        plan: Option<String>,
+    ) {
         let Some(gateway_mac) = cx.gateway.or(previous.as_ref().map(|p| p.gateway_mac)) else { return };
         self.epoch = self.epoch.next();
-        self.revokes.forget(peer);
+        let (from, ended) = (self.state(), self.prepared.take());
         let grant = Placement { peer: peer.to_owned(), transfer, epoch: self.epoch, gateway_mac };
         self.persist(cx, previous.as_ref());
+        if let Some(ended) = ended.filter(|p| p.peer() != peer) {
+            self.revokes.add(cx, self.server.address, ended.peer(), self.epoch, false);
+        }
         self.ack(cx, &grant);
+        self.promise(cx, from, grant, previous, plan);
+    }
+
+    /// Waits for the host to get ready; `from` as for [`HomeServer::enter_from`].
+    pub(super) fn promise(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: State,
+        grant: Placement,
+        previous: Option<Placement>,
+        plan: Option<String>,
+    ) {
+        self.revokes.forget(&grant.peer);
         let deadline = cx.now + cx.config.timers.claimed;
-        let why = format!("granted to {peer} by {transfer}, epoch {}", grant.epoch);
-        self.enter(cx, Phase::Claimed { grant, previous, deadline, switching: None }, &why);
+        let granted = format!("granted to {} by {}, epoch {}", grant.peer, grant.transfer, grant.epoch);
+        let why = plan.as_ref().map_or(granted.clone(), |plan| format!("{granted}, {plan}"));
+        let phase = Phase::Claimed { grant, previous, deadline, switching: None, planned: plan.is_some() };
+        self.enter_from(cx, from, phase, &why);
     }
 
     pub(super) fn ack(&self, cx: &mut Context<'_>, grant: &Placement) {
+        let profile = Self::profile(cx, cx.gateway.unwrap_or(grant.gateway_mac));
+        let (address, epoch, lease, transfer) = (self.address(), grant.epoch, Self::lease(cx), Some(grant.transfer));
+        cx.out.note(address, event::CLAIM_ACK_SENT, format!("to {}, epoch {epoch}", grant.peer));
+        cx.out.send(&grant.peer, Message::ClaimAck { address, epoch, lease, profile, transfer });
+    }
+
+    /// What a host must imitate.
+    pub(super) fn profile(cx: &Context<'_>, gateway_mac: MacAddr) -> HomeProfile {
         let lan = &cx.config.lan;
-        let gateway_mac = cx.gateway.unwrap_or(grant.gateway_mac);
-        let profile = HomeProfile { prefix_len: lan.prefix.len(), gateway: lan.gateway, gateway_mac };
-        let lease = u16::try_from(cx.config.timers.lease.as_secs().max(1)).unwrap_or(u16::MAX);
-        cx.out.note(self.address(), event::CLAIM_ACK_SENT, format!("to {}, epoch {}", grant.peer, grant.epoch));
-        cx.out.send(&grant.peer, Message::ClaimAck { address: self.address(), epoch: grant.epoch, lease, profile });
+        HomeProfile { prefix_len: lan.prefix.len(), gateway: lan.gateway, gateway_mac }
+    }
+
+    /// How long a renewal lasts, seconds.
+    pub(super) fn lease(cx: &Context<'_>) -> u16 {
+        u16::try_from(cx.config.timers.lease.as_secs().max(1)).unwrap_or(u16::MAX)
     }
 
     /// A peer knows a higher epoch than this site ever gave out: its log was lost.
@@ -124,6 +166,7 @@ impl HomeServer {
         cx.out.alert(Some(self.address()), text);
         let placement = self.placement().cloned();
         self.persist(cx, placement.as_ref());
+        self.end_preparation(cx, "the site's log was lost");
     }
 
     /// Where the flows lead now.
@@ -136,6 +179,7 @@ impl HomeServer {
     }
 
     pub(in crate::migration) fn on_ready(&mut self, cx: &mut Context<'_>, peer: &str, epoch: Epoch) {
+        self.take_over_unclaimed(cx, peer, epoch);
         match &mut self.phase {
             Phase::Claimed { grant, previous, switching, .. } if grant.peer == peer && grant.epoch == epoch => {
                 if switching.is_some() {
@@ -168,10 +212,10 @@ impl HomeServer {
         result: &Result<(), String>,
     ) -> bool {
         match (&mut self.phase, result) {
-            (Phase::Claimed { grant, previous, switching, .. }, result) if *switching == Some(batch) => {
-                let (grant, previous) = (grant.clone(), previous.clone());
+            (Phase::Claimed { grant, previous, switching, planned, .. }, result) if *switching == Some(batch) => {
+                let (grant, previous, planned) = (grant.clone(), previous.clone(), *planned);
                 match result {
-                    Ok(()) => self.switched(cx, grant, previous.as_ref()),
+                    Ok(()) => self.switched(cx, grant, previous.as_ref(), planned),
                     Err(e) => {
                         let text = format!("the switch refused its flows: {e}");
                         cx.out.alert(Some(self.server.address), text.clone());
@@ -197,10 +241,16 @@ impl HomeServer {
         }
     }
 
-    pub(super) fn switched(&mut self, cx: &mut Context<'_>, grant: Placement, previous: Option<&Placement>) {
+    pub(super) fn switched(
+        &mut self,
+        cx: &mut Context<'_>,
+        grant: Placement,
+        previous: Option<&Placement>,
+        planned: bool,
+    ) {
         let address = self.address();
         self.switch_refused = None;
-        if previous.is_none_or(|p| p.peer != grant.peer) {
+        if !planned && previous.is_none_or(|p| p.peer != grant.peer) {
             self.count_move(cx);
         }
         self.persist(cx, Some(&grant));
@@ -249,7 +299,7 @@ impl HomeServer {
             cx.out.emit(&Arp::probe(cx.config.lan.mac, self.server.address), lan_ports(cx.config));
         } else if cx.gateway.is_some() {
             let (peer, transfer) = (peer.clone(), *transfer);
-            self.grant(cx, &peer, transfer, None);
+            self.grant(cx, &peer, transfer, None, None);
         } else if *until <= cx.now {
             let text = format!("{peer}'s claim cannot be granted: the own gateway's MAC address is not known");
             cx.out.alert(Some(self.server.address), text);

@@ -7,7 +7,7 @@ use wamig_openflow::PortNo;
 use super::{HomeServer, Phase, Why};
 use crate::migration::context::Context;
 use crate::migration::io::event;
-use crate::migration::order::{Order, Plan, Refusal, Verb};
+use crate::migration::order::{Plan, Refusal};
 use crate::migration::record::{Freeze, FrozenBy};
 use crate::migration::status::{Reason, State, reason};
 use crate::peer::message::NackReason;
@@ -16,30 +16,16 @@ use crate::peer::message::NackReason;
 const ALERT_PAUSE: Duration = Duration::from_mins(1);
 
 impl HomeServer {
-    /// What an order comes to at present.
-    pub(in crate::migration) fn plan(&self, cx: &Context<'_>, verb: &Verb) -> Plan {
-        match verb {
-            Verb::Freeze => self.plan_freeze(),
-            Verb::Unfreeze { to } => self.plan_unfreeze(cx, to.as_deref()),
-        }
-    }
-
-    /// Carries out an order that [`HomeServer::plan`] had nothing against.
-    pub(in crate::migration) fn obey(&mut self, cx: &mut Context<'_>, order: &Order) {
-        let reason = order.reason.trim();
-        match &order.verb {
-            Verb::Freeze => self.freeze(cx, FrozenBy::Operator, reason.to_owned()),
-            Verb::Unfreeze { to } => self.unfreeze(cx, to.as_deref(), reason),
-        }
-    }
-
-    fn plan_freeze(&self) -> Plan {
+    pub(super) fn plan_freeze(&self) -> Plan {
         let address = self.address();
         if let Some(freeze) = &self.frozen {
             let text = format!("it is frozen already: {}", freeze.reason);
             return Err(Refusal::new(text, format!("`wamig unfreeze {address} --reason TEXT` first.")));
         }
         let mut steps = Vec::new();
+        if let Some(p) = &self.prepared {
+            steps.push(format!("its move to {} is planned no more", p.peer()));
+        }
         match &self.phase {
             Phase::Home | Phase::Away { .. } => {}
             Phase::Probing { peer, .. } => steps.push(format!("the claim of {peer} is refused")),
@@ -54,7 +40,7 @@ impl HomeServer {
         Ok(steps)
     }
 
-    fn plan_unfreeze(&self, cx: &Context<'_>, to: Option<&str>) -> Plan {
+    pub(super) fn plan_unfreeze(&self, cx: &Context<'_>, to: Option<&str>) -> Plan {
         if self.frozen.is_none() {
             return Err(Refusal::new("it is not frozen", "Nothing is to be done."));
         }
@@ -90,12 +76,13 @@ impl HomeServer {
     }
 
     /// Nothing moves it from here on; what is under way is finished.
-    fn freeze(&mut self, cx: &mut Context<'_>, by: FrozenBy, reason: String) {
+    pub(super) fn freeze(&mut self, cx: &mut Context<'_>, by: FrozenBy, reason: String) {
         if let Phase::Probing { peer, .. } = &mut self.phase {
             let peer = std::mem::take(peer);
             self.phase = Phase::Home;
             self.nack(cx, &peer, NackReason::Frozen, "it is frozen");
         }
+        self.end_preparation(cx, &reason);
         let from = self.state();
         cx.out.note(self.address(), event::FROZEN, reason.clone());
         self.frozen = Some(Freeze { by, reason: reason.clone(), since_unix_ms: cx.unix_ms });
@@ -107,7 +94,7 @@ impl HomeServer {
         self.tell(cx, from, self.state(), &reason);
     }
 
-    fn unfreeze(&mut self, cx: &mut Context<'_>, to: Option<&str>, reason: &str) {
+    pub(super) fn unfreeze(&mut self, cx: &mut Context<'_>, to: Option<&str>, reason: &str) {
         let from = self.state();
         self.frozen = None;
         self.moves.forget();

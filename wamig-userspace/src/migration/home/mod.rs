@@ -10,30 +10,36 @@
 //!    │ └─────────────────────────┘                    ▼           │
 //!    └─────────── flows out, frame re-injected ── RETURNING ◄─────┘
 //! ```
-//! HOME, AWAY and STALE are shown as FROZEN while nothing may move it.
+//! HOME, AWAY and STALE are shown as FROZEN while nothing may move it, HOME as PREPARED while
+//! its move is planned.
 
 mod claim;
 mod comeback;
 mod freeze;
+mod order;
+mod prepare;
 mod reload;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use wamig_openflow::{FlowMod, MacAddr, PortNo};
 
-use super::config::Server;
+use super::config::{Server, Timers};
 use super::context::Context;
 use super::cookie::{self, Role};
 use super::damping::Moves;
 use super::flows;
 use super::io::{BatchId, Change};
+use super::planned::Planned;
 use super::record::{Freeze, Placement, Record};
 use super::revoke::Revokes;
 use super::status::{self, AddressStatus, Reason, State, reason};
 use crate::peer::message::{Epoch, Message, NackReason, Renewal};
+pub(super) use claim::Claim;
+use prepare::Preparation;
 
 /// A frame that waits for the flows to be gone.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -80,6 +86,8 @@ enum Phase {
         previous: Option<Placement>,
         deadline: Instant,
         switching: Option<BatchId>,
+        /// An operator had ordered it.
+        planned: bool,
     },
     Away {
         placement: Placement,
@@ -112,6 +120,8 @@ pub(super) struct HomeServer {
     stranger: Option<Instant>,
     /// No trigger moves it.
     frozen: Option<Freeze>,
+    /// Its move is planned: only in the phases Home and Probing, and never while it is frozen.
+    prepared: Option<Preparation>,
     moves: Moves,
     /// A copy at home is not let in until then; its every sign makes it later.
     shut_out: Option<Instant>,
@@ -133,6 +143,7 @@ impl HomeServer {
             known: BTreeMap::new(),
             stranger: None,
             frozen: None,
+            prepared: None,
             moves: Moves::default(),
             shut_out: None,
             unwelcome: None,
@@ -140,19 +151,24 @@ impl HomeServer {
         }
     }
 
-    /// Takes up what was recorded: an away server stays away, a frozen one frozen.
+    /// Takes up what was recorded: an away server stays away, a frozen one frozen, and a planned
+    /// move may take as long as if it had just been ordered.
     pub(super) fn resume(
         &mut self,
         now: Instant,
-        lease: Duration,
+        timers: &Timers,
         epoch: Epoch,
         placement: Option<Placement>,
         frozen: Option<Freeze>,
+        planned: Option<Planned>,
     ) {
         self.epoch = epoch;
         self.frozen = frozen;
         if let Some(placement) = placement {
-            self.phase = Phase::Away { placement, lease_until: now + lease, stale: false, ask: None };
+            let lease_until = now + timers.lease;
+            self.phase = Phase::Away { placement, lease_until, stale: false, ask: None };
+        } else if let Some(planned) = planned.filter(|p| self.server.hosts.contains(&p.peer)) {
+            self.prepared = Some(Preparation::resume(now, now + timers.prepared, planned));
         }
     }
 
@@ -170,9 +186,10 @@ impl HomeServer {
 
     /// The transfer address that this server's flows lead to or will lead to.
     pub(super) fn uses(&self, transfer: Ipv4Addr) -> bool {
+        let kept = self.prepared.as_ref().and_then(Preparation::transfer) == Some(transfer);
         match &self.phase {
-            Phase::Home => false,
-            Phase::Probing { transfer: t, .. } => *t == transfer,
+            Phase::Home => kept,
+            Phase::Probing { transfer: t, .. } => kept || *t == transfer,
             Phase::Claimed { grant, previous, .. } => {
                 grant.transfer == transfer || previous.as_ref().is_some_and(|p| p.transfer == transfer)
             }
@@ -183,6 +200,7 @@ impl HomeServer {
     pub(super) fn state(&self) -> State {
         match &self.phase {
             Phase::Home | Phase::Probing { .. } | Phase::Away { .. } if self.frozen.is_some() => State::Frozen,
+            Phase::Home | Phase::Probing { .. } if self.prepared.is_some() => State::Prepared,
             Phase::Home | Phase::Probing { .. } => State::Home,
             Phase::Claimed { .. } => State::Claimed,
             Phase::Away { stale: false, .. } => State::Away,
@@ -192,7 +210,11 @@ impl HomeServer {
     }
 
     fn enter(&mut self, cx: &mut Context<'_>, phase: Phase, why: &str) {
-        let from = self.state();
+        self.enter_from(cx, self.state(), phase, why);
+    }
+
+    /// `from`: the state before what belongs to it was taken away.
+    fn enter_from(&mut self, cx: &mut Context<'_>, from: State, phase: Phase, why: &str) {
         if !matches!(phase, Phase::Away { .. }) {
             (self.shut_out, self.unwelcome) = (None, None);
         }
@@ -222,7 +244,8 @@ impl HomeServer {
 
     fn persist(&self, cx: &mut Context<'_>, placement: Option<&Placement>) {
         let (address, epoch, frozen) = (self.address(), self.epoch, self.frozen.clone());
-        cx.out.persist(Record::Home { address, epoch, placement: placement.cloned(), frozen });
+        let (placement, planned) = (placement.cloned(), self.prepared.as_ref().map(|p| p.planned().clone()));
+        cx.out.persist(Record::Home { address, epoch, placement, frozen, planned });
     }
 
     // ---- leases and sessions ------------------------------------------------------------
@@ -263,6 +286,7 @@ impl HomeServer {
     pub(super) fn on_peer_up(&mut self, cx: &mut Context<'_>, peer: &str) {
         self.known.remove(peer);
         self.revokes.on_peer_up(cx, self.server.address, peer);
+        self.prepare_anew(cx, peer);
         if matches!(&self.phase, Phase::Away { placement, stale: true, .. } if placement.peer == peer) {
             self.ask(cx);
         }
@@ -318,12 +342,14 @@ impl HomeServer {
                 Step::Again { at } => Some(*at),
             },
         };
-        [own, self.revokes.deadline()].into_iter().flatten().min()
+        let prepared = self.prepared.as_ref().map(Preparation::deadline);
+        [own, prepared, self.revokes.deadline()].into_iter().flatten().min()
     }
 
     pub(super) fn on_time(&mut self, cx: &mut Context<'_>) {
         let (now, timers) = (cx.now, &cx.config.timers);
         self.revokes.on_time(cx, self.server.address);
+        self.preparation_on_time(cx);
         let again = matches!(&self.phase, Phase::Returning { step: Step::Again { at }, .. } if *at <= now);
         match &mut self.phase {
             Phase::Probing { next, .. } if *next <= now => self.probe(cx),
@@ -389,9 +415,11 @@ impl HomeServer {
     }
 
     pub(super) fn status(&self) -> AddressStatus {
-        let (peer, transfer, epoch) = match self.placed() {
-            None => (None, None, self.epoch),
-            Some(p) => (Some(p.peer.clone()), Some(p.transfer), p.epoch),
+        let prepared = self.prepared.as_ref().filter(|_| self.state() == State::Prepared);
+        let (peer, transfer, epoch) = match (self.placed(), prepared) {
+            (Some(p), _) => (Some(p.peer.clone()), Some(p.transfer), p.epoch),
+            (None, Some(p)) => (Some(p.peer().to_owned()), p.transfer(), self.epoch),
+            (None, None) => (None, None, self.epoch),
         };
         let stale = || {
             (self.state() == State::Stale).then(|| Reason {
@@ -410,7 +438,8 @@ impl HomeServer {
                 ),
             })
         };
-        let why = self.frozen_reason().or_else(|| self.shut_out_reason()).or_else(refused).or_else(stale);
+        let why = self.frozen_reason().or_else(|| self.shut_out_reason()).or_else(|| self.prepared_reason());
+        let why = why.or_else(refused).or_else(stale);
         let since_unix_ms =
             self.frozen.as_ref().filter(|_| self.state() == State::Frozen).and_then(|f| f.since_unix_ms);
         AddressStatus {

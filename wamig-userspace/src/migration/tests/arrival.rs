@@ -6,7 +6,7 @@ use wamig_openflow::{MacAddr, PortNo};
 
 use super::bench::{
     Bench, arp_of, arps, asks, batch, epoch, has_alert, has_event, message, messages, ms, place, profile, programs,
-    records,
+    rarp, records, up,
 };
 use super::site::{self, G1, G1_MAC, G2, LAN, S, S_MAC, SRV, T1, T2, T3, UP, W2};
 use super::switch::Frame;
@@ -38,7 +38,8 @@ fn the_guest_s_arp_is_held_and_its_home_asked() {
     let seen = b.seen();
     assert!(has_event(&seen, event::ARP_SEEN) && has_event(&seen, event::CLAIM_SENT));
     let evidence = Evidence::ArpRequest;
-    let claim = Message::Claim { address: S, mac: S_MAC, transfer: T1, evidence, last_epoch: Epoch::default() };
+    let claim =
+        Message::Claim { address: S, mac: S_MAC, transfer: T1, evidence, last_epoch: Epoch::default(), token: false };
     assert_eq!(*message(&seen), claim);
     assert!(arps(&seen).is_empty(), "no answer yet");
     assert_eq!((b.state(), b.status().transfer), (State::Claiming, Some(T1)));
@@ -61,13 +62,6 @@ fn every_kind_of_arp_of_a_guest_is_evidence() {
 fn packet(mac: MacAddr, from: Ipv4Addr) -> Input {
     let frame = Frame::udp((mac, G1_MAC), (from, Ipv4Addr::new(203, 0, 113, 10)), (7, 7));
     Input::Frame { in_port: SRV, data: frame.as_packet().unwrap() }
-}
-
-/// What QEMU sends after a live migration: it names no address.
-fn rarp(mac: MacAddr, in_port: PortNo) -> Input {
-    let head = [&[0xff; 6], &mac.0[..], &[0x80, 0x35, 0, 1, 8, 0, 6, 4, 0, 3]].concat();
-    let data = [&head[..], &mac.0, &[0; 4], &mac.0, &[0; 4], &[0; 18]].concat().into();
-    Input::Frame { in_port, data }
 }
 
 #[test]
@@ -163,7 +157,7 @@ fn invented_addresses_fill_no_memory() {
 fn a_claim_waits_for_the_own_router() {
     let mut b = Bench::cold(site::host(), Vec::new());
     b.switch_up();
-    b.feed(Input::PeerUp("dc1".into()));
+    b.feed(up("dc1"));
     b.seen();
     assert_eq!(b.status().reason, Some(reason::GATEWAY_SILENT));
     b.now += ms(10);
@@ -245,7 +239,8 @@ fn a_grant_that_makes_no_sense_is_not_followed() {
     for profile in bad {
         let mut b = bench();
         b.seen();
-        let acked = b.peer("dc1", Message::ClaimAck { address: S, epoch: epoch(1), lease: 30, profile });
+        let acked =
+            b.peer("dc1", Message::ClaimAck { address: S, epoch: epoch(1), lease: 30, profile, transfer: None });
         assert!(programs(&acked).is_empty());
         assert_eq!(b.status().reason, Some(reason::CLAIM_LAPSED));
     }
@@ -255,7 +250,7 @@ fn a_grant_that_makes_no_sense_is_not_followed() {
 fn another_peer_s_word_does_not_count() {
     let mut b = bench();
     b.seen();
-    let ack = Message::ClaimAck { address: S, epoch: epoch(1), lease: 30, profile: profile() };
+    let ack = Message::ClaimAck { address: S, epoch: epoch(1), lease: 30, profile: profile(), transfer: None };
     assert!(b.peer("dc9", ack).is_empty());
     assert_eq!((b.state(), b.migration.refused()["message-from-wrong-peer"]), (State::Claiming, 1));
 }
@@ -438,6 +433,6 @@ fn a_session_that_breaks_before_active_is_waited_for() {
     b.feed(Input::PeerDown("dc1".into(), "gone".into()));
     assert_eq!((b.state(), b.status().reason), (State::Ready, Some(reason::HOME_UNREACHABLE)));
     assert!(messages(&b.pass(ms(5000))).is_empty());
-    assert_eq!(*message(&b.feed(Input::PeerUp("dc1".into()))), Message::Ready { address: S, epoch: e });
+    assert_eq!(*message(&b.feed(up("dc1"))), Message::Ready { address: S, epoch: e });
     assert_eq!(b.status().reason, None);
 }

@@ -13,6 +13,7 @@ use crate::migration::io::{BatchId, Effect, Input, Note};
 use crate::migration::order::{Order, Plan, Verb};
 use crate::migration::record::Record;
 use crate::migration::status::{AddressStatus, State};
+use crate::peer::PROTOCOL_VERSION;
 use crate::peer::message::{Epoch, Evidence, HomeProfile, Message};
 
 /// A site under test.
@@ -46,8 +47,8 @@ impl Bench {
         bench.switch_up();
         bench.gateway();
         bench.pass(ms(20_000));
-        bench.feed(Input::PeerUp("dc1".into()));
-        bench.feed(Input::PeerUp("dc2".into()));
+        bench.feed(up("dc1"));
+        bench.feed(up("dc2"));
         bench
     }
 
@@ -139,7 +140,7 @@ impl Bench {
 
     pub(super) fn claim_knowing(&mut self, peer: &str, transfer: Ipv4Addr, last_epoch: Epoch) -> Vec<Effect> {
         let evidence = Evidence::ArpRequest;
-        self.peer(peer, Message::Claim { address: S, mac: S_MAC, transfer, evidence, last_epoch })
+        self.peer(peer, Message::Claim { address: S, mac: S_MAC, transfer, evidence, last_epoch, token: false })
     }
 
     /// Home: claimed by dc2 and found silent here.
@@ -172,7 +173,7 @@ impl Bench {
     }
 
     pub(super) fn ack(&mut self, epoch: Epoch) -> Vec<Effect> {
-        self.peer("dc1", Message::ClaimAck { address: S, epoch, lease: 30, profile: profile() })
+        self.peer("dc1", Message::ClaimAck { address: S, epoch, lease: 30, profile: profile(), transfer: None })
     }
 
     /// Host: granted, and the flows are in.
@@ -197,6 +198,11 @@ impl Bench {
     }
 }
 
+/// The session to a peer of this version is up.
+pub(super) fn up(peer: &str) -> Input {
+    Input::PeerUp(peer.into(), PROTOCOL_VERSION)
+}
+
 /// dc1's profile.
 pub(super) fn profile() -> HomeProfile {
     HomeProfile { prefix_len: 24, gateway: G1, gateway_mac: G1_MAC }
@@ -205,6 +211,13 @@ pub(super) fn profile() -> HomeProfile {
 /// A server at `mac` with address S asks for its gateway.
 pub(super) fn asks(mac: MacAddr) -> Arp {
     Arp { spa: S, ..Arp::probe(mac, G1) }
+}
+
+/// What QEMU sends after a live migration: it names no address.
+pub(super) fn rarp(mac: MacAddr, in_port: PortNo) -> Input {
+    let head = [&[0xff; 6], &mac.0[..], &[0x80, 0x35, 0, 1, 8, 0, 6, 4, 0, 3]].concat();
+    let data = [&head[..], &mac.0, &[0; 4], &mac.0, &[0; 4], &[0; 18]].concat().into();
+    Input::Frame { in_port, data }
 }
 
 /// dc2's router's view of nothing in particular: somebody else's ARP.

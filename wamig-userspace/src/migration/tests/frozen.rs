@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bench::{Bench, batch, epoch, has_alert, has_event, message, messages, ms, notes, records};
+use super::bench::{Bench, batch, epoch, has_alert, has_event, message, messages, ms, notes, records, up};
 use super::site::{self, S, T1, T2};
 use crate::migration::io::{Change, Effect, Input, event};
 use crate::migration::order::{Order, Verb};
@@ -209,7 +209,7 @@ fn unfrozen_to_its_host_a_copy_at_home_stays_outside_until_it_is_silent() {
     b.ordered(unfreeze_to("dc2"));
     assert_eq!((b.state(), b.status().reason), (State::Away, None));
     for _ in 0..5 {
-        b.feed(Input::PeerUp("dc2".into()));
+        b.feed(up("dc2"));
         b.pass(Duration::from_secs(20));
         b.seen_at_home();
         assert_ne!(b.state(), State::Returning);

@@ -6,7 +6,8 @@ use wamig_openflow::action::Action;
 use wamig_openflow::{MacAddr, PortNo};
 
 use super::bench::{
-    Bench, arps, asks, batch, epoch, has_alert, has_event, message, messages, ms, packet_outs, place, programs, records,
+    Bench, arps, asks, batch, epoch, has_alert, has_event, message, messages, ms, packet_outs, place, programs,
+    records, up,
 };
 use super::site::{self, G1, G1_MAC, LAN, S, S_MAC, SRV, T1, T2, UP, W1};
 use crate::migration::arp::Arp;
@@ -44,7 +45,7 @@ fn a_claim_is_granted_once_the_server_is_not_found_here() {
     assert_eq!(arps(&b.pass(ms(1))), [Arp::probe(W1, S)]);
     let granted = b.pass(ms(150));
     assert_eq!(b.now - start, ms(300));
-    let Message::ClaimAck { address: S, epoch: e, lease: 30, profile } = *message(&granted) else { panic!() };
+    let Message::ClaimAck { address: S, epoch: e, lease: 30, profile, .. } = *message(&granted) else { panic!() };
     assert_eq!((e, profile.prefix_len, profile.gateway, profile.gateway_mac), (epoch(1), 24, G1, G1_MAC));
     let persisted = place(
         &granted,
@@ -85,8 +86,10 @@ fn claims_without_a_right_are_refused_and_counted() {
     let last_epoch = Epoch::default();
     let nowhere = Ipv4Addr::new(192, 0, 2, 99);
     let wrong_peer = b.claim("dc9", T1);
-    let wrong_mac = b.peer("dc2", Message::Claim { address: S, mac: OTHER, transfer: T1, evidence, last_epoch });
-    let not_ours = b.peer("dc2", Message::Claim { address: nowhere, mac: S_MAC, transfer: T1, evidence, last_epoch });
+    let wrong_mac =
+        b.peer("dc2", Message::Claim { address: S, mac: OTHER, transfer: T1, evidence, last_epoch, token: false });
+    let not_ours = b
+        .peer("dc2", Message::Claim { address: nowhere, mac: S_MAC, transfer: T1, evidence, last_epoch, token: false });
     for (effects, address) in [(wrong_peer, S), (wrong_mac, S), (not_ours, nowhere)] {
         assert_eq!(*message(&effects), Message::ClaimNack { address, reason: NackReason::Unauthorised });
         assert!(has_alert(&effects));
@@ -116,7 +119,14 @@ fn two_servers_cannot_share_a_transfer_address() {
     b.claim("dc2", T1);
     b.pass(ms(300));
     let evidence = Evidence::ArpRequest;
-    let claim = Message::Claim { address: other, mac: OTHER, transfer: T1, evidence, last_epoch: Epoch::default() };
+    let claim = Message::Claim {
+        address: other,
+        mac: OTHER,
+        transfer: T1,
+        evidence,
+        last_epoch: Epoch::default(),
+        token: false,
+    };
     let refused = b.peer("dc2", claim);
     assert_eq!(*message(&refused), Message::ClaimNack { address: other, reason: NackReason::Stale });
 }
@@ -125,7 +135,7 @@ fn two_servers_cannot_share_a_transfer_address() {
 fn no_claim_is_granted_before_the_own_router_is_known() {
     let mut b = Bench::cold(site::home(), Vec::new());
     b.switch_up();
-    b.feed(Input::PeerUp("dc2".into()));
+    b.feed(up("dc2"));
     b.claim("dc2", T1);
     b.now += ms(600);
     assert!(messages(&b.feed(Input::Tick)).is_empty());
@@ -208,7 +218,7 @@ fn a_session_that_breaks_before_ready_takes_the_grant_back() {
     assert!(messages(&b.feed(Input::PeerDown("dc2".into(), "gone".into()))).is_empty(), "nobody to tell");
     assert_eq!((b.state(), b.status().epoch), (State::Home, e.next()));
     assert!(messages(&b.pass(ms(60_000))).is_empty());
-    assert!(is_revoke(&Effect::Send(String::new(), message(&b.feed(Input::PeerUp("dc2".into()))).clone())));
+    assert!(is_revoke(&Effect::Send(String::new(), message(&b.feed(up("dc2"))).clone())));
 }
 
 #[test]
@@ -277,7 +287,7 @@ fn a_broken_session_makes_it_stale_at_once() {
 #[test]
 fn another_host_takes_over_without_a_gap() {
     let mut b = bench();
-    b.feed(Input::PeerUp("dc3".into()));
+    b.feed(up("dc3"));
     let e = b.away();
     let granted = b.claim("dc3", T2);
     assert!(matches!(message(&granted), Message::ClaimAck { epoch, .. } if *epoch == e.next()));
@@ -295,7 +305,7 @@ fn another_host_takes_over_without_a_gap() {
 #[test]
 fn a_takeover_that_fails_leaves_the_first_host() {
     let mut b = bench();
-    b.feed(Input::PeerUp("dc3".into()));
+    b.feed(up("dc3"));
     let e = b.away();
     b.claim("dc3", T2);
     b.pass(ms(2000));
@@ -308,7 +318,7 @@ fn a_host_that_lost_its_state_is_granted_anew() {
     let mut b = bench();
     let e = b.away();
     b.feed(Input::PeerDown("dc2".into(), "restart".into()));
-    b.feed(Input::PeerUp("dc2".into()));
+    b.feed(up("dc2"));
     assert!(matches!(message(&b.claim("dc2", T1)), Message::ClaimAck { epoch, .. } if *epoch == e), "same address");
     assert!(matches!(message(&b.claim("dc2", T2)), Message::ClaimAck { epoch, .. } if *epoch == e.next()), "another");
 }
@@ -327,7 +337,7 @@ fn a_renewal_that_does_not_fit_is_revoked() {
     let e = b.away();
     let wrong = renew(&mut b, "dc3", e);
     assert!(matches!(messages(&wrong).last(), Some((_, Message::RenewAck(r))) if r.is_empty()));
-    b.feed(Input::PeerUp("dc3".into()));
+    b.feed(up("dc3"));
     let again = renew(&mut b, "dc3", epoch(1));
     assert!(messages(&again).iter().all(|(p, _)| *p == "dc3"));
     assert_eq!(b.state(), State::Away);
@@ -557,7 +567,7 @@ fn a_stale_placement_that_its_host_let_go_of_ends() {
     assert_eq!(b.state(), State::Stale);
     assert!(messages(&b.pass(ms(60_000))).is_empty(), "nobody can be asked");
     let query = Message::Query { address: S, epoch: e };
-    assert_eq!(messages(&b.feed(Input::PeerUp("dc2".into()))), [("dc2", &query)]);
+    assert_eq!(messages(&b.feed(up("dc2"))), [("dc2", &query)]);
     assert_eq!(messages(&b.pass(ms(20_000))), [("dc2", &query), ("dc2", &query)], "at every renewal's time");
     b.peer("dc2", Message::QueryAck { address: S, epoch: e, alive: false });
     assert_eq!(b.state(), State::Stale, "only a release ends it");
@@ -572,7 +582,7 @@ fn a_host_that_renews_is_asked_no_more() {
     let mut b = bench();
     let e = b.away();
     b.feed(Input::PeerDown("dc2".into(), "no route".into()));
-    b.feed(Input::PeerUp("dc2".into()));
+    b.feed(up("dc2"));
     b.peer("dc2", Message::Renew(vec![Renewal { address: S, epoch: e, alive: true }]));
     assert_eq!(b.state(), State::Away);
     assert!(messages(&b.pass(ms(15_000))).is_empty());

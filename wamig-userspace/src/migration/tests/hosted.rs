@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use wamig_openflow::MacAddr;
 
-use super::bench::{Bench, arps, asks, batch, epoch, has_alert, has_event, message, messages, ms, place, programs};
+use super::bench::{Bench, arps, asks, batch, epoch, has_alert, has_event, message, messages, ms, place, programs, up};
 use super::site::{self, G1, G1_MAC, LAN, S, S_MAC, SRV, T1, T2, W2};
 use crate::migration::arp::Arp;
 use crate::migration::io::{Effect, Input, event};
@@ -64,7 +64,7 @@ fn a_broken_session_goes_stale_and_a_new_one_renews_at_once() {
     let e = b.hosting();
     assert!(programs(&b.feed(Input::PeerDown("dc1".into(), "gone".into()))).is_empty());
     assert_eq!(b.state(), State::Stale);
-    let up = b.feed(Input::PeerUp("dc1".into()));
+    let up = b.feed(up("dc1"));
     assert!(matches!(message(&up), Message::Renew(r) if r[0].epoch == e));
     b.peer("dc1", Message::RenewAck(vec![(S, e)]));
     assert_eq!(b.state(), State::Hosting);

@@ -1,5 +1,6 @@
 //! The machines against what is asked of them.
 
+mod announced;
 mod arrival;
 mod bench;
 mod dice;
@@ -8,6 +9,7 @@ mod flow_text;
 mod frozen;
 mod home;
 mod hosted;
+mod prepared;
 mod reload;
 mod restart;
 mod simulation;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wamig_openflow::{FlowMod, FlowModCommand, MacAddr};
 
-use super::bench::{Bench, asks, batch, epoch, has_alert, message, messages, ms, programs, records};
+use super::bench::{Bench, asks, batch, epoch, has_alert, message, messages, ms, profile, programs, records};
 use super::site::{self, G1, G1_MAC, S, S_MAC, SRV, T1, T2, T3};
 use crate::migration::config::{AddressRange, GuestPolicy, Prefix, Server, SiteConfig};
 use crate::migration::cookie;
@@ -109,6 +109,32 @@ fn a_frozen_server_stays_and_a_move_that_is_under_way_is_finished() {
 }
 
 #[test]
+fn a_planned_move_stays_as_it_was_announced() {
+    let mut b = Bench::new(site::home());
+    b.ordered(Verb::Prepare { to: "dc2".into() });
+    let gone = with(site::home(), |c| c.servers.clear());
+    let said = |text: &str| vec![(About::Server(S), text.to_owned())];
+    assert_eq!(b.against(&gone), said("192.0.2.53 is PREPARED (for dc2) and cannot go out of the configuration"));
+    assert_eq!(b.migration.objections(&gone)[0].1.remedy, "`wamig unprepare 192.0.2.53 --reason TEXT` first.");
+    let mac = with(site::home(), |c| c.servers[0].mac = OTHER_MAC);
+    assert_eq!(b.against(&mac), said("192.0.2.53 is PREPARED (for dc2) and cannot get another MAC address"));
+    let hosts = with(site::home(), |c| c.servers[0].hosts = vec!["dc3".into()]);
+    assert_eq!(b.against(&hosts), said("192.0.2.53 is PREPARED (for dc2) and dc2 cannot be taken from its hosts"));
+    assert_eq!(b.against(&with(site::home(), |c| c.servers[0].hosts = vec!["dc2".into()])), []);
+    b.ordered(Verb::Unprepare);
+    assert_eq!(b.against(&gone), []);
+
+    let mut b = Bench::new(site::host());
+    let (mac, lease, window) = (S_MAC, 30, 60);
+    b.peer("dc1", Message::Prepare { address: S, epoch: epoch(2), mac, lease, window, profile: profile() });
+    let none = with(site::host(), |c| c.hosting.guests.clear());
+    let said = "192.0.2.53 of dc1 is PREPARED here, and no [[hosting.guest]] of dc1 holds it any more";
+    assert_eq!(b.against(&none), [(About::Guests, said.to_owned())]);
+    let lent = with(site::host(), |c| c.hosting.pool.clear());
+    assert!(b.against(&lent).iter().any(|(about, text)| *about == About::Pool && text.starts_with(&T1.to_string())));
+}
+
+#[test]
 fn a_claim_that_is_looked_into_does_not_outlive_its_permission() {
     let mut b = Bench::new(site::home());
     b.claim("dc2", T1);
@@ -123,8 +149,14 @@ fn a_server_that_comes_back_goes_on_from_its_record() {
     b.reload(&with(site::home(), |c| c.servers = vec![other()]), Vec::new());
     assert_eq!(b.migration.state_of(S), None);
     let placement = Placement { peer: "dc2".into(), transfer: T1, epoch: epoch(3), gateway_mac: G1_MAC };
-    let home = Record::Home { address: S, epoch: epoch(7), placement: None, frozen: None };
-    let away = Record::Home { address: OTHER, epoch: epoch(9), placement: Some(placement.clone()), frozen: None };
+    let home = Record::Home { address: S, epoch: epoch(7), placement: None, frozen: None, planned: None };
+    let away = Record::Home {
+        address: OTHER,
+        epoch: epoch(9),
+        placement: Some(placement.clone()),
+        frozen: None,
+        planned: None,
+    };
     let both = with(site::home(), |c| c.servers.push(other()));
     b.reload(&both, vec![home, away]);
     let status = b.migration.status();
@@ -132,7 +164,7 @@ fn a_server_that_comes_back_goes_on_from_its_record() {
     assert_eq!((status[1].state, status[1].epoch), (State::Home, epoch(0)), "what was there needs no record");
 
     let mut b = Bench::new(with(site::home(), |c| c.servers = vec![other()]));
-    let away = Record::Home { address: S, epoch: epoch(9), placement: Some(placement), frozen: None };
+    let away = Record::Home { address: S, epoch: epoch(9), placement: Some(placement), frozen: None, planned: None };
     let effects = b.reload(&both, vec![away]);
     assert_eq!(b.migration.state_of(S), Some(State::Away));
     assert_eq!(programs(&effects)[0].1.len(), 7, "its flows are put back");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wamig_openflow::FlowModCommand;
 
-use super::bench::{Bench, epoch, messages, ms, profile, programs};
+use super::bench::{Bench, epoch, messages, ms, profile, programs, up};
 use super::site::{self, G1_MAC, G2_MAC, S, S_MAC, SRV, T1};
 use super::world::{HOME, HOST, Reached, World};
 use crate::migration::cookie;
@@ -15,7 +15,7 @@ use crate::peer::message::Message;
 
 fn away() -> Record {
     let placement = Placement { peer: "dc2".into(), transfer: T1, epoch: epoch(3), gateway_mac: G1_MAC };
-    Record::Home { address: S, epoch: epoch(4), placement: Some(placement), frozen: None }
+    Record::Home { address: S, epoch: epoch(4), placement: Some(placement), frozen: None, planned: None }
 }
 
 fn hosted(active: bool) -> Record {
@@ -29,7 +29,7 @@ fn hosted(active: bool) -> Record {
         gateway_mac: G2_MAC,
         active,
     };
-    Record::Host { address: S, epoch: epoch(3), binding: Some(binding), resting: None }
+    Record::Host { address: S, epoch: epoch(3), binding: Some(binding), resting: None, permit: None }
 }
 
 #[test]
@@ -62,16 +62,16 @@ fn a_host_resumes_serving() {
     let mut b = Bench::cold(site::host(), vec![hosted(true)]);
     assert_eq!((b.state(), b.status().transfer), (State::Hosting, Some(T1)));
     assert_eq!(b.migration.pool_status().in_use, 1);
-    let up = b.switch_up();
-    assert!(programs(&up)[0].1.iter().filter(|m| m.cookie.0 == 0x574d_2003_c000_0235).count() == 10);
-    let renewed = b.feed(Input::PeerUp("dc1".into()));
+    let started = b.switch_up();
+    assert!(programs(&started)[0].1.iter().filter(|m| m.cookie.0 == 0x574d_2003_c000_0235).count() == 10);
+    let renewed = b.feed(up("dc1"));
     assert!(matches!(messages(&renewed)[..], [(_, Message::Renew(_))]));
 }
 
 #[test]
 fn a_host_that_was_ready_says_so_once_its_flows_are_in() {
     let mut b = Bench::cold(site::host(), vec![hosted(false)]);
-    b.feed(Input::PeerUp("dc1".into()));
+    b.feed(up("dc1"));
     assert!(messages(&b.pass(ms(5000))).is_empty(), "the switch is not up");
     let up = b.switch_up();
     assert_eq!(messages(&up), [("dc1", &Message::Ready { address: S, epoch: epoch(3) })]);
@@ -79,12 +79,12 @@ fn a_host_that_was_ready_says_so_once_its_flows_are_in() {
 
 #[test]
 fn a_transfer_address_rests_across_a_restart() {
-    let gone = Record::Host { address: S, epoch: epoch(4), binding: None, resting: Some(T1) };
+    let gone = Record::Host { address: S, epoch: epoch(4), binding: None, resting: Some(T1), permit: None };
     let mut b = Bench::cold(site::host(), vec![gone]);
     assert_eq!(b.migration.pool_status().quarantined, 1);
     b.switch_up();
     b.gateway();
-    b.feed(Input::PeerUp("dc1".into()));
+    b.feed(up("dc1"));
     b.pass(Duration::from_secs(20));
     let seen = b.seen();
     let claims = matches!(messages(&seen)[0].1, Message::Claim { transfer, last_epoch, .. } if *transfer != T1 && *last_epoch == epoch(4));
@@ -97,7 +97,7 @@ fn a_guest_that_the_configuration_no_longer_allows_is_released() {
     config.hosting.guests.clear();
     let mut b = Bench::cold(config, vec![hosted(true)]);
     assert!(b.migration.status().is_empty());
-    let up = b.feed(Input::PeerUp("dc1".into()));
+    let up = b.feed(up("dc1"));
     let release = Message::Release { address: S, epoch: epoch(3) };
     assert_eq!(messages(&up), [("dc1", &release)]);
     assert_eq!(messages(&b.pass(ms(5000))), [("dc1", &release)], "until it is acknowledged");

@@ -1,26 +1,47 @@
 //! Schedules by chance: servers that start and stop anywhere, daemons that are killed at any
 //! point of what they do, sessions that break, messages that are lost, doubled, delayed and
-//! overtake each other. What must always hold is checked by [`World`] after every input; when
+//! overtake each other. `WAMIG_TEST_SEED` is the first schedule's number. What must always hold is checked by [`World`] after every input; when
 //! the faults stop, all sites must come to agree on what is there.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use super::bench::ms;
+use super::site;
 use super::world::{Faults, HOME, HOST, NAMES, Reached, THIRD, World};
+use crate::migration::config::{AddressRange, SiteConfig};
+use crate::migration::io::Note;
 use crate::migration::order::Verb;
 use crate::migration::status::{State, reason};
 
 /// Of two sites, and as many of three.
 const SCHEDULES: u64 = 50_000;
 
+/// Moves that are planned freeze nothing: two copies take more addresses than the damping allows.
+fn roomy(mut site: SiteConfig) -> SiteConfig {
+    for pool in &mut site.hosting.pool {
+        let first = pool.iter().next().unwrap();
+        *pool = AddressRange::new(first, (u32::from(first) + 15).into()).unwrap();
+    }
+    site
+}
+
+fn two(seed: u64) -> World {
+    World::with([site::home(), roomy(site::host())], seed).begun()
+}
+
+fn three(seed: u64) -> World {
+    World::with([site::home(), roomy(site::host()), roomy(site::third())], seed).begun()
+}
+
 fn trouble(world: &mut World) {
     let count = world.sites.len();
     let at = world.dice.below(count as u64) as usize;
     let host = HOST + world.dice.below(count as u64 - 1) as usize;
-    match world.dice.below(16) {
+    match world.dice.below(18) {
         0..3 => world.start_machine(at),
         3..6 => world.stop_machine(at),
         6 => world.disconnect_from(at),
@@ -35,24 +56,36 @@ fn trouble(world: &mut World) {
             world.start_daemons();
             world.connect();
         }
+        // A planned move, with what may come between.
+        13..15 => {
+            world.order(Verb::Prepare { to: NAMES[host].into() });
+            let pause = world.dice.below(300);
+            world.pass(ms(pause));
+            if world.dice.chance(80) {
+                world.stop_machine(HOME);
+            }
+            world.start_machine(host);
+        }
         _ => {
-            let verb = order(world, at);
+            let verb = order(world, at, host);
             world.order(verb);
         }
     }
 }
 
-/// Any of an operator's orders; `at` is a site.
-fn order(world: &mut World, at: usize) -> Verb {
-    match world.dice.below(4) {
+/// Any of an operator's orders; `at` is a site, `host` one that hosts.
+fn order(world: &mut World, at: usize, host: usize) -> Verb {
+    match world.dice.below(8) {
         0..2 => Verb::Freeze,
         2 => Verb::Unfreeze { to: None },
+        3..6 => Verb::Prepare { to: NAMES[host].into() },
+        6 => Verb::Unprepare,
         _ => Verb::Unfreeze { to: Some(NAMES[at].into()) },
     }
 }
 
-/// Runs one schedule; gives where it ended.
-fn run(mut world: World, seed: u64) -> String {
+/// Runs one schedule; gives where it ended, and how often a server went as planned.
+fn run(mut world: World, seed: u64) -> (String, u64) {
     let loss = world.dice.below(40);
     let slow = if world.dice.chance(20) { 8000 } else { 800 };
     let refused = if world.dice.chance(20) { 30 } else { 0 };
@@ -78,7 +111,8 @@ fn run(mut world: World, seed: u64) -> String {
     }
     settled(&world, seed);
     let names: Vec<_> = (0..world.sites.len()).map(|at| world.state(at).map_or("NONE", State::as_str)).collect();
-    format!("{} {:?}", names.join(" "), world.query())
+    let went = |(_, at, n): &&(Duration, usize, Note)| *at == HOME && n.detail.starts_with("PREPARED -> CLAIMED");
+    (format!("{} {:?}", names.join(" "), world.query()), world.notes.iter().filter(went).count() as u64)
 }
 
 /// What all sites must have come to, given where the server runs.
@@ -135,35 +169,42 @@ fn settled(world: &World, seed: u64) {
     assert!(right && apart, "{}", context());
 }
 
-/// Runs the schedules on every processor; gives how often each end came.
-fn ends(world: impl Fn(u64) -> World + Sync) -> BTreeMap<String, u64> {
-    let next = AtomicU64::new(0);
+/// Runs the schedules on every processor; gives how often each end came, and how many planned
+/// moves there were.
+fn ends(world: impl Fn(u64) -> World + Sync) -> (BTreeMap<String, u64>, u64) {
+    let first = env::var("WAMIG_TEST_SEED").map_or(0, |seed| seed.parse().expect("a number"));
+    let next = AtomicU64::new(first);
     let work = || {
-        let mut ends = BTreeMap::<String, u64>::new();
+        let (mut ends, mut planned) = (BTreeMap::<String, u64>::new(), 0);
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= SCHEDULES {
-                return ends;
+            if seed >= first + SCHEDULES {
+                return (ends, planned);
             }
-            *ends.entry(run(world(seed), seed)).or_default() += 1;
+            let (end, went) = run(world(seed), seed);
+            *ends.entry(end).or_default() += 1;
+            planned += went;
         }
     };
-    let mut all = BTreeMap::new();
+    let (mut all, mut planned) = (BTreeMap::new(), 0);
     thread::scope(|scope| {
         let count = thread::available_parallelism().map_or(1, usize::from);
         let workers: Vec<_> = (0..count).map(|_| scope.spawn(work)).collect();
         for worker in workers {
-            for (end, n) in worker.join().expect("a schedule failed") {
+            let (ends, went) = worker.join().expect("a schedule failed");
+            planned += went;
+            for (end, n) in ends {
                 *all.entry(end).or_default() += n;
             }
         }
     });
-    all
+    (all, planned)
 }
 
 #[test]
 fn two_sites_agree_when_the_faults_stop() {
-    let ends = ends(World::normal);
+    let (ends, planned) = ends(two);
+    assert!(planned > SCHEDULES / 4, "{planned} planned moves");
     assert_eq!(ends.values().sum::<u64>(), SCHEDULES);
     // Chance has led everywhere that it should.
     for end in ["AWAY HOSTING Copy", "HOME NONE Home", "HOME FENCED Home", "HOME NONE Nobody"] {
@@ -173,7 +214,8 @@ fn two_sites_agree_when_the_faults_stop() {
 
 #[test]
 fn three_sites_agree_when_the_faults_stop() {
-    let ends = ends(World::of_three);
+    let (ends, planned) = ends(three);
+    assert!(planned > SCHEDULES / 4, "{planned} planned moves");
     assert_eq!(ends.values().sum::<u64>(), SCHEDULES);
     for end in ["AWAY HOSTING NONE Copy", "AWAY NONE HOSTING Third", "HOME NONE NONE Home", "HOME FENCED FENCED Home"] {
         assert!(ends.get(end).is_some_and(|n| *n > SCHEDULES / 200), "{end}: {ends:?}");

@@ -1,6 +1,7 @@
 //! Two sites as in the paper's experiment: dc1 is the home, dc2 the host; dc3 is another host.
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use wamig_openflow::{MacAddr, PortNo};
 
@@ -43,6 +44,9 @@ pub(in crate::migration) const G3_MAC: MacAddr = MacAddr([2, 0, 0, 0, 3, 1]);
 /// wamig's MAC address at dc3.
 pub(in crate::migration) const W3: MacAddr = MacAddr([2, 0x57, 0x4d, 0, 0, 3]);
 
+/// How long a planned move may take to begin.
+pub(in crate::migration) const PREPARED: Duration = Duration::from_secs(20);
+
 /// dc1.
 pub(in crate::migration) fn home() -> SiteConfig {
     SiteConfig {
@@ -51,7 +55,7 @@ pub(in crate::migration) fn home() -> SiteConfig {
         servers: vec![Server { address: S, mac: S_MAC, hosts: vec!["dc2".into(), "dc3".into()] }],
         hosting: Hosting::default(),
         damping: Damping::default(),
-        timers: Timers::default(),
+        timers: Timers { prepared: PREPARED, ..Timers::default() },
     }
 }
 

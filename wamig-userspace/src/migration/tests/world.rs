@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use wamig_openflow::{Field, FlowMod, MacAddr, PacketOut, PortNo};
 
-use super::bench::ms;
+use super::bench::{ms, up};
 use super::dice::Dice;
 use super::site::{self, G1, G1_MAC, G2_MAC, G3_MAC, LAN, S, S_MAC, SRV, UP};
 use super::switch::{Frame, Switch};
@@ -183,7 +183,8 @@ impl World {
         Self::new(seed).begun()
     }
 
-    fn begun(mut self) -> Self {
+    /// Every daemon runs, the sessions are up, the pools are ready, the server is at home.
+    pub(super) fn begun(mut self) -> Self {
         self.start_daemons();
         self.connect();
         self.start_machine(HOME);
@@ -241,8 +242,8 @@ impl World {
         if self.session[host].is_none() && run {
             self.sessions += 1;
             self.session[host] = Some(self.sessions);
-            self.feed(HOME, Input::PeerUp(NAMES[host].into()));
-            self.feed(host, Input::PeerUp(NAMES[HOME].into()));
+            self.feed(HOME, up(NAMES[host]));
+            self.feed(host, up(NAMES[HOME]));
         }
     }
 
@@ -469,7 +470,9 @@ impl World {
     }
 
     fn send(&mut self, from: usize, to: usize, message: Message) {
-        if let Message::ClaimAck { epoch, .. } | Message::Revoke { epoch, .. } = &message {
+        if let Message::ClaimAck { epoch, .. } | Message::Revoke { epoch, .. } | Message::Prepare { epoch, .. } =
+            &message
+        {
             assert!(*epoch <= self.sites[from].highest, "told before it was durable: {message:?}");
         }
         let Some(session) = self.session[from.max(to)] else { return };
@@ -554,7 +557,8 @@ impl World {
         let frozen_at = self.frozen_at();
         let delivers = |at: &usize| match self.state(*at) {
             Some(State::Frozen) => frozen_at.as_deref() == Some(NAMES[HOME]),
-            state => state == Some(if *at == HOME { State::Home } else { State::Hosting }),
+            state if *at == HOME => matches!(state, Some(State::Home | State::Prepared)),
+            state => state == Some(State::Hosting),
         };
         let split = (0..self.sites.len()).filter(delivers).count() > 1;
         self.split = if split { self.split.or(Some(self.now)) } else { None };
@@ -575,7 +579,9 @@ impl World {
 
 /// The placements of a daemon that has told of them.
 fn kept(migration: &Migration) -> Vec<Kept> {
-    let placed = [State::Frozen, State::Away, State::Stale, State::Ready, State::Hosting];
+    let placed = [State::Frozen, State::Prepared, State::Away, State::Stale, State::Ready, State::Hosting];
     let status = migration.status().into_iter().filter(|s| placed.contains(&s.state));
-    status.map(|s| (s.address, s.role, s.transfer, s.epoch, s.state == State::Frozen)).collect()
+    // A home asks again which transfer address is kept.
+    let transfer = |s: &AddressStatus| s.transfer.filter(|_| (s.role, s.state) != (Role::Home, State::Prepared));
+    status.map(|s| (s.address, s.role, transfer(&s), s.epoch, s.state == State::Frozen)).collect()
 }

@@ -40,8 +40,8 @@ fn samples() -> Vec<(&'static str, Message)> {
     let evidence = Evidence::ArpRequest;
     vec![
         ("hello", Message::Hello { version: 0x0100, site: "dc1".to_owned(), boot_id: 0x1122_3344_5566_7788 }),
-        ("claim", Message::Claim { address, mac, transfer, evidence, last_epoch: Epoch::default() }),
-        ("claim-ack", Message::ClaimAck { address, epoch, lease: 30, profile }),
+        ("claim", Message::Claim { address, mac, transfer, evidence, last_epoch: Epoch::default(), token: false }),
+        ("claim-ack", Message::ClaimAck { address, epoch, lease: 30, profile, transfer: Some(transfer) }),
         ("claim-nack", Message::ClaimNack { address, reason: NackReason::AliveAtHome }),
         ("ready", Message::Ready { address, epoch }),
         ("active", Message::Active { address, epoch }),
@@ -53,6 +53,9 @@ fn samples() -> Vec<(&'static str, Message)> {
         ("revoke-ack", Message::RevokeAck { address, epoch }),
         ("release", Message::Release { address, epoch }),
         ("release-ack", Message::ReleaseAck { address, epoch }),
+        ("prepare", Message::Prepare { address, epoch, mac, lease: 30, window: 600, profile }),
+        ("prepare-ack", Message::PrepareAck { address, epoch, transfer }),
+        ("prepare-nack", Message::PrepareNack { address, epoch, reason: NackReason::Unable, last_epoch: epoch }),
     ]
 }
 
@@ -242,11 +245,18 @@ fn deep_nesting_is_skipped_without_recursion() {
 #[test]
 fn a_profile_must_be_possible() {
     let profile = HomeProfile { prefix_len: 33, gateway: Ipv4Addr::LOCALHOST, gateway_mac: MacAddr::ZERO };
-    let message = Message::ClaimAck { address: Ipv4Addr::LOCALHOST, epoch: Epoch::default(), lease: 1, profile };
+    let ack = |profile| Message::ClaimAck {
+        address: Ipv4Addr::LOCALHOST,
+        epoch: Epoch::default(),
+        lease: 1,
+        profile,
+        transfer: None,
+    };
+    let message = ack(profile);
     let error = PeerCodec.encode(&message, &mut BytesMut::new()).expect_err("33 bits");
     assert_eq!(error, CodecError::BadValue("prefix-len"));
     let profile = HomeProfile { prefix_len: 32, ..profile };
-    let message = Message::ClaimAck { address: Ipv4Addr::LOCALHOST, epoch: Epoch::default(), lease: 1, profile };
+    let message = ack(profile);
     let mut frame = frame_of(&message).to_vec();
     let at = frame.windows(3).position(|window| window == [17, 0x18, 32]).expect("prefix-len is there");
     frame[at + 2] = 33;
@@ -296,17 +306,43 @@ fn any_message() -> impl Strategy<Value = Message> {
             site,
             boot_id
         }),
-        (any_placement(), any_mac(), any_address(), any_evidence()).prop_map(
-            |((address, last_epoch), mac, transfer, evidence)| Message::Claim {
+        (any_placement(), any_mac(), any_address(), any_evidence(), any::<bool>()).prop_map(
+            |((address, last_epoch), mac, transfer, evidence, token)| Message::Claim {
                 address,
                 mac,
                 transfer,
                 evidence,
-                last_epoch
+                last_epoch,
+                token
             }
         ),
-        (any_placement(), any::<u16>(), any_profile())
-            .prop_map(|((address, epoch), lease, profile)| Message::ClaimAck { address, epoch, lease, profile }),
+        (any_placement(), any::<u16>(), any_profile(), prop::option::of(any_address())).prop_map(
+            |((address, epoch), lease, profile, transfer)| Message::ClaimAck {
+                address,
+                epoch,
+                lease,
+                profile,
+                transfer
+            }
+        ),
+        (any_placement(), any_mac(), any::<(u16, u16)>(), any_profile()).prop_map(
+            |((address, epoch), mac, (lease, window), profile)| Message::Prepare {
+                address,
+                epoch,
+                mac,
+                lease,
+                window,
+                profile
+            }
+        ),
+        (any_placement(), any_address()).prop_map(|((address, epoch), transfer)| Message::PrepareAck {
+            address,
+            epoch,
+            transfer
+        }),
+        (any_placement(), any_reason(), any_epoch()).prop_map(|((address, epoch), reason, last_epoch)| {
+            Message::PrepareNack { address, epoch, reason, last_epoch }
+        }),
         (any_address(), any_reason()).prop_map(|(address, reason)| Message::ClaimNack { address, reason }),
         prop::collection::vec(any_renewal(), 0..40).prop_map(Message::Renew),
         prop::collection::vec(any_placement(), 0..40).prop_map(Message::RenewAck),

@@ -45,7 +45,7 @@ fn establish(registry: &mut Registry, number: u64, dialled: bool, boot_id: u64, 
     let (queue, outgoing) = mpsc::channel(2);
     let (stop, stopped) = oneshot::channel();
     let id = SessionId(number);
-    let link = Link { id, certificate: certificate(), dialled, boot_id, since, queue, stop };
+    let link = Link { id, certificate: certificate(), dialled, boot_id, version: 0x0101, since, queue, stop };
     registry.note(Note::Established { site, link });
     Far { id, outgoing, stopped }
 }
@@ -55,7 +55,7 @@ fn events(registry: &mut Registry) -> Vec<String> {
     let mut seen = Vec::new();
     while let Some(event) = registry.next_event() {
         seen.push(match event {
-            PeerEvent::Up { site } => format!("up {site}"),
+            PeerEvent::Up { site, .. } => format!("up {site}"),
             PeerEvent::Down { site, reason, .. } => format!("down {site} {}", reason.as_str()),
             PeerEvent::Message { site, .. } => format!("message {site}"),
             PeerEvent::Refused { reason, .. } => format!("refused {reason}"),

@@ -153,7 +153,7 @@ impl Running {
     }
 
     async fn until_up(&mut self, peer: &str) -> Vec<PeerEvent> {
-        self.until(|event| matches!(event, PeerEvent::Up { site } if site == peer)).await
+        self.until(|event| matches!(event, PeerEvent::Up { site, .. } if site == peer)).await
     }
 
     async fn until_down(&mut self, wanted: DownReason) -> String {

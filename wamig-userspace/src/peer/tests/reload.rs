@@ -20,7 +20,8 @@ async fn a_peer_comes_and_goes_and_the_other_s_session_stays() {
 
     one.change(&[dc2.as_peer(), dc3.as_peer()]).await;
     let seen = one.until_up("dc3").await;
-    let of_dc2 = |e: &PeerEvent| matches!(e, PeerEvent::Up { site } | PeerEvent::Down { site, .. } if site == "dc2");
+    let of_dc2 =
+        |e: &PeerEvent| matches!(e, PeerEvent::Up { site, .. } | PeerEvent::Down { site, .. } if site == "dc2");
     assert!(!seen.iter().any(of_dc2), "{seen:?}");
     three.until_up("dc1").await;
 
