@@ -62,28 +62,3 @@ fn enter(places: &Places) -> nix::Result<()> {
     mount(Some(c"overlay"), c"/run", Some(c"overlay"), MsFlags::empty(), options)?;
     mount(Some(c"bpf"), c"/sys/fs/bpf", Some(c"bpf"), MsFlags::empty(), NOTHING)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_it_writes_is_seen_by_nobody_else() {
-        if !crate::user::is_root() {
-            println!("SKIPPED: needs root");
-            return;
-        }
-        let dir = tempfile::tempdir().unwrap();
-        let name = format!("/run/wamig-test-alone.{}", std::process::id());
-        let before = fs::read_dir("/run").unwrap().count();
-        let mut command = Command::new("sh");
-        command.args(["-c", &format!("ls /run | wc -l && touch {name} && ls -d {name} && ls -A /sys/fs/bpf")]);
-        isolate(&mut command, &dir.path().join("run")).unwrap();
-
-        let output = command.output().unwrap();
-
-        assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{before}\n{name}\n"), "{output:?}");
-        assert!(!Path::new(&name).exists());
-        assert_eq!(fs::read_dir(dir.path().join("run")).unwrap().count(), 0);
-    }
-}
