@@ -7,7 +7,7 @@
 //! | fuzz targets | the same | a short run of each, see [`crate::fuzz`] |
 //! | lint | the same | [`crate::lint`] |
 //! | privileged | root | `kernel_*` and `netns_*`: two programs side by side ([`alone`]), one test at a time in each |
-//! | another kernel | the same as lint | the same `kernel_*` programs inside two virtual machines, and `kernel_lab_*` only there, see [`crate::qemu`] |
+//! | another kernel | the same as lint | the same `kernel_*` programs inside a virtual machine, and `kernel_lab_*` only there, see [`crate::qemu`] |
 //!
 //! Nothing passes silently: what cannot run is counted as skipped, with the reason, and that is a failure where
 //! everything could have run (as root) or has to (`CI=true`).
@@ -46,7 +46,7 @@ const USER_LIMIT: Duration = Duration::from_mins(15);
 /// When a privileged test program counts as hung; whole migrations run in them.
 const ROOT_LIMIT: Duration = Duration::from_mins(20);
 
-/// Privileged programs at a time, and virtual machines. Most of what they do is wait; three at a time end no sooner on two processors.
+/// Privileged programs at a time. Most of what they do is wait; three at a time end no sooner on two processors.
 const SIDE_BY_SIDE: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
 /// What `cargo xtask test` takes.
@@ -61,7 +61,7 @@ pub struct Options {
     /// Only the kernel tests, under another kernel
     #[arg(long, value_enum, conflicts_with_all = ["privileged", "unprivileged"])]
     kernel: Option<Kernel>,
-    /// Privileged test programs at a time, and virtual machines
+    /// Privileged test programs at a time
     #[arg(long, value_name = "N", default_value_t = SIDE_BY_SIDE)]
     jobs: NonZeroUsize,
     /// The long tests, too (those marked "ignore")
@@ -142,7 +142,7 @@ fn suites(options: &Options, tally: &mut Tally) -> Result<()> {
     }
     if options.other_kernel() {
         let kernel_tests: Vec<_> = privileged.into_iter().filter(|binary| binary.name.starts_with("kernel_")).collect();
-        tally.add(qemu::test(&kernel_tests, options.all, options.jobs.get(), &scratch)?);
+        tally.add(qemu::test(&kernel_tests, options.all, &scratch)?);
     }
     println!("{:.1} minutes since everything was built", built.elapsed().as_secs_f32() / 60.0);
     Ok(())
