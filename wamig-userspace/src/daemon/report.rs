@@ -283,8 +283,7 @@ fn refusal(r: session::Refusal, wall: impl Fn(Instant) -> u64) -> Refusal {
     Refusal { at_unix_ms: wall(r.at), times: r.times, reason: r.why }
 }
 
-/// What to do about a switch that cannot be told anything, if that is so.
-/// Why a switch elsewhere cannot be told anything; `None` = it can.
+/// What to do about a switch elsewhere that cannot be told anything, and why that is so; `None` = it can.
 pub(super) fn uncontrolled<F: FastPath>(control: &Control<F>) -> Option<String> {
     let sessions = control.datapath.sessions()?;
     let missing = sessions.iter().find(|session| session.remote.is_none())?;

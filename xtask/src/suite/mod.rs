@@ -46,7 +46,7 @@ const USER_LIMIT: Duration = Duration::from_mins(15);
 /// When a privileged test program counts as hung; whole migrations run in them.
 const ROOT_LIMIT: Duration = Duration::from_mins(20);
 
-/// Privileged programs at a time. Most of what they do is wait; three at a time end no sooner on two processors.
+/// Privileged programs at a time. Most of what they do is wait.
 const SIDE_BY_SIDE: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
 /// What `cargo xtask test` takes.
