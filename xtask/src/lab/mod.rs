@@ -13,7 +13,7 @@
 //! | [`vm`], [`live`] | the same with a virtual machine that is moved while it runs |
 //! | [`demo`], [`poke`] | the verbs of `cargo xtask` |
 //! | [`journal`], [`process`], [`signals`] | so that nothing is left behind |
-//! | [`trial`] | a lab for a test |
+//! | [`trial`] | a lab for a test; [`recipe`]: what the documentation says to type |
 
 pub mod capture;
 pub mod delay_line;
@@ -30,6 +30,7 @@ pub mod poke;
 pub mod process;
 pub mod proof;
 pub mod raw;
+pub mod recipe;
 pub mod script;
 pub mod server;
 pub mod signals;

@@ -16,6 +16,7 @@ use anyhow::{Context as _, Result};
 
 use super::{archive::Archive, machine::Machine};
 use crate::{
+    lab::recipe,
     process,
     suite::{binary::TestBinary, scratch::Scratch},
     user,
@@ -54,6 +55,9 @@ const PROGRAMS: &[&str] = &[
     "/usr/sbin/ovs-vswitchd",
     "/usr/sbin/ovsdb-server",
     "/usr/sbin/tc",
+    "/usr/sbin/xdp-bench",
+    "/usr/sbin/xdp-trafficgen",
+    "/usr/sbin/xdpdump",
 ];
 /// Files that these read.
 const FILES: &[&str] = &[
@@ -62,8 +66,14 @@ const FILES: &[&str] = &[
     "/etc/protocols",
     "/etc/services",
     "/usr/lib/tc/normal.dist",
+    "/usr/lib/x86_64-linux-gnu/bpf/xdp-dispatcher.o",
+    "/usr/lib/x86_64-linux-gnu/bpf/xdpdump_bpf.o",
+    "/usr/lib/x86_64-linux-gnu/bpf/xdpdump_xdp.o",
     "/usr/share/openvswitch/vswitch.ovsschema",
 ];
+
+/// The recipe that one of the tests follows; what it says to make on another machine is brought along.
+const NIC: &str = include_str!("../../../docs/nic.md");
 
 /// Pack everything; the archive's bytes.
 pub fn build(machine: &Machine, tests: &[TestBinary], all: bool, scratch: &Scratch) -> Result<Vec<u8>> {
@@ -109,6 +119,13 @@ fn lab(archive: &mut Archive, scratch: &Scratch) -> Result<BTreeSet<PathBuf>> {
     }
     for file in FILES.iter().map(Path::new).filter(|path| path.exists()) {
         archive.file(&file.to_string_lossy(), &read(file)?);
+    }
+    let brought = scratch.part()?;
+    recipe::prepare(NIC, "workstation", brought.path())?;
+    for entry in fs::read_dir(brought.path()).context("the recipe's directory is gone")? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        archive.file(&format!("/workstation/{name}"), &read(&path)?);
     }
     archive.file("/etc/wamig-bin", own.with_file_name("wamig").to_string_lossy().as_bytes());
     Ok(libraries)
