@@ -61,9 +61,11 @@ use crate::controller::Controller;
 use crate::controller::standalone::Standalone;
 use crate::datapath::any::Any;
 use crate::datapath::local::{Inputs as SwitchInputs, Local};
+use crate::fastpath::needs::Constants;
 use crate::fastpath::xdp::attach::SharedPorts;
 use crate::fastpath::xdp::{self, XdpConfig};
 use crate::fastpath::{FastPath, FastPort, Punt};
+use crate::migration::foreseen;
 use crate::migration::record::Record;
 use crate::peer::{Identity, Peers, RefusalCounters};
 use crate::store::Store;
@@ -294,19 +296,21 @@ async fn run_xdp(config: &Config) -> Result<(), RunError> {
 
     let fast_ports: Vec<FastPort> =
         ports.iter().map(|p| FastPort { port: p.port, name: p.link.name.clone(), ifindex: p.link.index }).collect();
+    let first_mac = ports.first().map_or(0, |p| p.link.mac.to_u64());
+    let dpid = config.switch.datapath_id.unwrap_or(DatapathId(first_mac));
     let opened = xdp::open(&XdpConfig {
         pin_path: config.switch.pin_path.clone(),
         mode: config.switch.xdp_mode,
         ports: fast_ports.clone(),
         rates: config.switch.limits.punt_rates(),
         flows: config.switch.limits.flows,
+        foreseen: config.site(dpid).map_or(Constants::NOTHING, |site| Constants::of_adds(&foreseen::flows(&site))),
     })
     .map_err(StartError::from)?;
     let (changed, changes) = mpsc::channel(QUEUE);
-    let first_mac = ports.first().map_or(0, |p| p.link.mac.to_u64());
     let path = DataPath {
         kind: "xdp",
-        dpid: config.switch.datapath_id.unwrap_or(DatapathId(first_mac)),
+        dpid,
         fast: opened.fastpath,
         punts: opened.punts,
         ports: ports.iter().map(|p| watch::describe(p.port, &p.link, p.host.as_ref())).collect(),

@@ -22,13 +22,15 @@ const GROUP: (&str, &str) = ("control", "flow-mods/s");
 
 /// How flow-mods are sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum How {
+pub enum How {
+    /// Each a message of its own, a barrier behind them.
     Single,
+    /// In one bundle.
     Bundle,
 }
 
 /// All of it as it goes over the wire, and how it ends.
-fn storm(mods: &[FlowMod], how: How) -> Bytes {
+pub fn storm(mods: &[FlowMod], how: How) -> Bytes {
     let mut out = BytesMut::new();
     let flags = BundleFlags { atomic: true, ordered: true };
     let control = |ty| Message::BundleControl(BundleControl { bundle: 1, ty, flags });

@@ -17,15 +17,20 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Started; it listens a little later.
+    /// Started, for as many flows as it holds by default; it listens a little later.
     pub fn start(row: &Row3) -> Result<Self, String> {
+        Self::holding(row, 1 << 17)
+    }
+
+    /// Started, for so many flows.
+    pub fn holding(row: &Row3, flows: u32) -> Result<Self, String> {
         let io = |e: std::io::Error| e.to_string();
         let dir = tempfile::Builder::new().prefix("wamig-bench-").tempdir().map_err(io)?;
         let bpffs = Bpffs::new();
         let text = format!(
             "site = \"bench\"\nstate_dir = \"state\"\ncontrol_socket = \"ctl.sock\"\n\
              [switch]\nports = [\"in\", \"out\"]\npin_path = \"{}\"\ncontrol = \"openflow\"\n\
-             [switch.limits]\narp_rate = 1000000\npacket_in_rate = 1000000\nslow_rate = 1000000\n\
+             [switch.limits]\nflows = {flows}\narp_rate = 1000000\npacket_in_rate = 1000000\nslow_rate = 1000000\n\
              [openflow]\nlisten = [\"punix:{}\"]\n",
             bpffs.path().display(),
             dir.path().join("of.sock").display()
@@ -37,6 +42,11 @@ impl Daemon {
         command.args(["netns", "exec", row.dut(), env!("CARGO_BIN_EXE_wamig"), "run", "--config"]).arg(&config);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().map_err(io)?;
         Ok(Self { child, dir, _bpffs: bpffs })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Where it listens.

@@ -50,7 +50,8 @@ impl DataPath {
     /// A data path with room for `flows` flows.
     pub fn new(ports: Vec<FastPort>, mode: XdpMode, flows: u32) -> Self {
         let bpffs = Bpffs::new();
-        let config = XdpConfig { pin_path: bpffs.path(), mode, ports, rates: PuntRates::default(), flows };
+        let foreseen = Constants::NOTHING;
+        let config = XdpConfig { pin_path: bpffs.path(), mode, ports, rates: PuntRates::default(), flows, foreseen };
         let opened = open(&config).unwrap_or_else(|e| panic!("{e}"));
         let maps_dir = std::fs::read_dir(bpffs.path()).unwrap().next().unwrap().unwrap().path();
         Self { opened, maps_dir, flows, _bpffs: bpffs }

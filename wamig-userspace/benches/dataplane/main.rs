@@ -28,6 +28,7 @@ mod row;
 mod rules;
 mod stream;
 mod test_run;
+mod upkeep;
 mod veth;
 
 use std::path::PathBuf;
@@ -40,7 +41,7 @@ pub struct Options {
     pub quick: bool,
 }
 
-const GROUPS: [&str; 6] = ["test-run", "veth", "control", "punt", "latency", "memory"];
+const GROUPS: [&str; 7] = ["test-run", "veth", "control", "punt", "latency", "memory", "upkeep"];
 
 fn main() {
     let mut args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
@@ -74,5 +75,8 @@ fn main() {
     }
     if wanted("memory") {
         memory::measure(&options);
+    }
+    if wanted("upkeep") {
+        upkeep::measure(&options);
     }
 }

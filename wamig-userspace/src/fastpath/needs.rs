@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use wamig_common::action::Op;
 use wamig_common::key::{ALL_WORDS, FlowMask, KEY_WORDS};
 use wamig_common::limits::{MAX_SUBTABLES, MAX_TABLES};
+use wamig_openflow::FlowMod;
 
-use super::{Batch, Change, CompiledFlow};
+use super::compile::compile;
+use super::{Batch, Change, CompiledFlow, FlowId};
 
 /// What the verifier is told, so that it can leave out what the tables do not need. The
 /// default is the general program.
@@ -58,6 +60,13 @@ impl Constants {
         needs.constants(&masks)
     }
 
+    /// What the flows will need that these add, if they can be had at all.
+    pub fn of_adds(mods: &[FlowMod]) -> Self {
+        let flow = |(m, id): (&FlowMod, u64)| compile(FlowId(id), m.table, m.priority, &m.matching, &m.instructions);
+        let flows: Vec<CompiledFlow> = mods.iter().zip(1..).filter_map(|flow_mod| flow(flow_mod).ok()).collect();
+        Self::needed(&flows)
+    }
+
     /// Whether a program that offers `self` is enough for what needs `other`.
     pub fn covers(&self, other: &Self) -> bool {
         self.tables >= other.tables
@@ -65,6 +74,19 @@ impl Constants {
             && other.words & !self.words == 0
             && self.action_set >= other.action_set
             && self.edits >= other.edits
+    }
+
+    /// What covers both.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self {
+            tables: self.tables.max(other.tables),
+            masks: self.masks.max(other.masks),
+            words: self.words | other.words,
+            action_set: self.action_set || other.action_set,
+            edits: self.edits || other.edits,
+            cache: self.cache || other.cache,
+        }
     }
 
     /// What covers `self`, with numbers rounded up, so that a few flows more or less do not

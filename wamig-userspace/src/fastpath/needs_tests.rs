@@ -47,6 +47,15 @@ fn edits_and_the_action_set_are_needed_where_an_action_says_so() {
 }
 
 #[test]
+fn two_needs_together_are_covered_by_their_sum_only() {
+    let left = Constants { tables: 3, masks: 2, words: 1, action_set: false, edits: true, cache: true };
+    let right = Constants { tables: 1, masks: 9, words: 2, action_set: true, edits: false, cache: true };
+    let both = left.and(&right);
+    assert_eq!(both, Constants { tables: 3, masks: 9, words: 3, action_set: true, edits: true, cache: true });
+    assert!(both.covers(&left) && both.covers(&right) && !left.covers(&both) && !right.covers(&both));
+}
+
+#[test]
 fn a_program_covers_what_it_was_made_for_and_less() {
     let general = Constants::default();
     let small = Constants { tables: 1, masks: 2, words: 3, action_set: false, edits: true, cache: false };

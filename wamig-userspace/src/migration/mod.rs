@@ -15,6 +15,7 @@ mod context;
 pub mod cookie;
 mod damping;
 pub mod flows;
+pub mod foreseen;
 mod guest;
 mod home;
 mod host;

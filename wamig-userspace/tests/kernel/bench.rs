@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use wamig_openflow::PortNo;
 use wamig_userspace::fastpath::FastPort;
+use wamig_userspace::fastpath::needs::Constants;
 use wamig_userspace::fastpath::xdp::open::PuntRates;
 use wamig_userspace::fastpath::xdp::{Opened, XdpConfig, XdpMode, open};
 
@@ -80,7 +81,9 @@ impl Bench {
         let pin_path = bpffs.0.path().join("wamig");
         let plenty = (1_000_000, 1_000_000);
         let rates = PuntRates { arp: plenty, other: plenty, slow: plenty };
-        let config = XdpConfig { pin_path: pin_path.clone(), mode: XdpMode::Auto, ports, rates, flows: FLOWS };
+        let foreseen = Constants::NOTHING;
+        let config =
+            XdpConfig { pin_path: pin_path.clone(), mode: XdpMode::Auto, ports, rates, flows: FLOWS, foreseen };
         let opened = open(&config).unwrap_or_else(|e| panic!("{e}"));
         let maps_dir = std::fs::read_dir(pin_path).unwrap().next().unwrap().unwrap().path();
         Self { opened, maps_dir, _bpffs: bpffs }

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The groups, in the order in which they are measured.
-const GROUPS: [&str; 6] = ["test-run", "veth", "control", "punt", "latency", "memory"];
+const GROUPS: [&str; 7] = ["test-run", "veth", "control", "punt", "latency", "memory", "upkeep"];
 
 /// What `cargo xtask bench` takes.
 #[derive(Args, Clone, Debug, Default)]
@@ -34,7 +34,7 @@ pub struct Options {
     /// Fewer and shorter rounds: some five minutes in all
     #[arg(long)]
     quick: bool,
-    /// Only these groups: test-run, veth, control, punt, latency, memory
+    /// Only these groups: test-run, veth, control, punt, latency, memory, upkeep
     #[arg(value_parser = GROUPS)]
     groups: Vec<String>,
 }

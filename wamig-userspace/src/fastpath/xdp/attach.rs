@@ -79,15 +79,15 @@ pub struct Attachments {
 }
 
 impl Attachments {
-    /// Nothing loaded yet.
-    pub fn new(pin_path: PathBuf, maps_dir: PathBuf, mode: XdpMode, load: Loader) -> Self {
+    /// Nothing loaded yet; programs that fit will offer `foreseen` at least.
+    pub fn new(pin_path: PathBuf, maps_dir: PathBuf, mode: XdpMode, load: Loader, foreseen: Constants) -> Self {
         Self {
             pin_path,
             maps_dir,
             mode,
             load,
             ports: Vec::new(),
-            fit: Fit::default(),
+            fit: Fit::new(foreseen),
             shown: SharedPorts::default(),
             active: false,
         }

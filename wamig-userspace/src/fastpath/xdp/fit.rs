@@ -1,7 +1,8 @@
 //! Programs that fit the tables: a thread loads, for every port, the program that offers what
 //! the tables need and no more, and swaps it in on the live link. When a batch needs more than
 //! a running program offers, its writer first swaps the general program back in, which stays
-//! loaded for that, and waits until nobody runs the smaller one.
+//! loaded for that, and waits until nobody runs the smaller one. That takes a moment; what is
+//! foreseen to be needed without notice is offered from the start.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -33,15 +34,18 @@ pub struct Fitted {
 /// What fitting knows besides the ports.
 pub struct Fit {
     needs: Constants,
+    /// What programs offer in any case, because it may be needed at once.
+    foreseen: Constants,
     quiet: Duration,
     last: Option<Instant>,
     /// What the kernel refused to load.
     refused: Option<Constants>,
 }
 
-impl Default for Fit {
-    fn default() -> Self {
-        Self { needs: Constants::NOTHING, quiet: QUIET, last: None, refused: None }
+impl Fit {
+    /// Programs will offer `foreseen`, whatever the tables need.
+    pub fn new(foreseen: Constants) -> Self {
+        Self { needs: Constants::NOTHING, foreseen, quiet: QUIET, last: None, refused: None }
     }
 }
 
@@ -83,7 +87,7 @@ impl Attachments {
 
     /// The program that fits, and the ports that should have it.
     fn wanted(&self) -> Option<(Constants, Vec<FastPort>)> {
-        let fitting = self.fit.needs.rounded();
+        let fitting = self.fit.needs.and(&self.fit.foreseen).rounded();
         if fitting == Constants::default() || self.fit.refused == Some(fitting) {
             return None;
         }

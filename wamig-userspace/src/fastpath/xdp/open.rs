@@ -64,6 +64,8 @@ pub struct XdpConfig {
     pub rates: PuntRates,
     /// Flows that the maps have room for.
     pub flows: u32,
+    /// What flows may need that come without notice; a program that fits offers it from the start.
+    pub foreseen: Constants,
 }
 
 /// Why the data path cannot be opened; each says what to do.
@@ -135,7 +137,8 @@ fn open_in(config: &XdpConfig, bytes: &'static [u8], maps_dir: &Path) -> io::Res
     let first = load(bytes, maps_dir, config.flows, None, Constants::default())?;
     let (dir, flows) = (maps_dir.to_owned(), config.flows);
     let loader = Arc::new(move |port: &FastPort, constants| load(bytes, &dir, flows, Some(port), constants));
-    let attachments = Attachments::new(config.pin_path.clone(), maps_dir.to_owned(), config.mode, loader);
+    let (pins, maps) = (config.pin_path.clone(), maps_dir.to_owned());
+    let attachments = Attachments::new(pins, maps, config.mode, loader, config.foreseen);
     let ports = attachments.shown();
     let mut first = first;
     let arp = first.take_map("PUNT_ARP");

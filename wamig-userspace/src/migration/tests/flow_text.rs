@@ -3,9 +3,10 @@
 use wamig_openflow::{FlowMod, FlowModCommand};
 
 use super::bench::{epoch, profile};
-use super::site::{self, G1_MAC, G2_MAC, S, S_MAC, SRV, T1};
-use crate::migration::flows;
+use super::site::{self, G1_MAC, G2_MAC, LAN, S, S_MAC, SRV, T1};
+use crate::fastpath::needs::Constants;
 use crate::migration::record::{Binding, Placement};
+use crate::migration::{flows, foreseen};
 
 fn text(mods: &[FlowMod]) -> String {
     let line = |m: &FlowMod| {
@@ -69,4 +70,21 @@ fn draining() {
 #[test]
 fn fence() {
     golden(&flows::fence(S, SRV, S_MAC), include_str!("golden/fence.flows"));
+}
+
+/// What a program offers that was fitted to what is foreseen covers what is there once a server has moved.
+#[test]
+fn what_a_move_brings_is_foreseen() {
+    let (home, mut host) = (site::home(), site::host());
+    host.hosting.ports.push(LAN);
+    let placement = Placement { peer: "dc2".into(), transfer: T1, epoch: epoch(3), gateway_mac: G1_MAC };
+    let away = flows::away(&home.lan, &home.servers[0], &placement);
+    let hosting = flows::hosting(&host.lan, S, &binding());
+    let fence = flows::fence(S, SRV, S_MAC);
+    for (site, more) in [(&home, vec![away]), (&host, vec![hosting]), (&host, vec![fence])] {
+        let now = Constants::of_adds(&flows::base(site));
+        let then = Constants::of_adds(&[flows::base(site), more.concat()].concat());
+        assert!(!now.covers(&then), "{}: what is always there would do", site.site);
+        assert!(Constants::of_adds(&foreseen::flows(site)).covers(&then), "{}: {then:?}", site.site);
+    }
 }
