@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 
+use super::audit::Explanation;
 use super::journal::Journal;
 use super::process::Process;
 use super::status::{Flow, Status};
@@ -329,7 +330,7 @@ fingerprint = "{peer_fingerprint}"
     /// # Errors
     /// The daemon does not answer, or not as the interface says.
     pub fn status(&self) -> Result<Status> {
-        self.ask("status")
+        self.ask(&["status"])
     }
 
     /// `wamig flows`.
@@ -337,15 +338,34 @@ fingerprint = "{peer_fingerprint}"
     /// # Errors
     /// As [`Self::status`].
     pub fn flows(&self) -> Result<Vec<Flow>> {
-        self.ask("flows")
+        self.ask(&["flows"])
     }
 
-    fn ask<T: DeserializeOwned>(&self, verb: &str) -> Result<T> {
+    /// `wamig explain`, for the server's address.
+    ///
+    /// # Errors
+    /// As [`Self::status`].
+    pub fn explain(&self) -> Result<Explanation> {
+        self.ask(&["explain", &SERVER.to_string()])
+    }
+
+    /// An operator's order about the server, such as `["prepare", "--to", "dc2"]`; what `wamig` prints.
+    ///
+    /// # Errors
+    /// It is refused, with the reason and the remedy.
+    pub fn order(&self, verb: &[&str], reason: &str) -> Result<String> {
+        let (address, socket) = (SERVER.to_string(), self.socket());
+        let socket = socket.to_str().context("the lab's directory is no text")?;
+        let output = self.run(&[verb, &[&address, "--reason", reason, "--socket", socket]].concat())?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    fn ask<T: DeserializeOwned>(&self, verb: &[&str]) -> Result<T> {
         let socket = self.socket();
         let socket = socket.to_str().context("the lab's directory is no text")?;
-        let output = self.run(&[verb, "--socket", socket, "-o", "json"])?;
-        serde_json::from_slice(&output.stdout)
-            .with_context(|| format!("`wamig {verb} -o json` says {}", String::from_utf8_lossy(&output.stdout)))
+        let output = self.run(&[verb, &["--socket", socket, "-o", "json"]].concat())?;
+        let said = || format!("`wamig {} -o json` says {}", verb.join(" "), String::from_utf8_lossy(&output.stdout));
+        serde_json::from_slice(&output.stdout).with_context(said)
     }
 
     fn run(&self, args: &[&str]) -> Result<Output> {

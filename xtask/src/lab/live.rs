@@ -1,15 +1,20 @@
-//! A virtual machine moves while it runs: QEMU migrates it from DC1 to DC2 and back, and the client's one TCP
-//! connection to it goes on. Nothing in the guest knows of it. At home wamig knows it by QEMU's own announcement, a
-//! RARP without an address; at the host site by its first packet, since its ARP cache is warm and it asks nobody.
+//! A virtual machine moves while it runs: QEMU migrates it from DC1 to DC2 and back, twice, and the client's one TCP
+//! connection to it goes on. Nothing in the guest knows of it. The first move is planned: an operator says so at home,
+//! and at the host site QEMU's own announcement, a RARP without an address, is enough. The second is not: there its
+//! first packet is the sign, since its ARP cache is warm and it asks nobody. At home its MAC address is known, and the
+//! RARP is enough each time.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use super::audit;
 use super::capture::{Capture, now_us};
 use super::frame::Mac;
 use super::proof::Proof;
 use super::script::{act, step};
+use super::share::{Share, Way};
+use super::status::Status;
 use super::timeline::{self, millis};
 use super::topology::{CLIENT, Place, SERVER, SERVER_MAC, Site, mac_text};
 use super::vm::guest::{Begin, Guest};
@@ -29,11 +34,15 @@ const BEAT: Duration = Duration::from_millis(5);
 /// How a move went.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Move {
-    /// Where to.
-    pub to: Site,
+    /// How it was known.
+    pub way: Way,
     /// What QEMU says of it.
     pub qemu: Migrated,
-    /// From the first announcement at the new place to the first frame of the client there, in microseconds.
+    /// From the first announcement at the new place to what wamig took for the sign, in microseconds.
+    pub heard_us: u64,
+    /// From the first announcement to home's flows being in, or out, by its barrier, in microseconds.
+    pub switched_us: u64,
+    /// From the first announcement to the first frame of the client at the new place, in microseconds.
     pub network_us: u64,
     /// The longest time without a line that came back, in microseconds.
     pub silence_us: u64,
@@ -43,7 +52,7 @@ pub struct Move {
 pub struct Outcome {
     /// All proofs.
     pub proofs: Vec<Proof>,
-    /// To DC2 and back.
+    /// To DC2 as planned and back, to DC2 unplanned and back.
     pub moves: Vec<Move>,
     /// Lines of the conversation, all of which came back over the one connection.
     pub lines: usize,
@@ -85,19 +94,19 @@ pub fn run(lab: &Lab) -> Result<Outcome> {
     step(&format!("The client {CLIENT} talks to its port {PORT}: a numbered line every {} ms.", BEAT.as_millis()));
     signals::sleep(Duration::from_secs(1))?;
 
-    let away = play.moves(Site::Dc1, Site::Dc2, &talk)?;
-    let back = play.moves(Site::Dc2, Site::Dc1, &talk)?;
+    let ways = [Way::Planned, Way::Return, Way::Unplanned, Way::Return];
+    let moves = ways.into_iter().map(|way| play.moves(way, &talk)).collect::<Result<Vec<_>>>()?;
     let record = talk.record();
     drop(talk);
     let verdict = match &record.ended {
         None => Ok(format!("{} lines came back in order", record.back_us.len())),
         Some(why) => Err(why.clone()),
     };
-    play.proofs.push(Proof::of("the one TCP connection lived through both moves", verdict));
+    play.proofs.push(Proof::of("the one TCP connection lived through all four moves", verdict));
     for guest in &mut play.guests {
         guest.off()?;
     }
-    Ok(Outcome { proofs: play.proofs, moves: vec![away, back], lines: record.back_us.len() })
+    Ok(Outcome { proofs: play.proofs, moves, lines: record.back_us.len() })
 }
 
 const fn index(site: Site) -> usize {
@@ -112,16 +121,36 @@ impl Play<'_> {
         self.lab.start_guest(&mut self.guests[index(site)], &self.machine, &self.initrd, begin)
     }
 
-    fn moves(&mut self, from: Site, to: Site, talk: &Talk) -> Result<Move> {
-        let sign = match to {
-            Site::Dc1 => "QEMU's announcement is the sign",
-            Site::Dc2 => "its first packet is the sign",
+    /// The operator at home says what is going to happen; returns when both sites are prepared.
+    fn prepare(&self) -> Result<()> {
+        let reason = "a live migration";
+        let said = self.lab.gateway(Site::Dc1).order(&["prepare", "--to", Site::Dc2.name()], reason)?;
+        step(&format!("DC1's operator: wamig prepare {SERVER} --to {} --reason {reason:?}", Site::Dc2.name()));
+        said.lines().for_each(|line| println!("    {line}"));
+        for site in [Site::Dc2, Site::Dc1] {
+            self.lab.wait_state(site, PATIENCE, "PREPARED", |status| {
+                let entry = status.address(SERVER);
+                entry.is_some_and(|entry| entry.state == "PREPARED" && entry.transfer.is_some())
+            })?;
+        }
+        step("Both sites show it as PREPARED.");
+        Ok(())
+    }
+
+    fn moves(&mut self, way: Way, talk: &Talk) -> Result<Move> {
+        let (to, sign) = match way {
+            Way::Planned => (Site::Dc2, "a planned live migration; QEMU's announcement is the sign"),
+            Way::Unplanned => (Site::Dc2, "a live migration that nobody announced; its first packet is the sign"),
+            Way::Return => (Site::Dc1, "a live migration; QEMU's announcement is the sign"),
         };
-        act(&format!("It moves to {}", to.title()), &format!("a live migration; {sign}"));
-        self.start(to, Begin::Incoming)?;
+        act(&format!("It moves to {}", to.title()), sign);
         let began = now_us();
+        if way == Way::Planned {
+            self.prepare()?;
+        }
+        self.start(to, Begin::Incoming)?;
         let [a, b] = &mut self.guests;
-        let (source, target) = if from == Site::Dc1 { (a, b) } else { (b, a) };
+        let (source, target) = if to == Site::Dc2 { (a, b) } else { (b, a) };
         let qemu = source.migrate(target)?;
         ensure!(target.running()?, "the guest does not run at {}", to.title());
         step(&format!(
@@ -131,7 +160,7 @@ impl Play<'_> {
             qemu.downtime_ms
         ));
         let (announced, kind) = self.first_frame(to, began)?;
-        let claim = format!("{}: its first frame is QEMU's RARP, without an address", to.title());
+        let claim = format!("{}, {}: its first frame is QEMU's RARP, without an address", to.title(), way.as_str());
         let verdict =
             if kind == RARP { Ok(mac_text(SERVER_MAC)) } else { Err(format!("it has EtherType 0x{kind:04x}")) };
         self.proofs.push(Proof::of(claim, verdict));
@@ -142,19 +171,47 @@ impl Play<'_> {
         let Some(back) = back else {
             bail!("no line came back from {} within {PATIENCE:?}\n{}", to.title(), self.lab.last_words(12));
         };
+        let [home, host] = self.settled(to)?;
+        println!("\n{}", timeline::render(&timeline::merge(&[home.clone(), host.clone()], began), announced));
+        if way == Way::Planned {
+            let changes = [(Site::Dc1, ("PREPARED", "CLAIMED")), (Site::Dc2, ("PREPARED", "READY"))];
+            for (site, change) in changes {
+                let log = self.lab.gateway(site).explain()?;
+                self.proofs.push(audit::made_for(&log, change, "rarp", began));
+            }
+        }
+        let (signs, change): (&[&str], _) = match to {
+            Site::Dc2 => (&["guest-seen", "arp-seen"], "flows-in"),
+            Site::Dc1 => (&["seen-at-home"], "flows-out"),
+        };
+        let at = if to == Site::Dc1 { &home } else { &host };
+        let heard = signs.iter().filter_map(|event| timeline::first(at, event, announced)).min();
+        let heard = heard.with_context(|| format!("{}'s timeline has no {signs:?}", to.title()))?;
+        let switched = timeline::first(&home, change, announced);
+        let switched = switched.filter(|at| *at >= heard);
+        let switched = switched.with_context(|| format!("DC1's timeline has no {change} after the sign"))?;
+        let reached = self.client_reaches(to, announced).context("the client's frames do not reach the guest")?;
+        Ok(Move {
+            way,
+            qemu,
+            heard_us: heard - announced,
+            switched_us: switched - announced,
+            network_us: reached - announced,
+            silence_us: talk.record().longest_gap(began, back + 1).0,
+        })
+    }
+
+    /// What both sites say once the move is over, DC1's first.
+    fn settled(&self, at: Site) -> Result<[Status; 2]> {
         let state = |site: Site, wanted: &'static str| {
             self.lab.wait_state(site, PATIENCE, wanted, |status| {
                 status.state(SERVER) == wanted || (wanted == "settled" && status.is_settled(SERVER))
             })
         };
-        let statuses = match to {
+        Ok(match at {
             Site::Dc2 => [state(Site::Dc1, "AWAY")?, state(Site::Dc2, "HOSTING")?],
             Site::Dc1 => [state(Site::Dc1, "settled")?, state(Site::Dc2, "settled")?],
-        };
-        println!("\n{}", timeline::render(&timeline::merge(&statuses, began), announced));
-        let reached = self.client_reaches(to, announced).context("the client's frames do not reach the guest")?;
-        let silence_us = talk.record().longest_gap(began, back + 1).0;
-        Ok(Move { to, qemu, network_us: reached - announced, silence_us })
+        })
     }
 
     /// The guest's first frame at a site from `from_us` on: when, and its EtherType.
@@ -185,16 +242,28 @@ impl Play<'_> {
 
 /// Prints what it came to.
 pub fn summary(outcome: &Outcome, wan_rtt: Duration) {
-    println!("\n── What the captures prove\n");
+    println!("\n── What the captures and the audit logs prove\n");
     for proof in &outcome.proofs {
         println!("  {proof}");
     }
     println!("\n── Summary\n");
-    println!("  round trip of the WAN, gateway box to gateway box         {:8.1} ms", wan_rtt.as_secs_f64() * 1e3);
-    for Move { to, qemu, network_us, silence_us } in &outcome.moves {
-        println!("  to {}: the guest stood still, by QEMU's word             {:6} ms", to.title(), qemu.downtime_ms);
-        println!("           first announcement → the client's frames arrive {:8.1} ms", millis(*network_us));
-        println!("           longest silence of the connection               {:8.1} ms", millis(*silence_us));
+    let row = |what: &str, figure: String| println!("  {what:<53} {figure}");
+    let ms = |us: u64| format!("{:8.1} ms", millis(us));
+    row("round trip of the WAN, gateway box to gateway box", format!("{:8.1} ms", wan_rtt.as_secs_f64() * 1e3));
+    for Move { way, qemu, heard_us, switched_us, network_us, silence_us } in &outcome.moves {
+        let to = if *way == Way::Return { "home" } else { "to DC2" };
+        println!("\n  {to}, {}", way.as_str());
+        row("  the guest stood still, by QEMU's word", format!("{:6}   ms", qemu.downtime_ms));
+        row("  first announcement → taken for a sign", ms(*heard_us));
+        // Of a guest that it does not expect, the host site hears nothing in a RARP that names no address.
+        let (since, what) = match way {
+            Way::Unplanned => (*heard_us, "  its first packet → path switched"),
+            Way::Planned | Way::Return => (0, "  first announcement → path switched"),
+        };
+        let took = Duration::from_micros(switched_us - since);
+        row(what, Share { way: *way, took, round_trip: wan_rtt }.to_string());
+        row("  first announcement → the client's frames arrive", ms(*network_us));
+        row("  longest silence of the connection", ms(*silence_us));
     }
-    println!("  {} lines came back over the one connection", outcome.lines);
+    println!("\n  {} lines came back over the one connection", outcome.lines);
 }

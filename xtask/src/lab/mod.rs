@@ -5,16 +5,17 @@
 //! |---|---|
 //! | [`topology`] | the places, addresses and links; [`netns`], [`offload`], [`delay_line`] make them |
 //! | [`server`], [`web`] | the name server that moves, the web server that does not |
-//! | [`gateway`], [`status`] | the `wamig` daemons and what they say |
+//! | [`gateway`], [`status`], [`audit`] | the `wamig` daemons and what they say |
 //! | [`switch`] | which switch each of them has |
 //! | [`stream`], [`dns`] | the client's questions |
 //! | [`capture`], [`frame`], [`raw`], [`proof`] | what was on the links, and what that proves |
 //! | [`play`], [`script`], [`timeline`] | the paper's experiment, step by step, and how it is told |
-//! | [`vm`], [`live`] | the same with a virtual machine that is moved while it runs |
+//! | [`vm`], [`live`], [`share`] | the same with a virtual machine that is moved while it runs |
 //! | [`demo`], [`poke`] | the verbs of `cargo xtask` |
 //! | [`journal`], [`process`], [`signals`] | so that nothing is left behind |
 //! | [`trial`] | a lab for a test; [`recipe`]: what the documentation says to type |
 
+pub mod audit;
 pub mod capture;
 pub mod delay_line;
 pub mod demo;
@@ -33,6 +34,7 @@ pub mod raw;
 pub mod recipe;
 pub mod script;
 pub mod server;
+pub mod share;
 pub mod signals;
 pub mod status;
 pub mod stream;

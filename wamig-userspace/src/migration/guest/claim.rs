@@ -92,7 +92,8 @@ impl Guest {
         let reason = self.reason.clone().filter(|r| {
             [reason::HOME_UNREACHABLE, reason::UNAUTHORISED, reason::FROZEN, reason::CLAIM_LAPSED].contains(&r.text)
         });
-        self.enter(cx, Phase::Claiming { tries: 1, next }, reason, &format!("transfer address {transfer}"));
+        let why = format!("transfer address {transfer}, evidence {}", self.evidence.as_str());
+        self.enter(cx, Phase::Claiming { tries: 1, next }, reason, &why);
     }
 
     /// `token`: by the home's announcement, whose epoch is the last.

@@ -126,7 +126,8 @@ impl Guest {
         let Permit { peer, transfer, epoch, profile, .. } = permit;
         let (mac, port) = (self.mac, self.port);
         let binding = Binding { peer, mac, port, transfer, epoch, profile, gateway_mac, active: false };
-        self.get_ready(cx, binding, &format!("as announced, epoch {epoch}"));
+        let evidence = self.evidence.as_str();
+        self.get_ready(cx, binding, &format!("as announced, epoch {epoch}, evidence {evidence}"));
     }
 
     /// The announcement is over. Who was heard here may still claim.

@@ -250,11 +250,12 @@ impl HomeServer {
     ) {
         let address = self.address();
         self.switch_refused = None;
+        // Told with the barrier's time, not that of the disk.
+        cx.out.note(address, event::FLOWS_IN, format!("{address} leads to {}", grant.transfer));
         if !planned && previous.is_none_or(|p| p.peer != grant.peer) {
             self.count_move(cx);
         }
         self.persist(cx, Some(&grant));
-        cx.out.note(address, event::FLOWS_IN, format!("{address} leads to {}", grant.transfer));
         // Switches of the LAN that know no OpenFlow learn by this where the server's MAC is.
         cx.out.emit(&Arp::announcement(self.server.mac, address), lan_ports(cx.config));
         cx.out.send(&grant.peer, Message::Active { address, epoch: grant.epoch });
