@@ -45,7 +45,7 @@ fn expiring(n: u32, first: u16) -> Vec<FlowMod> {
 fn share(daemon: &Daemon, work: impl FnOnce() -> Result<Duration, String>) -> Result<f64, String> {
     let before = cpu(daemon);
     let over = work()?;
-    Ok((cpu(daemon) - before).as_secs_f64() / over.as_secs_f64() * 100.0)
+    Ok(cpu(daemon).saturating_sub(before).as_secs_f64() / over.as_secs_f64() * 100.0)
 }
 
 /// Lets the time pass; the switch has to be answered meanwhile.
