@@ -1,10 +1,12 @@
 //! Hash maps of the flow-mod's way: keyed by a seed of the process, as the standard library's, and
 //! several times as fast for keys of a hundred bytes. And a hash that every process makes alike.
 
+/// What seeds them.
+pub type State = foldhash::fast::RandomState;
 /// A map.
-pub type Map<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
+pub type Map<K, V> = std::collections::HashMap<K, V, State>;
 /// A set.
-pub type Set<K> = std::collections::HashSet<K, foldhash::fast::RandomState>;
+pub type Set<K> = std::collections::HashSet<K, State>;
 
 /// FNV-1a, 32 bits, over words or bytes (Fowler, Noll and Vo; draft-eastlake-fnv). For numbers that a
 /// daemon that is started again has to find again; whoever chooses the words can choose the hash.

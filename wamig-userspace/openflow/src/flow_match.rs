@@ -140,61 +140,62 @@ impl Match {
     /// # Errors
     /// `OFPBMC_BAD_PREREQ` or `OFPBMC_BAD_MASK`, naming the field.
     pub fn validate(&self) -> Result<(), OfpError> {
-        for (field, m) in self.iter() {
-            if !field.maskable() && m.mask != field.full_mask() {
-                return Err(OfpError::new(ErrorKind::BadMatchBadMask, format!("{} takes no mask", field.name())));
-            }
-            if let Err(needs) = self.prerequisite(field) {
-                return Err(OfpError::new(ErrorKind::BadMatchBadPrereq, format!("{} needs {needs}", field.name())));
-            }
-        }
-        Ok(())
+        self.iter().try_for_each(|(field, m)| check(field, m, |other| self.get(other)))
     }
+}
 
-    fn exactly(&self, field: Field) -> Option<u128> {
-        self.get(field).filter(|m| m.mask == field.full_mask()).map(|m| m.value)
+/// Checks one field of a match, of which `get` says what it has, as [`Match::validate`] does.
+///
+/// # Errors
+/// `OFPBMC_BAD_PREREQ` or `OFPBMC_BAD_MASK`, naming the field.
+pub fn check(field: Field, m: Masked, get: impl Fn(Field) -> Option<Masked>) -> Result<(), OfpError> {
+    if !field.maskable() && m.mask != field.full_mask() {
+        return Err(OfpError::new(ErrorKind::BadMatchBadMask, format!("{} takes no mask", field.name())));
     }
+    prerequisite(field, get)
+        .map_err(|needs| OfpError::new(ErrorKind::BadMatchBadPrereq, format!("{} needs {needs}", field.name())))
+}
 
-    fn prerequisite(&self, field: Field) -> Result<(), &'static str> {
-        let eth = self.exactly(Field::EthType);
-        let proto = self.exactly(Field::IpProto);
-        let v4 = eth == Some(u128::from(ETH_TYPE_IPV4));
-        let v6 = eth == Some(u128::from(ETH_TYPE_IPV6));
-        let icmpv6 = self.exactly(Field::Icmpv6Type);
-        let nd = |types: &[u128]| v6 && proto == Some(58) && icmpv6.is_some_and(|t| types.contains(&t));
-        let need = |ok: bool, what| if ok { Ok(()) } else { Err(what) };
-        match field {
-            Field::InPort
-            | Field::Metadata
-            | Field::EthDst
-            | Field::EthSrc
-            | Field::EthType
-            | Field::VlanVid
-            | Field::TunnelId => Ok(()),
-            Field::InPhyPort => need(self.get(Field::InPort).is_some(), "in_port"),
-            Field::VlanPcp => need(
-                self.get(Field::VlanVid).is_some_and(|m| m.value & u128::from(VID_PRESENT) != 0),
-                "vlan_vid with the present bit",
-            ),
-            Field::IpDscp | Field::IpEcn | Field::IpProto => need(v4 || v6, "eth_type=0x0800 or 0x86dd"),
-            Field::Ipv4Src | Field::Ipv4Dst => need(v4, "eth_type=0x0800"),
-            Field::TcpSrc | Field::TcpDst => need((v4 || v6) && proto == Some(6), "nw_proto=6"),
-            Field::UdpSrc | Field::UdpDst => need((v4 || v6) && proto == Some(17), "nw_proto=17"),
-            Field::SctpSrc | Field::SctpDst => need((v4 || v6) && proto == Some(132), "nw_proto=132"),
-            Field::Icmpv4Type | Field::Icmpv4Code => need(v4 && proto == Some(1), "eth_type=0x0800 and nw_proto=1"),
-            Field::ArpOp | Field::ArpSpa | Field::ArpTpa | Field::ArpSha | Field::ArpTha => {
-                need(eth == Some(u128::from(ETH_TYPE_ARP)), "eth_type=0x0806")
-            }
-            Field::Ipv6Src | Field::Ipv6Dst | Field::Ipv6Flabel | Field::Ipv6Exthdr => need(v6, "eth_type=0x86dd"),
-            Field::Icmpv6Type | Field::Icmpv6Code => need(v6 && proto == Some(58), "eth_type=0x86dd and nw_proto=58"),
-            Field::Ipv6NdTarget => need(nd(&[135, 136]), "icmpv6_type=135 or 136"),
-            Field::Ipv6NdSll => need(nd(&[135]), "icmpv6_type=135"),
-            Field::Ipv6NdTll => need(nd(&[136]), "icmpv6_type=136"),
-            Field::MplsLabel | Field::MplsTc | Field::MplsBos => {
-                need(matches!(eth, Some(0x8847 | 0x8848)), "eth_type=0x8847 or 0x8848")
-            }
-            Field::PbbIsid => need(eth == Some(0x88e7), "eth_type=0x88e7"),
+fn prerequisite(field: Field, get: impl Fn(Field) -> Option<Masked>) -> Result<(), &'static str> {
+    let exactly = |field: Field| get(field).filter(|m| m.mask == field.full_mask()).map(|m| m.value);
+    let eth = || exactly(Field::EthType);
+    let proto = |number: u128| exactly(Field::IpProto) == Some(number);
+    let v4 = || eth() == Some(u128::from(ETH_TYPE_IPV4));
+    let v6 = || eth() == Some(u128::from(ETH_TYPE_IPV6));
+    let ip = || matches!(eth().map(|n| n as u16), Some(ETH_TYPE_IPV4 | ETH_TYPE_IPV6));
+    let nd = |types: &[u128]| v6() && proto(58) && exactly(Field::Icmpv6Type).is_some_and(|t| types.contains(&t));
+    let need = |ok: bool, what| if ok { Ok(()) } else { Err(what) };
+    match field {
+        Field::InPort
+        | Field::Metadata
+        | Field::EthDst
+        | Field::EthSrc
+        | Field::EthType
+        | Field::VlanVid
+        | Field::TunnelId => Ok(()),
+        Field::InPhyPort => need(get(Field::InPort).is_some(), "in_port"),
+        Field::VlanPcp => need(
+            get(Field::VlanVid).is_some_and(|m| m.value & u128::from(VID_PRESENT) != 0),
+            "vlan_vid with the present bit",
+        ),
+        Field::IpDscp | Field::IpEcn | Field::IpProto => need(ip(), "eth_type=0x0800 or 0x86dd"),
+        Field::Ipv4Src | Field::Ipv4Dst => need(v4(), "eth_type=0x0800"),
+        Field::TcpSrc | Field::TcpDst => need(ip() && proto(6), "nw_proto=6"),
+        Field::UdpSrc | Field::UdpDst => need(ip() && proto(17), "nw_proto=17"),
+        Field::SctpSrc | Field::SctpDst => need(ip() && proto(132), "nw_proto=132"),
+        Field::Icmpv4Type | Field::Icmpv4Code => need(v4() && proto(1), "eth_type=0x0800 and nw_proto=1"),
+        Field::ArpOp | Field::ArpSpa | Field::ArpTpa | Field::ArpSha | Field::ArpTha => {
+            need(eth() == Some(u128::from(ETH_TYPE_ARP)), "eth_type=0x0806")
         }
+        Field::Ipv6Src | Field::Ipv6Dst | Field::Ipv6Flabel | Field::Ipv6Exthdr => need(v6(), "eth_type=0x86dd"),
+        Field::Icmpv6Type | Field::Icmpv6Code => need(v6() && proto(58), "eth_type=0x86dd and nw_proto=58"),
+        Field::Ipv6NdTarget => need(nd(&[135, 136]), "icmpv6_type=135 or 136"),
+        Field::Ipv6NdSll => need(nd(&[135]), "icmpv6_type=135"),
+        Field::Ipv6NdTll => need(nd(&[136]), "icmpv6_type=136"),
+        Field::MplsLabel | Field::MplsTc | Field::MplsBos => {
+            need(matches!(eth(), Some(0x8847 | 0x8848)), "eth_type=0x8847 or 0x8848")
+        }
+        Field::PbbIsid => need(eth() == Some(0x88e7), "eth_type=0x88e7"),
     }
 }
 

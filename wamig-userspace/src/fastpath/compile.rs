@@ -68,7 +68,7 @@ pub fn key_and_mask(matching: &Match) -> (FlowKey, FlowMask) {
     let mut key = FlowKey::default();
     let mut mask = FlowMask::default();
     for (field, m) in matching.iter() {
-        for part in key_parts(field) {
+        for part in key_parts(field).into_iter().flatten() {
             let value = (m.value >> part.from) as u64 & part.ones();
             let bits = (m.mask >> part.from) as u64 & part.ones();
             or(&mut key, part.at, value << part.to);
@@ -89,7 +89,7 @@ pub fn key_and_mask(matching: &Match) -> (FlowKey, FlowMask) {
 /// What a key says of a field; 0 if the frame has none.
 pub fn value_of(key: &FlowKey, field: Field) -> u128 {
     let part = |p: &KeyPart| u128::from(key.get(p.at) >> p.to & p.ones()) << p.from;
-    key_parts(field).iter().map(part).sum()
+    key_parts(field).iter().flatten().map(part).sum()
 }
 
 /// Whether the header that the field is in could be read.
@@ -164,10 +164,11 @@ impl KeyPart {
     }
 }
 
-fn key_parts(field: Field) -> Vec<KeyPart> {
-    let whole = |at: KeyField, to| vec![KeyPart { at, from: 0, to, bits: u32::from(field.bits()) }];
-    let halves =
-        |hi, lo| vec![KeyPart { at: hi, from: 64, to: 0, bits: 64 }, KeyPart { at: lo, from: 0, to: 0, bits: 64 }];
+/// One part, or the two halves of an address.
+fn key_parts(field: Field) -> [Option<KeyPart>; 2] {
+    let whole = |at: KeyField, to| [Some(KeyPart { at, from: 0, to, bits: u32::from(field.bits()) }), None];
+    let half = |at, from| Some(KeyPart { at, from, to: 0, bits: 64 });
+    let halves = |hi, lo| [half(hi, 64), half(lo, 0)];
     match field {
         // every port is a physical one
         Field::InPort | Field::InPhyPort => whole(key::IN_PORT, 0),
@@ -207,11 +208,15 @@ fn key_parts(field: Field) -> Vec<KeyPart> {
 /// As for [`compile`], without the limit.
 pub fn apply_list(actions: &[Action], matching: &Match, sets: &mut Vec<Vec<u32>>) -> Result<Vec<Op>, OfpError> {
     let mut l3 = L3::of(matching);
-    let mut ops = Vec::new();
+    let mut ops = Vec::with_capacity(actions.len());
     let mut ports = Vec::new();
-    for action in actions {
+    for (index, action) in actions.iter().enumerate() {
         match action {
             Action::Output { port: PortNo::CONTROLLER, max_len } => ops.push(controller(*max_len)),
+            // Nothing to be joined with.
+            Action::Output { port, .. } if ports.is_empty() && index == actions.len() - 1 => {
+                ops.push(output(*port, sets));
+            }
             Action::Output { port, .. } => ports.push(*port),
             edit => {
                 join_outputs(&mut ports, sets, &mut ops);
@@ -261,6 +266,9 @@ fn controller(max_len: u16) -> Op {
 /// Sends the frame as it stands to all ports collected so far, by one operation if they are
 /// plain ports and none is named twice.
 fn join_outputs(ports: &mut Vec<PortNo>, sets: &mut Vec<Vec<u32>>, ops: &mut Vec<Op>) {
+    if ports.is_empty() {
+        return;
+    }
     let mut numbers: Vec<u32> = ports.iter().map(|p| p.0).collect();
     numbers.sort_unstable();
     numbers.dedup();
@@ -303,7 +311,7 @@ fn edits(edit: &Action, l3: Option<L3>, ops: &mut Vec<Op>) -> Result<(), OfpErro
             ops.push(Op { kind: action::SET_TUNNEL, slot, value: *value as u64 & mask, mask, ..Op::default() });
         }
         Action::SetField { field, value, mask } => {
-            for (i, p) in placed(edit, *field, l3)?.into_iter().enumerate() {
+            for (i, p) in placed(edit, *field, l3)?.into_iter().flatten().enumerate() {
                 let slot = place::slot(*field) + i as u8;
                 ops.push(write(&p, slot, (*value >> p.from) as u64, (*mask >> p.from) as u64));
             }
@@ -316,7 +324,8 @@ fn edits(edit: &Action, l3: Option<L3>, ops: &mut Vec<Op>) -> Result<(), OfpErro
             ops.push(write(&place::mpls_ttl(), slot::SET_MPLS_TTL, u64::from(*ttl), 0xff));
         }
         Action::Move { src, dst } => {
-            for (s, d) in placed(edit, *src, l3)?.into_iter().zip(placed(edit, *dst, l3)?) {
+            let (from, onto) = (placed(edit, *src, l3)?, placed(edit, *dst, l3)?);
+            for (s, d) in from.into_iter().flatten().zip(onto.into_iter().flatten()) {
                 ops.push(Op {
                     kind: action::MOVE,
                     src_base: s.base,
@@ -356,7 +365,7 @@ fn plain(kind: u8, slot: u8, value: u32) -> Op {
     Op { kind, slot, value: u64::from(value), ..Op::default() }
 }
 
-fn placed(edit: &Action, field: Field, l3: Option<L3>) -> Result<Vec<Place>, OfpError> {
+fn placed(edit: &Action, field: Field, l3: Option<L3>) -> Result<[Option<Place>; 2], OfpError> {
     if !field.settable() {
         return Err(OfpError::new(ErrorKind::BadActionBadSetType, format!("{edit}: not a header field of the frame")));
     }
@@ -413,10 +422,10 @@ fn slow_reason(instructions: &Instructions, apply: &[Op], write: &[Op]) -> Optio
     if edited(Field::SctpSrc) || edited(Field::SctpDst) {
         return Some(SlowReason::Sctp);
     }
-    let mut set: Vec<_> = if instructions.goto.is_none() { write.to_vec() } else { Vec::new() };
+    let mut set: Vec<&Op> = if instructions.goto.is_none() { write.iter().collect() } else { Vec::new() };
     set.sort_by_key(|op| op.slot);
     let (mut output, mut changed, mut early, mut late) = (false, false, false, false);
-    for op in apply.iter().chain(&set) {
+    for op in apply.iter().chain(set) {
         if op.is_edit() {
             if output || late {
                 return Some(SlowReason::EditAfterOutput);

@@ -6,6 +6,7 @@
 
 pub mod compile;
 
+mod held;
 mod intern;
 pub mod maps;
 pub mod memory;

@@ -207,10 +207,15 @@ impl Needs {
     pub fn with(&self, masks: &Masks, batch: &Batch) -> Constants {
         let mut needs = self.clone();
         let mut fresh = Masks::default();
+        let mut last = None;
         for change in &batch.changes {
             match change {
                 Change::Insert(flow) => {
                     needs.add(Share::of(flow));
+                    // Neighbours in a batch are often of one mask.
+                    if last.replace((flow.table, &flow.mask)) == Some((flow.table, &flow.mask)) {
+                        continue;
+                    }
                     if masks.by_table.get(&flow.table).is_none_or(|of| !of.contains(&flow.mask.words)) {
                         fresh.add(flow.table, &flow.mask);
                     }

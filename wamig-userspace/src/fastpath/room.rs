@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 
 use wamig_common::action::Op;
-use wamig_common::entry::{FlowEntry, FlowMapKey};
+use wamig_common::entry::FlowMapKey;
 use wamig_common::key::FlowMask;
 use wamig_common::limits::{MAX_OPS, MAX_SUBTABLES, MAX_TABLES};
 use wamig_openflow::{ErrorKind, OfpError};
 
+use super::held::Keys;
 use super::intern::Interned;
 use super::subtable::Subtable;
 use super::{Batch, Change, CompiledFlow, FlowId};
-use crate::hash::{Map, Set};
+use crate::hash::{Map, Set, State};
 
 /// What is left.
 pub struct Room<'a> {
@@ -24,105 +25,137 @@ pub struct Room<'a> {
     /// Masks that have a subtable.
     pub masks: &'a Map<(u8, FlowMask), u32>,
     /// Those subtables.
-    pub by_id: &'a HashMap<u32, Subtable>,
+    pub by_id: &'a Map<u32, Subtable>,
     /// Flow map entries by their digests.
-    pub installed: &'a Map<u64, FlowEntry>,
+    pub installed: &'a Keys,
     /// Action lists.
-    pub lists: &'a Interned<Vec<Op>>,
+    pub lists: &'a Interned<[Op]>,
     /// Port sets.
-    pub sets: &'a Interned<Vec<u32>>,
+    pub sets: &'a Interned<[u32]>,
 }
 
 fn full(what: impl Into<String>) -> OfpError {
     OfpError::new(ErrorKind::FlowModTableFull, what)
 }
 
+/// The flows that a batch brings or changes.
+fn flows(batch: &Batch) -> impl Iterator<Item = (&CompiledFlow, bool)> {
+    batch.changes.iter().filter_map(|change| match change {
+        Change::Insert(flow) => Some((flow, true)),
+        Change::Replace(flow) => Some((flow, false)),
+        Change::Remove(_) => None,
+    })
+}
+
 /// Refuses a batch that the maps have no room for. It may count what removals of the same
 /// batch will free as still taken: readers may be using that until the batch is visible.
 /// `subtable_of` says where a flow is.
 pub fn check_room(batch: &Batch, room: &Room<'_>, subtable_of: impl Fn(FlowId) -> Option<u32>) -> Result<(), OfpError> {
-    let mut flows = 0;
-    let mut masks: Set<(u8, FlowMask)> = Set::default();
-    let mut grown: Set<u8> = Set::default();
-    let mut lists: Set<&[Op]> = Set::default();
-    let mut sets: Set<&Vec<u32>> = Set::default();
-    let mut digests = Digests::default();
-    for change in &batch.changes {
-        let (Change::Insert(flow) | Change::Replace(flow)) = change else { continue };
-        flows += 1;
+    let mut count = 0;
+    let mut places = Places::new(room);
+    let mut added: Map<u64, FlowMapKey> = Map::with_capacity_and_hasher(batch.changes.len(), State::default());
+    for (flow, is_new) in flows(batch) {
+        count += 1;
         if usize::from(flow.table) >= MAX_TABLES {
             return Err(OfpError::new(ErrorKind::FlowModBadTableId, format!("tables are 0 to {}", MAX_TABLES - 1)));
         }
-        let subtable = room.masks.get(&(flow.table, flow.mask));
-        if subtable.is_none() {
-            masks.insert((flow.table, flow.mask));
+        let subtable = places.of(flow);
+        // Without an id left the batch is refused for that.
+        if let (true, Some(id)) = (is_new, subtable) {
+            check_digest(flow, id, room, &mut added)?;
         }
-        if subtable.and_then(|id| room.by_id.get(id)).is_none_or(Subtable::is_empty) {
-            grown.insert(flow.table);
-        }
-        if matches!(change, Change::Insert(_)) {
-            digests.take(flow, room)?;
-        }
-        sets.extend(flow.sets.iter().filter(|s| room.sets.id(s).is_none()));
-        for ops in [&flow.apply, &flow.write] {
-            if ops.len() > MAX_OPS {
-                let detail = format!("at most {MAX_OPS} actions in a list");
-                return Err(OfpError::new(ErrorKind::BadActionTooMany, detail));
-            }
-            // A list with port sets of its own is known by their numbers, which it has not got yet.
-            if !ops.is_empty() && (!flow.sets.is_empty() || room.lists.id(ops).is_none()) {
-                lists.insert(ops);
-            }
+        if flow.apply.len().max(flow.write.len()) > MAX_OPS {
+            let detail = format!("at most {MAX_OPS} actions in a list");
+            return Err(OfpError::new(ErrorKind::BadActionTooMany, detail));
         }
     }
-    if flows > room.records.min(room.keys) {
+    if count > room.records.min(room.keys) {
         return Err(full(format!("the tables have room for {} more flows", room.records.min(room.keys))));
     }
-    for table in grown {
+    for table in places.grown {
         if masks_after(table, batch, room, &subtable_of) > MAX_SUBTABLES {
             return Err(full(format!("table {table} would hold more than {MAX_SUBTABLES} different masks")));
         }
     }
-    if masks.len() > room.subtables.len() {
+    if places.fresh.len() > room.subtables.len() {
         return Err(full(format!("all tables together have room for {} more masks", room.subtables.len())));
     }
-    if lists.len() > room.lists.room() {
+    // Two lists for a flow at most: which of them are there already is asked only where it matters.
+    if 2 * count > room.lists.room() && new_lists(batch, room) > room.lists.room() {
         return Err(full(format!("there is room for {} more action lists", room.lists.room())));
     }
-    if sets.len() > room.sets.room() {
-        return Err(full(format!("there is room for {} more port sets", room.sets.room())));
+    if flows(batch).map(|(flow, _)| flow.sets.len()).sum::<usize>() > room.sets.room() {
+        let sets: Set<&[u32]> = flows(batch).flat_map(|(flow, _)| flow.sets.iter().map(Vec::as_slice)).collect();
+        if sets.into_iter().filter(|set| room.sets.id(set).is_none()).count() > room.sets.room() {
+            return Err(full(format!("there is room for {} more port sets", room.sets.room())));
+        }
     }
     Ok(())
 }
 
-/// Digests that a batch adds to the flow map.
-#[derive(Default)]
-struct Digests {
-    /// Ids that its new masks will get.
-    ids: Map<(u8, FlowMask), u32>,
-    added: Map<u64, FlowMapKey>,
+/// How many action lists are not there yet.
+fn new_lists(batch: &Batch, room: &Room<'_>) -> usize {
+    let mut lists: Set<&[Op]> = Set::default();
+    for (flow, _) in flows(batch) {
+        // A list with port sets of its own is known by their numbers, which it has not got yet.
+        let is_new = |ops: &&[Op]| !ops.is_empty() && (!flow.sets.is_empty() || room.lists.id(ops).is_none());
+        lists.extend([flow.apply.as_slice(), &flow.write].into_iter().filter(is_new));
+    }
+    lists.len()
 }
 
-impl Digests {
-    /// Refuses a flow whose key has the digest of another key: the map can hold one of them.
-    fn take(&mut self, flow: &CompiledFlow, room: &Room<'_>) -> Result<(), OfpError> {
-        let place = (flow.table, flow.mask);
-        let fresh = room.subtables.iter().rev().nth(self.ids.len());
-        let id = room.masks.get(&place).or_else(|| self.ids.get(&place)).or(fresh).copied();
-        // Without an id left the batch is refused for that.
-        let Some(id) = id else { return Ok(()) };
-        if !room.masks.contains_key(&place) {
-            self.ids.insert(place, id);
-        }
-        let key = FlowMapKey { words: flow.key.words, subtable: u64::from(id) };
-        let digest = key.digest();
-        let holder = room.installed.get(&digest).map(|e| e.key);
-        if holder.or_else(|| self.added.insert(digest, key)).is_some_and(|holder| holder != key) {
-            let detail = format!("table {}: the match has the digest {digest:#018x} of another flow's", flow.table);
-            return Err(full(format!("{detail}; change the match, or take out that flow")));
-        }
-        Ok(())
+/// The subtables of a batch's flows.
+struct Places<'a> {
+    room: &'a Room<'a>,
+    /// New masks, and the ids that they will get.
+    fresh: Map<(u8, FlowMask), Option<u32>>,
+    /// Tables whose search order gets longer.
+    grown: Set<u8>,
+    /// The last one asked for: neighbours in a batch are often of one mask.
+    last: Option<((u8, FlowMask), Option<u32>)>,
+}
+
+impl<'a> Places<'a> {
+    fn new(room: &'a Room<'a>) -> Self {
+        Self { room, fresh: Map::default(), grown: Set::default(), last: None }
     }
+
+    /// The subtable that a flow is, or will be, in.
+    fn of(&mut self, flow: &CompiledFlow) -> Option<u32> {
+        let place = (flow.table, flow.mask);
+        if let Some((last, id)) = self.last
+            && last == place
+        {
+            return id;
+        }
+        let present = self.room.masks.get(&place).copied();
+        if present.and_then(|id| self.room.by_id.get(&id)).is_none_or(Subtable::is_empty) {
+            self.grown.insert(flow.table);
+        }
+        let id = present.or_else(|| {
+            let next = self.room.subtables.iter().rev().nth(self.fresh.len()).copied();
+            *self.fresh.entry(place).or_insert(next)
+        });
+        self.last = Some((place, id));
+        id
+    }
+}
+
+/// Refuses a flow whose key has the digest of another key: the map can hold one of them.
+fn check_digest(
+    flow: &CompiledFlow,
+    subtable: u32,
+    room: &Room<'_>,
+    added: &mut Map<u64, FlowMapKey>,
+) -> Result<(), OfpError> {
+    let key = FlowMapKey { words: flow.key.words, subtable: u64::from(subtable) };
+    let digest = key.digest();
+    let holder = room.installed.get(&digest).map(|held| held.entry.key);
+    if holder.or_else(|| added.insert(digest, key)).is_some_and(|holder| holder != key) {
+        let detail = format!("table {}: the match has the digest {digest:#018x} of another flow's", flow.table);
+        return Err(full(format!("{detail}; change the match, or take out that flow")));
+    }
+    Ok(())
 }
 
 /// How many masks a table has once the batch is in force: those that it empties do not count,

@@ -1,12 +1,11 @@
-//! One mask of one table: its flows by key and priority, its filter, its place in the search.
+//! One mask of one table: how many flows it has, its filter, its place in the search.
 
 use std::collections::BTreeMap;
 
-use wamig_common::entry::{SubtableRef, filter_bit, tag};
-use wamig_common::key::{ETH_TYPE, FlowKey, FlowMask};
+use wamig_common::entry::{SubtableRef, filter_bit};
+use wamig_common::key::{ETH_TYPE, FlowMask};
 use wamig_common::limits::FILTER_WORDS;
 
-use super::FlowId;
 use crate::hash::Map;
 
 /// Counts one less.
@@ -19,8 +18,7 @@ fn take_one(counts: &mut BTreeMap<u16, u32>, of: u16) {
     }
 }
 
-/// A subtable. Flows of equal key and different priority share one map entry; the highest is
-/// installed, the others wait behind it.
+/// A subtable.
 pub struct Subtable {
     /// Id in the maps.
     pub id: u32,
@@ -30,7 +28,7 @@ pub struct Subtable {
     pub mask: FlowMask,
     /// How the table's search order lists it; `None` = not listed.
     pub listed: Option<SubtableRef>,
-    keys: Map<FlowKey, Vec<(u16, FlowId)>>,
+    flows: usize,
     priorities: BTreeMap<u16, u32>,
     /// Flows of each EtherType, if the mask holds all of its bits.
     eth_types: BTreeMap<u16, u32>,
@@ -47,7 +45,7 @@ impl Subtable {
             table,
             mask,
             listed: None,
-            keys: Map::default(),
+            flows: 0,
             priorities: BTreeMap::new(),
             eth_types: BTreeMap::new(),
             filter: Box::new([0; FILTER_WORDS]),
@@ -55,45 +53,28 @@ impl Subtable {
         }
     }
 
-    /// The digest of one of its keys.
-    pub fn tag(&self, key: &FlowKey) -> u32 {
-        tag(self.id, key)
-    }
-
-    /// Adds a flow; the filter admits its key from now on.
-    pub fn insert(&mut self, key: FlowKey, priority: u16, flow: FlowId) {
-        let flows = self.keys.entry(key).or_default();
-        let at = flows.partition_point(|(p, _)| *p > priority);
-        flows.insert(at, (priority, flow));
+    /// A flow more, which asks for this EtherType.
+    pub fn insert(&mut self, eth_type: u16, priority: u16) {
+        self.flows += 1;
         *self.priorities.entry(priority).or_default() += 1;
-        *self.eth_types.entry(key.get(ETH_TYPE) as u16).or_default() += 1;
+        *self.eth_types.entry(eth_type).or_default() += 1;
     }
 
-    /// Removes a flow. The filter keeps admitting its key until [`Self::forget`].
-    pub fn remove(&mut self, key: &FlowKey, priority: u16, flow: FlowId) {
-        if let Some(flows) = self.keys.get_mut(key) {
-            flows.retain(|(_, f)| *f != flow);
-            if flows.is_empty() {
-                self.keys.remove(key);
-            }
-        }
+    /// A flow less. The filter keeps admitting its key until [`Self::forget`].
+    pub fn remove(&mut self, eth_type: u16, priority: u16) {
+        self.flows -= 1;
         take_one(&mut self.priorities, priority);
-        take_one(&mut self.eth_types, key.get(ETH_TYPE) as u16);
-    }
-
-    /// The flow that the map entry of `key` must name.
-    pub fn best(&self, key: &FlowKey) -> Option<(u16, FlowId)> {
-        self.keys.get(key).and_then(|f| f.first().copied())
+        take_one(&mut self.eth_types, eth_type);
     }
 
     /// How many flows it holds.
     pub fn flows(&self) -> usize {
-        self.priorities.values().sum::<u32>() as usize
+        self.flows
     }
 
     /// Whether it holds no flow.
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.flows == 0
     }
 
     /// How a search order has to list it now.
@@ -112,16 +93,16 @@ impl Subtable {
         self.priorities.last_key_value().map_or(0, |(p, _)| *p)
     }
 
-    /// Counts a key that now has a map entry.
-    pub fn admit(&mut self, key: &FlowKey) {
-        let (word, bit) = filter_bit(self.tag(key));
+    /// Counts a key of this tag that now has a map entry.
+    pub fn admit(&mut self, tag: u32) {
+        let (word, bit) = filter_bit(tag);
         *self.holders.entry(word << 6 | bit).or_default() += 1;
         self.filter[word as usize] |= 1 << bit;
     }
 
     /// Uncounts a key whose map entry is gone.
-    pub fn forget(&mut self, key: &FlowKey) {
-        let (word, bit) = filter_bit(self.tag(key));
+    pub fn forget(&mut self, tag: u32) {
+        let (word, bit) = filter_bit(tag);
         let index = word << 6 | bit;
         if let Some(n) = self.holders.get_mut(&index) {
             *n -= 1;
@@ -132,7 +113,7 @@ impl Subtable {
         }
     }
 
-    /// Whether the filter admits a key of this digest.
+    /// Whether the filter admits a key of this tag.
     pub fn may_hold(&self, tag: u32) -> bool {
         let (word, bit) = filter_bit(tag);
         self.filter[word as usize] >> bit & 1 != 0

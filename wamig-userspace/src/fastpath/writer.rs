@@ -16,18 +16,20 @@ mod beside;
 mod grace;
 mod view;
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 
 use wamig_common::action::{ActionList, OUTPUT_SET, Op};
 use wamig_common::entry::{
-    CLEAR, FlowCount, FlowEntry, FlowMapKey, FlowRecord, FlowValue, MAX_FLOW_ID, MISS, NO_GOTO, NONE, SLOW, Slot,
+    CLEAR, FlowCount, FlowEntry, FlowMapKey, FlowRecord, FlowValue, MAX_FLOW_ID, MISS, NO_GOTO, NONE, SLOW,
     SubtableRef, Table, TableCount, tag_of_digest,
 };
 use wamig_common::key::{ETH_TYPE, FlowKey, FlowMask};
 use wamig_common::limits::{FILTER_WORDS, MAX_SUBTABLES};
 use wamig_openflow::{ErrorKind, OfpError, PortNo};
 
+use super::held::{Claim, Held, Keys};
 use super::intern::Interned;
 use super::maps::Maps;
 use super::needs::{Constants, Masks, Needs, Share};
@@ -36,7 +38,7 @@ use super::port_state::PortState;
 use super::room::{Room, check_room};
 use super::subtable::Subtable;
 use super::{Batch, Change, CompiledFlow, FlowId};
-use crate::hash::{Map, Set};
+use crate::hash::Map;
 
 /// Number of the set of all ports.
 pub const SET_ALL: u32 = 0;
@@ -46,14 +48,16 @@ pub const SET_FLOOD: u32 = 1;
 struct Entry {
     table: u8,
     priority: u16,
-    key: FlowKey,
     subtable: u32,
+    /// That of its key in the subtable.
+    digest: u64,
     /// The record in force, and those whose readers may still be counting.
     record: u32,
     retiring: Vec<u32>,
     /// Counted under records that are gone.
     carried: FlowCount,
-    lists: Vec<u32>,
+    /// Apply- and write-actions; [`NONE`] = none.
+    lists: [u32; 2],
     sets: Vec<u32>,
     share: Share,
 }
@@ -61,8 +65,8 @@ struct Entry {
 /// What batches left behind for the end of their grace period.
 #[derive(Default)]
 struct Left {
-    /// Digests of the keys whose value was changed.
-    keys: Set<u64>,
+    /// Digests of the keys that lost their last flow.
+    keys: Vec<u64>,
     records: Vec<(u32, FlowId)>,
     lists: Vec<u32>,
     sets: Vec<u32>,
@@ -71,7 +75,7 @@ struct Left {
 
 impl Left {
     fn append(&mut self, mut other: Self) {
-        self.keys.extend(other.keys);
+        self.keys.append(&mut other.keys);
         self.records.append(&mut other.records);
         self.lists.append(&mut other.lists);
         self.sets.append(&mut other.sets);
@@ -82,16 +86,19 @@ impl Left {
 /// What one batch changes.
 #[derive(Default)]
 struct Staged {
-    /// Keys with their digests, each as often as it was touched.
-    touched: Vec<(u64, FlowMapKey)>,
+    /// Digests of keys, each as often as it was touched.
+    touched: Vec<u64>,
+    /// Some of them were changed by a batch whose grace is not over.
+    ungraced: bool,
     orders: BTreeSet<u8>,
     left: Left,
 }
 
 impl Staged {
-    fn touch(&mut self, subtable: u32, key: &FlowKey) {
-        let key = FlowMapKey { words: key.words, subtable: u64::from(subtable) };
-        self.touched.push((key.digest(), key));
+    /// `graced` is the version whose grace is over.
+    fn touch(&mut self, digest: u64, held: &Held, graced: u64) {
+        self.touched.push(digest);
+        self.ungraced |= held.since() > graced;
     }
 }
 
@@ -99,7 +106,7 @@ impl Staged {
 pub struct Writer<M> {
     maps: M,
     version: u64,
-    subtables: HashMap<u32, Subtable>,
+    subtables: Map<u32, Subtable>,
     by_mask: Map<(u8, FlowMask), u32>,
     free_subtables: Vec<u32>,
     flows: Map<FlowId, Entry>,
@@ -109,18 +116,20 @@ pub struct Writer<M> {
     /// First in, first out: a number rests as long as possible before a punt that still
     /// carries it could be taken for another flow's.
     free_records: VecDeque<u32>,
-    lists: Interned<Vec<Op>>,
-    sets: Interned<Vec<u32>>,
+    lists: Interned<[Op]>,
+    sets: Interned<[u32]>,
     /// The flow map, by digest as in the kernel; newest slot absent = to be deleted.
-    installed: Map<u64, FlowEntry>,
+    installed: Keys,
     /// The tables' search orders, as the present version sees them.
     orders: Map<u8, Table>,
     /// Tables whose order for the other parity is older.
     stale_orders: BTreeSet<u8>,
     /// Left by batches whose grace has not begun.
     left: Option<Left>,
-    /// Left by batches whose grace is running.
-    in_grace: Option<Left>,
+    /// Left by batches whose grace is running, and the version of the last of them.
+    in_grace: Option<(u64, Left)>,
+    /// Nobody reads an older version than this any more.
+    graced: u64,
     broken: Option<String>,
     port_state: PortState,
     /// Counted at tables by others than the fast path.
@@ -145,7 +154,7 @@ impl<M: Maps> Writer<M> {
         Self {
             maps,
             version: 1,
-            subtables: HashMap::new(),
+            subtables: Map::default(),
             by_mask: Map::default(),
             free_subtables: (1..capacity.subtables).rev().collect(),
             flows: Map::default(),
@@ -155,11 +164,12 @@ impl<M: Maps> Writer<M> {
             free_records: (1..capacity.flows.min(MAX_FLOW_ID)).collect(),
             lists: Interned::new(1, capacity.lists),
             sets: Interned::new(SET_FLOOD + 1, capacity.port_sets),
-            installed: Map::default(),
+            installed: Keys::default(),
             orders: Map::default(),
             stale_orders: BTreeSet::new(),
             left: None,
             in_grace: None,
+            graced: 1,
             beside: HashMap::new(),
             broken: None,
             port_state: PortState::default(),
@@ -274,10 +284,7 @@ impl<M: Maps> Writer<M> {
         }
         // What readers of older versions may be reading.
         let ungraced = self.left.is_some() || self.in_grace.is_some();
-        if !self.stale_orders.is_empty()
-            || (ungraced && !staged.orders.is_empty())
-            || staged.touched.iter().any(|(digest, _)| self.is_ungraced(*digest))
-        {
+        if !self.stale_orders.is_empty() || (ungraced && !staged.orders.is_empty()) || staged.ungraced {
             self.collect(true);
         }
         let version = self.version + 1;
@@ -302,33 +309,38 @@ impl<M: Maps> Writer<M> {
 
     fn insert(&mut self, flow: &CompiledFlow, staged: &mut Staged) -> io::Result<()> {
         let subtable = self.subtable_of(flow)?;
+        let key = FlowMapKey { words: flow.key.words, subtable: u64::from(subtable) };
+        let digest = key.digest();
         let mut entry = Entry {
             table: flow.table,
             priority: flow.priority,
-            key: flow.key,
             subtable,
+            digest,
             record: self.free_records.pop_front().ok_or(io::ErrorKind::StorageFull)?,
             retiring: Vec::new(),
             carried: FlowCount::default(),
-            lists: Vec::new(),
+            lists: [NONE; 2],
             sets: Vec::new(),
             share: Share::of(flow),
         };
         self.write_record(flow, &mut entry)?;
         self.needs.add(entry.share);
+        let claim = Claim { priority: flow.priority, record: entry.record, flow: flow.id };
         self.flows.insert(flow.id, entry);
         if let Some(s) = self.subtables.get_mut(&subtable) {
             if s.is_empty() {
                 self.masks.add(s.table, &s.mask);
             }
-            s.insert(flow.key, flow.priority, flow.id);
+            s.insert(flow.key.get(ETH_TYPE) as u16, flow.priority);
             if s.listed
                 .is_none_or(|listed| listed.max_priority < flow.priority || !listed.admits(flow.key.get(ETH_TYPE)))
             {
                 staged.orders.insert(flow.table);
             }
         }
-        staged.touch(subtable, &flow.key);
+        let held = self.installed.entry(digest).or_insert_with(|| Held::new(key));
+        held.add(claim);
+        staged.touch(digest, held, self.graced);
         Ok(())
     }
 
@@ -349,7 +361,7 @@ impl<M: Maps> Writer<M> {
         let Some(mut entry) = self.flows.remove(&flow.id) else {
             return Err(io::Error::other("a flow to be changed is not in the fast path"));
         };
-        staged.left.lists.append(&mut entry.lists);
+        staged.left.lists.extend(entry.lists.iter().filter(|list| **list != NONE));
         staged.left.sets.append(&mut entry.sets);
         staged.left.records.push((entry.record, flow.id));
         entry.retiring.push(entry.record);
@@ -358,7 +370,10 @@ impl<M: Maps> Writer<M> {
         self.needs.remove(entry.share);
         entry.share = Share::of(flow);
         self.needs.add(entry.share);
-        staged.touch(entry.subtable, &entry.key);
+        if let Some(held) = self.installed.get_mut(&entry.digest) {
+            held.set_record(flow.id, entry.record);
+            staged.touch(entry.digest, held, self.graced);
+        }
         self.flows.insert(flow.id, entry);
         Ok(())
     }
@@ -367,22 +382,25 @@ impl<M: Maps> Writer<M> {
         let Some(entry) = self.flows.remove(&id) else { return };
         self.needs.remove(entry.share);
         staged.left.records.push((entry.record, id));
-        staged.left.lists.extend(&entry.lists);
+        staged.left.lists.extend(entry.lists.iter().filter(|list| **list != NONE));
         staged.left.sets.extend(&entry.sets);
+        let Some(held) = self.installed.get_mut(&entry.digest) else { return };
+        held.take(id);
+        staged.touch(entry.digest, held, self.graced);
         if let Some(s) = self.subtables.get_mut(&entry.subtable) {
-            s.remove(&entry.key, entry.priority, id);
+            s.remove(FlowKey { words: held.entry.key.words }.get(ETH_TYPE) as u16, entry.priority);
             if s.is_empty() {
                 self.masks.remove(s.table, &s.mask);
                 staged.orders.insert(entry.table);
                 staged.left.subtables.push(s.id);
             }
         }
-        staged.touch(entry.subtable, &entry.key);
     }
 
     fn write_record(&mut self, flow: &CompiledFlow, entry: &mut Entry) -> io::Result<()> {
         let apply = self.write_list(&flow.apply, &flow.sets, entry)?;
         let write = self.write_list(&flow.write, &flow.sets, entry)?;
+        entry.lists = [apply, write];
         let mut flags = 0;
         if flow.clear {
             flags |= CLEAR;
@@ -413,17 +431,18 @@ impl<M: Maps> Writer<M> {
         if ops.is_empty() {
             return Ok(NONE);
         }
-        let mut ops = ops.to_vec();
-        for op in ops.iter_mut().filter(|op| op.kind == OUTPUT_SET) {
-            let members = sets.get(op.value as usize).ok_or(io::ErrorKind::InvalidInput)?;
-            op.value = u64::from(match members.as_slice() {
-                [port] if *port == PortNo::ALL.0 => SET_ALL,
-                [port] if *port == PortNo::FLOOD.0 => SET_FLOOD,
-                _ => self.port_set(members, entry)?,
-            });
+        let mut ops = Cow::Borrowed(ops);
+        if ops.iter().any(|op| op.kind == OUTPUT_SET) {
+            for op in ops.to_mut().iter_mut().filter(|op| op.kind == OUTPUT_SET) {
+                let members = sets.get(op.value as usize).ok_or(io::ErrorKind::InvalidInput)?;
+                op.value = u64::from(match members.as_slice() {
+                    [port] if *port == PortNo::ALL.0 => SET_ALL,
+                    [port] if *port == PortNo::FLOOD.0 => SET_FLOOD,
+                    _ => self.port_set(members, entry)?,
+                });
+            }
         }
         let (id, new) = self.lists.take(&ops).ok_or(io::ErrorKind::StorageFull)?;
-        entry.lists.push(id);
         if new {
             let list = ActionList::from_ops(&ops).ok_or(io::ErrorKind::InvalidInput)?;
             self.maps.set_list(id, &list)?;
@@ -432,7 +451,7 @@ impl<M: Maps> Writer<M> {
     }
 
     fn port_set(&mut self, members: &[u32], entry: &mut Entry) -> io::Result<u32> {
-        let (id, new) = self.sets.take(&members.to_vec()).ok_or(io::ErrorKind::StorageFull)?;
+        let (id, new) = self.sets.take(members).ok_or(io::ErrorKind::StorageFull)?;
         entry.sets.push(id);
         if new {
             self.maps.set_port_set(id, members)?;
@@ -442,28 +461,32 @@ impl<M: Maps> Writer<M> {
 
     /// Stages every touched key: the flow that it had, and the one that it gets.
     fn stage(&mut self, version: u64, staged: &mut Staged) -> io::Result<()> {
-        let mut values = Vec::new();
-        let mut added = (Vec::new(), Vec::new());
+        let touched = std::mem::take(&mut staged.touched);
+        let (mut digests, mut entries) = (Vec::with_capacity(touched.len()), Vec::with_capacity(touched.len()));
+        let mut changed = Vec::new();
         let mut filters = BTreeSet::new();
-        for (digest, map_key) in &staged.touched {
-            let (digest, map_key) = (*digest, *map_key);
-            let subtable = map_key.subtable as u32;
-            let Some(s) = self.subtables.get_mut(&subtable) else { continue };
-            if !staged.left.keys.insert(digest) {
+        for digest in touched {
+            let Some(held) = self.installed.get_mut(&digest) else { continue };
+            if held.since() == version {
                 continue;
             }
-            let key = &FlowKey { words: map_key.words };
-            let best = s.best(key).and_then(|(priority, id)| self.flows.get(&id).map(|e| (priority, e.record)));
-            let next =
-                best.map_or(Slot::default(), |(priority, record)| Slot::new(record, priority, tag_of_digest(digest)));
-            match self.installed.get(&digest).map(|e| e.value) {
-                Some(current) => values.push((digest, FlowEntry { value: current.then(version, next), key: map_key })),
-                None if next.is_absent() => {}
-                None => {
-                    s.admit(key);
+            let next = held.slot(digest);
+            if held.is_there() {
+                held.entry.value = held.entry.value.then(version, next);
+                changed.push(held.entry);
+                if next.is_absent() {
+                    staged.left.keys.push(digest);
+                }
+            } else if next.is_absent() {
+                self.installed.remove(&digest);
+            } else {
+                held.entry.value = FlowValue::new(version, next);
+                digests.push(digest);
+                entries.push(held.entry);
+                let subtable = held.entry.key.subtable as u32;
+                if let Some(s) = self.subtables.get_mut(&subtable) {
+                    s.admit(tag_of_digest(digest));
                     filters.insert(subtable);
-                    added.0.push(digest);
-                    added.1.push(FlowEntry { value: FlowValue::new(version, next), key: map_key });
                 }
             }
         }
@@ -472,11 +495,9 @@ impl<M: Maps> Writer<M> {
                 self.maps.set_filter(subtable, s.filter())?;
             }
         }
-        self.maps.add_flows(&added.0, &added.1)?;
-        self.installed.extend(added.0.into_iter().zip(added.1));
-        for (digest, entry) in values {
-            self.maps.set_flow(&entry.key, &entry.value)?;
-            self.installed.insert(digest, entry);
+        self.maps.add_flows(&digests, &entries)?;
+        for FlowEntry { key, value } in changed {
+            self.maps.set_flow(&key, &value)?;
         }
         Ok(())
     }
@@ -501,10 +522,6 @@ impl<M: Maps> Writer<M> {
         }
         order.n = listed.len().min(MAX_SUBTABLES) as u32;
         order
-    }
-
-    fn is_ungraced(&self, digest: u64) -> bool {
-        [&self.left, &self.in_grace].into_iter().flatten().any(|l| l.keys.contains(&digest))
     }
 }
 

@@ -137,7 +137,7 @@ impl<F: FastPath> Switch<F> {
         let last = batch.len().saturating_sub(1);
         let batch: Vec<Modification> = batch.into_iter().map(Into::into).collect();
         let port_mods = port_config::port_mods(&batch);
-        let staged = transaction::begin(&mut self.tables, &mut self.ids, &self.ports, batch, now)?;
+        let mut staged = transaction::begin(&mut self.tables, &mut self.ids, &self.ports, batch, now)?;
         let before = self.ports.clone();
         let mut told = Vec::new();
         for (index, m) in port_mods {
@@ -150,12 +150,13 @@ impl<F: FastPath> Switch<F> {
                 }
             }
         }
-        match self.commit(staged, now) {
+        match self.commit(&mut staged, now) {
             Ok(mut events) => {
                 events.append(&mut told);
                 Ok(events)
             }
             Err(error) => {
+                staged.revert(&mut self.tables);
                 self.restore_ports(before);
                 Err(Refused { index: last, error })
             }
@@ -167,17 +168,20 @@ impl<F: FastPath> Switch<F> {
     ///
     /// Should the fast path refuse all of them together, they are committed one by one, so
     /// that each gets its own verdict.
-    pub fn apply_each(&mut self, batch: Vec<Modification>, now: Instant) -> Applied {
-        let (staged, verdicts) =
-            transaction::begin_each(&mut self.tables, &mut self.ids, &self.ports, batch.clone(), now);
-        if let Ok(events) = self.commit(staged, now) {
-            let mut applied = Applied { verdicts, events };
-            for (index, m) in port_config::port_mods(&batch) {
-                if applied.verdicts.get(index).is_some_and(Result::is_ok) {
-                    applied.verdicts[index] = self.port_mod(&m).map(|mut told| applied.events.append(&mut told));
+    pub fn apply_each(&mut self, mut batch: Vec<Modification>, now: Instant) -> Applied {
+        let (mut staged, verdicts) =
+            transaction::begin_each(&mut self.tables, &mut self.ids, &self.ports, &mut batch, now);
+        match self.commit(&mut staged, now) {
+            Ok(events) => {
+                let mut applied = Applied { verdicts, events };
+                for (index, m) in port_config::port_mods(&batch) {
+                    if applied.verdicts.get(index).is_some_and(Result::is_ok) {
+                        applied.verdicts[index] = self.port_mod(&m).map(|mut told| applied.events.append(&mut told));
+                    }
                 }
+                return applied;
             }
-            return applied;
+            Err(_) => staged.undo(&mut self.tables, &mut batch),
         }
         let mut applied = Applied::default();
         for m in batch {
@@ -300,10 +304,11 @@ impl<F: FastPath> Switch<F> {
                 Expiry::Never => {}
             }
         }
-        let staged = transaction::expire(&mut self.tables, &expired);
-        match self.commit(staged, now) {
+        let mut staged = transaction::expire(&mut self.tables, &expired);
+        match self.commit(&mut staged, now) {
             Ok(events) => events,
             Err(error) => {
+                staged.revert(&mut self.tables);
                 tracing::warn!(%error, flows = expired.len(), "the fast path refused to expire flows; trying again");
                 for (id, _) in expired {
                     self.timeouts.set(id, now + RETRY);
@@ -366,7 +371,9 @@ impl<F: FastPath> Switch<F> {
         &mut self.fast
     }
 
-    fn commit(&mut self, mut staged: Staged, now: Instant) -> Result<Vec<Event>, OfpError> {
+    /// # Errors
+    /// The fast path's; what is staged is then to be reverted.
+    fn commit(&mut self, staged: &mut Staged, now: Instant) -> Result<Vec<Event>, OfpError> {
         let batch = staged.batch(&self.tables);
         // A flow's counters cannot be read any more when it is gone.
         let notices: Vec<_> = staged.removed().iter().filter(|r| r.flow.flags.send_flow_removed).collect();
@@ -375,7 +382,6 @@ impl<F: FastPath> Switch<F> {
         if !batch.changes.is_empty()
             && let Err(error) = self.fast.commit(&batch)
         {
-            staged.revert(&mut self.tables);
             return Err(error);
         }
         let notices = notices.into_iter().zip(counters);

@@ -2,13 +2,14 @@
 //! looked at. Counters are read only of flows that are due; a flow that was used meanwhile
 //! is put back. No clock is read here.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use wamig_openflow::FlowRemovedReason;
 
 use super::flow_table::Flow;
 use crate::fastpath::{FlowCounters, FlowId};
+use crate::hash::Map;
 
 /// What a due flow turned out to be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,7 +26,7 @@ pub enum Expiry {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Timeouts {
     queue: BTreeSet<(Instant, FlowId)>,
-    due_at: HashMap<FlowId, Instant>,
+    due_at: Map<FlowId, Instant>,
 }
 
 impl Timeouts {
@@ -46,7 +47,9 @@ impl Timeouts {
 
     /// A flow that is gone.
     pub fn forget(&mut self, id: FlowId) {
-        if let Some(at) = self.due_at.remove(&id) {
+        if !self.due_at.is_empty()
+            && let Some(at) = self.due_at.remove(&id)
+        {
             self.queue.remove(&(at, id));
         }
     }

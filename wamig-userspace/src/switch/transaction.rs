@@ -8,11 +8,14 @@
 //! deleted within the batch never reaches it. The notices of removed flows are given out
 //! only once nothing can fail any more.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Instant;
 
 use wamig_openflow::message::{GroupMod, GroupModCommand, MeterMod, MeterModCommand};
-use wamig_openflow::{ErrorKind, FlowMod, FlowModCommand, FlowRemovedReason, GroupId, MeterId, OfpError, PortNo};
+use wamig_openflow::{
+    ErrorKind, FlowMod, FlowModCommand, FlowRemovedReason, GroupId, Instructions, Match, MeterId, OfpError, PortNo,
+};
 
 use super::flow_table::{Flow, FlowTables, Selector};
 use super::group::Group;
@@ -23,7 +26,7 @@ use super::port_config;
 use super::validate::{self, Headers};
 use crate::fastpath::compile::compile;
 use crate::fastpath::{Batch, Change, CompiledFlow, FlowId};
-use crate::hash::Map;
+use crate::hash::{Map, State};
 
 /// Gives every flow a name that is never used again.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -49,15 +52,33 @@ pub struct Removed {
 /// A batch that the tables hold and the fast path does not yet.
 #[derive(Debug, Default)]
 pub struct Staged {
-    /// What each touched flow was before the batch (`None`: not there), in the order of touch.
-    before: Vec<(FlowId, Option<Flow>)>,
-    touched: Map<FlowId, Option<CompiledFlow>>,
+    /// In the order of touch.
+    flows: Vec<Touched>,
+    /// Where each of them is in `flows`.
+    places: Map<FlowId, usize>,
+    taken: Vec<Taken>,
     removed: Vec<Removed>,
     reset: Vec<FlowId>,
     /// What each touched group was before the batch, in the order of touch; the first counts.
     groups: Vec<(GroupId, Option<Group>)>,
     /// The same for meters.
     meters: Vec<(MeterId, Option<Meter>)>,
+}
+
+/// A flow that a batch touched; `None`: not there.
+#[derive(Debug)]
+struct Touched {
+    id: FlowId,
+    before: Option<Flow>,
+    now: Option<CompiledFlow>,
+}
+
+/// What a flow of the tables took over from the modification of this index.
+#[derive(Debug)]
+struct Taken {
+    index: usize,
+    matching: Option<Arc<Match>>,
+    instructions: Arc<Instructions>,
 }
 
 /// Carries out the batch on the tables.
@@ -69,15 +90,15 @@ pub fn begin(
     tables: &mut FlowTables,
     ids: &mut FlowIds,
     ports: &Ports,
-    mods: Vec<Modification>,
+    mut mods: Vec<Modification>,
     now: Instant,
 ) -> Result<Staged, Refused> {
-    let mut staged = Staged::default();
     let count = mods.len();
-    for (index, m) in mods.into_iter().enumerate() {
-        let name = m.name();
-        if let Err(mut error) = staged.step(tables, ids, ports, m, now) {
+    let mut staged = Staged::for_some(count);
+    for (index, m) in mods.iter_mut().enumerate() {
+        if let Err(mut error) = staged.step(tables, ids, ports, (index, m), now) {
             if count > 1 {
+                let name = m.name();
                 error.detail = format!("{name} {} of {count}: {}", index + 1, error.detail);
             }
             staged.revert(tables);
@@ -87,16 +108,17 @@ pub fn begin(
     Ok(staged)
 }
 
-/// Carries out of the batch what can be carried out, and tells what became of each.
+/// Carries out of the batch what can be carried out, and tells what became of each. Matches and
+/// instructions go from the batch into the tables: [`Staged::undo`] brings them back.
 pub fn begin_each(
     tables: &mut FlowTables,
     ids: &mut FlowIds,
     ports: &Ports,
-    mods: Vec<Modification>,
+    mods: &mut [Modification],
     now: Instant,
 ) -> (Staged, Vec<Result<(), OfpError>>) {
-    let mut staged = Staged::default();
-    let verdicts = mods.into_iter().map(|m| staged.step(tables, ids, ports, m, now)).collect();
+    let mut staged = Staged::for_some(mods.len());
+    let verdicts = mods.iter_mut().enumerate().map(|m| staged.step(tables, ids, ports, m, now)).collect();
     (staged, verdicts)
 }
 
@@ -132,35 +154,37 @@ fn compiled(mut flow: Flow) -> Result<(Flow, CompiledFlow), OfpError> {
 }
 
 impl Staged {
+    /// With room for so many flows.
+    fn for_some(flows: usize) -> Self {
+        let places = Map::with_capacity_and_hasher(flows, State::default());
+        Self { flows: Vec::with_capacity(flows), places, taken: Vec::with_capacity(flows), ..Self::default() }
+    }
+
     /// The net change for the fast path: removals, then replacements, then insertions, so
     /// that a match which changed hands is free before it is taken.
     ///
     /// It is made once: the compiled flows go into it.
     pub fn batch(&mut self, tables: &FlowTables) -> Batch {
-        let mut removals = Vec::new();
+        let mut changes = Vec::with_capacity(self.flows.len());
         let mut replacements = Vec::new();
-        let mut insertions = Vec::new();
-        for (id, before) in &self.before {
-            match (before, self.touched.get_mut(id).and_then(Option::take)) {
-                (Some(_), None) => removals.push(Change::Remove(*id)),
-                (Some(old), Some(flow)) => {
-                    // A flow that is only refreshed costs the fast path nothing.
-                    if tables.get(*id).is_none_or(|new| new.instructions != old.instructions) {
-                        replacements.push(Change::Replace(flow));
-                    }
-                }
-                (None, Some(flow)) => insertions.push(Change::Insert(flow)),
-                (None, None) => {}
+        for Touched { id, before, now } in &mut self.flows {
+            match (before, now.as_ref()) {
+                (Some(_), None) => changes.push(Change::Remove(*id)),
+                // A flow that is only refreshed costs the fast path nothing.
+                (Some(old), Some(_)) if tables.get(*id).is_some_and(|new| new.instructions == old.instructions) => {}
+                (Some(_), Some(_)) => replacements.extend(now.take().map(Change::Replace)),
+                (None, _) => {}
             }
         }
-        removals.append(&mut replacements);
-        removals.append(&mut insertions);
-        Batch { changes: removals }
+        changes.append(&mut replacements);
+        let fresh = self.flows.iter_mut().filter(|flow| flow.before.is_none());
+        changes.extend(fresh.filter_map(|flow| flow.now.take()).map(Change::Insert));
+        Batch { changes }
     }
 
     /// Flows that the batch added, changed or took out.
     pub fn touched(&self) -> impl Iterator<Item = FlowId> {
-        self.before.iter().map(|(id, _)| *id)
+        self.flows.iter().map(|flow| flow.id)
     }
 
     /// Flows that the batch took out, in the order of the modifications.
@@ -182,12 +206,24 @@ impl Staged {
             tables.meters.restore(meter, before);
         }
         // All out before any goes in: two flows of one match may have followed each other.
-        for (id, _) in &self.before {
-            tables.take(*id);
+        for flow in &self.flows {
+            tables.take(flow.id);
         }
-        for (_, before) in self.before {
-            if let Some(flow) = before {
-                tables.put(flow);
+        for flow in self.flows.into_iter().filter_map(|flow| flow.before) {
+            tables.put(flow);
+        }
+    }
+
+    /// Puts the tables and the batch back as they were before [`begin_each`].
+    pub fn undo(mut self, tables: &mut FlowTables, mods: &mut [Modification]) {
+        let taken = std::mem::take(&mut self.taken);
+        self.revert(tables);
+        for Taken { index, matching, instructions } in taken {
+            if let Some(Modification::Flow(m) | Modification::FlowV10(m)) = mods.get_mut(index) {
+                m.instructions = Arc::unwrap_or_clone(instructions);
+                if let Some(matching) = matching {
+                    m.matching = Arc::unwrap_or_clone(matching);
+                }
             }
         }
     }
@@ -197,23 +233,25 @@ impl Staged {
         tables: &mut FlowTables,
         ids: &mut FlowIds,
         ports: &Ports,
-        m: Modification,
+        (index, m): (usize, &mut Modification),
         now: Instant,
     ) -> Result<(), OfpError> {
         match m {
-            Modification::Flow(m) => self.flow(tables, ids, ports, (m, Headers::Named), now),
-            Modification::FlowV10(mut m) => {
+            Modification::Flow(m) => {
+                let command = m.command;
+                self.flow(tables, ids, ports, (index, m), (command, Headers::Named), now)
+            }
+            Modification::FlowV10(m) => {
                 let modifies = matches!(m.command, FlowModCommand::Modify | FlowModCommand::ModifyStrict);
-                if modifies && tables.select(&selector(&m)).is_empty() {
-                    m.command = FlowModCommand::Add;
-                }
-                self.flow(tables, ids, ports, (m, Headers::WhereThere), now)
+                let adds = modifies && tables.select(&selector(m)).is_empty();
+                let command = if adds { FlowModCommand::Add } else { m.command };
+                self.flow(tables, ids, ports, (index, m), (command, Headers::WhereThere), now)
             }
             // Carried out by whoever commits the batch: they are no part of the tables.
-            Modification::Port(m) => port_config::check_port(&m, ports),
-            Modification::Table(m) => port_config::check_table(m, tables.tables()),
-            Modification::Group(m) => self.group(tables, ports, &m, now),
-            Modification::Meter(m) => self.meter(tables, &m, now),
+            Modification::Port(m) => port_config::check_port(m, ports),
+            Modification::Table(m) => port_config::check_table(*m, tables.tables()),
+            Modification::Group(m) => self.group(tables, ports, m, now),
+            Modification::Meter(m) => self.meter(tables, m, now),
         }
     }
 
@@ -263,20 +301,21 @@ impl Staged {
         tables: &mut FlowTables,
         ids: &mut FlowIds,
         ports: &Ports,
-        (m, headers): (FlowMod, Headers),
+        (index, m): (usize, &mut FlowMod),
+        (command, headers): (FlowModCommand, Headers),
         now: Instant,
     ) -> Result<(), OfpError> {
-        validate::check(&m, headers, tables.tables(), ports)?;
+        validate::check(m, headers, tables.tables(), ports)?;
         if !matches!(m.command, FlowModCommand::Delete | FlowModCommand::DeleteStrict) {
             tables.groups.check_actions(&m.instructions.apply)?;
             tables.groups.check_actions(&m.instructions.write)?;
             m.instructions.meter.map_or(Ok(()), |meter| tables.meters.check_used(meter))?;
         }
-        match m.command {
-            FlowModCommand::Add => self.add(tables, ids, m, now),
-            FlowModCommand::Modify | FlowModCommand::ModifyStrict => self.modify(tables, m),
+        match command {
+            FlowModCommand::Add => self.add(tables, ids, (index, m), now),
+            FlowModCommand::Modify | FlowModCommand::ModifyStrict => self.modify(tables, (index, m)),
             FlowModCommand::Delete | FlowModCommand::DeleteStrict => {
-                for id in tables.select(&selector(&m)) {
+                for id in tables.select(&selector(m)) {
                     self.remove(tables, id, FlowRemovedReason::Delete);
                 }
                 Ok(())
@@ -286,7 +325,13 @@ impl Staged {
 
     /// §6.4: an equal flow is cleared, duration included; its counters go over to the new one
     /// unless they are to be reset; no flow-removed is sent.
-    fn add(&mut self, tables: &mut FlowTables, ids: &mut FlowIds, m: FlowMod, now: Instant) -> Result<(), OfpError> {
+    fn add(
+        &mut self,
+        tables: &mut FlowTables,
+        ids: &mut FlowIds,
+        (index, m): (usize, &mut FlowMod),
+        now: Instant,
+    ) -> Result<(), OfpError> {
         if m.flags.check_overlap
             && let Some(other) = tables.overlapping(m.table, m.priority, &m.matching)
         {
@@ -303,11 +348,12 @@ impl Staged {
                 format!("the switch holds {} flows at most", tables.capacity()),
             ));
         }
-        let (id, matching) = match equal {
-            Some(flow) => (flow.id, Arc::clone(&flow.matching)),
-            None => (ids.allocate(), Arc::new(m.matching)),
-        };
+        let there = equal.map(|flow| (flow.id, Arc::clone(&flow.matching)));
         let reset = equal.is_some() && m.flags.reset_counts;
+        let fresh = there.is_none().then(|| Arc::new(std::mem::take(&mut m.matching)));
+        let instructions = Arc::new(std::mem::take(&mut m.instructions));
+        self.taken.push(Taken { index, matching: fresh.clone(), instructions: Arc::clone(&instructions) });
+        let (id, matching) = there.unwrap_or_else(|| (ids.allocate(), fresh.unwrap_or_default()));
         let (flow, compiled) = compiled(Flow {
             id,
             table: m.table,
@@ -317,7 +363,7 @@ impl Staged {
             idle_timeout: m.idle_timeout,
             hard_timeout: m.hard_timeout,
             flags: m.flags,
-            instructions: Arc::new(m.instructions),
+            instructions,
             slow: None,
             added: now,
         })?;
@@ -329,9 +375,10 @@ impl Staged {
     }
 
     /// §6.4: only the instructions change; no flow in the match is no error.
-    fn modify(&mut self, tables: &mut FlowTables, m: FlowMod) -> Result<(), OfpError> {
-        let selected = tables.select(&selector(&m));
-        let instructions = Arc::new(m.instructions);
+    fn modify(&mut self, tables: &mut FlowTables, (index, m): (usize, &mut FlowMod)) -> Result<(), OfpError> {
+        let selected = tables.select(&selector(m));
+        let instructions = Arc::new(std::mem::take(&mut m.instructions));
+        self.taken.push(Taken { index, matching: None, instructions: Arc::clone(&instructions) });
         let changed = selected.iter().filter_map(|id| tables.get(*id));
         let changed = changed.map(|flow| compiled(Flow { instructions: Arc::clone(&instructions), ..flow.clone() }));
         for (flow, compiled) in changed.collect::<Result<Vec<_>, _>>()? {
@@ -346,21 +393,23 @@ impl Staged {
     fn put(&mut self, tables: &mut FlowTables, flow: Flow, compiled: CompiledFlow) {
         let id = flow.id;
         let before = tables.put(flow);
-        self.note(id, before);
-        self.touched.insert(id, Some(compiled));
+        self.touch(id, before, Some(compiled));
     }
 
     fn remove(&mut self, tables: &mut FlowTables, id: FlowId, reason: FlowRemovedReason) {
         let Some(flow) = tables.take(id) else { return };
-        self.note(id, Some(flow.clone()));
-        self.touched.insert(id, None);
+        self.touch(id, Some(flow.clone()), None);
         self.removed.push(Removed { flow, reason });
     }
 
-    /// Keeps what a flow was before the batch touched it first.
-    fn note(&mut self, id: FlowId, before: Option<Flow>) {
-        if !self.touched.contains_key(&id) {
-            self.before.push((id, before));
+    /// Keeps what a flow was before the batch touched it first, and what it is now.
+    fn touch(&mut self, id: FlowId, before: Option<Flow>, now: Option<CompiledFlow>) {
+        match self.places.entry(id) {
+            Entry::Occupied(place) => self.flows[*place.get()].now = now,
+            Entry::Vacant(place) => {
+                place.insert(self.flows.len());
+                self.flows.push(Touched { id, before, now });
+            }
         }
     }
 }

@@ -5,7 +5,7 @@
 use wamig_common::action::slot;
 use wamig_common::limits::MAX_PORTS;
 use wamig_common::reshape::{is_mpls, is_pbb};
-use wamig_openflow::flow_match::VID_PRESENT;
+use wamig_openflow::flow_match::{Masked, VID_PRESENT, check as check_field};
 use wamig_openflow::{
     Action, ErrorKind, Field, FlowMod, FlowModCommand, Instructions, Match, OfpError, PortNo, TableId, Version,
 };
@@ -196,7 +196,7 @@ fn check_list(
 /// What the match and the actions so far say about the frame.
 struct Known {
     /// EtherType, IP protocol and ICMPv6 type, as far as the match fixes them.
-    types: Match,
+    types: [Option<Masked>; TYPES.len()],
     /// Tags that the actions pushed.
     pushed: u32,
     /// Whether the frame has a tag below those; `None` = either.
@@ -205,14 +205,14 @@ struct Known {
     headers: Headers,
 }
 
+/// The fields that say which other fields there are, in their order.
+const TYPES: [Field; 3] = [Field::EthType, Field::IpProto, Field::Icmpv6Type];
+
 impl Known {
     fn of((matching, headers): (&Match, Headers)) -> Self {
-        let types = [Field::EthType, Field::IpProto, Field::Icmpv6Type]
-            .into_iter()
-            .filter_map(|f| matching.get(f).map(|m| (f, m)));
         let present = u128::from(VID_PRESENT);
         Self {
-            types: types.fold(Match::any(), |t, (f, m)| t.with_masked(f, m.value, m.mask)),
+            types: TYPES.map(|field| matching.get(field)),
             pushed: 0,
             tagged: matching.get(Field::VlanVid).filter(|m| m.mask & present != 0).map(|m| m.value & present != 0),
             headers,
@@ -229,10 +229,12 @@ impl Known {
                 self.needs(action, *field)?;
                 match field {
                     Field::EthType => self.behind(Some(*value as u16)),
-                    Field::IpProto | Field::Icmpv6Type if self.types.get(*field).is_some() => {
-                        self.types = self.types.clone().with(*field, *value);
+                    field => {
+                        let known = TYPES.iter().zip(&mut self.types).find(|(f, m)| *f == field && m.is_some());
+                        if let Some((field, m)) = known {
+                            *m = Some(whole(*field, *value));
+                        }
                     }
-                    _ => {}
                 }
                 Ok(())
             }
@@ -302,7 +304,7 @@ impl Known {
 
     /// An action after which the frame is of this type, and no more is known of it.
     fn behind(&mut self, eth_type: Option<u16>) {
-        self.types = eth_type.map_or_else(Match::any, |t| Match::any().with(Field::EthType, u128::from(t)));
+        self.types = [eth_type.map(|t| whole(Field::EthType, u128::from(t))), None, None];
     }
 
     fn needs(&self, action: &Action, field: Field) -> Result<(), OfpError> {
@@ -320,9 +322,24 @@ impl Known {
         if self.headers == Headers::WhereThere && is_v10 {
             return Ok(());
         }
-        let with_field = self.types.clone().with(field, 0);
-        with_field.validate().map_err(|e| inconsistent(action, &e.detail))
+        // A match of the types and the field.
+        let get = |f: Field| {
+            if f == field {
+                return Some(whole(field, 0));
+            }
+            TYPES.iter().zip(self.types).find(|(known, _)| **known == f).and_then(|(_, m)| m)
+        };
+        let before = TYPES.iter().filter(|f| **f < field);
+        let behind = TYPES.iter().filter(|f| **f > field);
+        let checked =
+            before.chain([&field]).chain(behind).try_for_each(|f| get(*f).map_or(Ok(()), |m| check_field(*f, m, get)));
+        checked.map_err(|e: OfpError| inconsistent(action, &e.detail))
     }
+}
+
+/// All bits of a field, those beyond its width dropped.
+fn whole(field: Field, value: u128) -> Masked {
+    Masked { value: value & field.full_mask(), mask: field.full_mask() }
 }
 
 fn inconsistent(action: &Action, why: &str) -> OfpError {

@@ -68,10 +68,10 @@ const fn at(base: u8, off: u8, shift: u32, bits: u32, flags: u16) -> Place {
     Place { base, off, shift, bits, from: 0, flags }
 }
 
-/// Where a field is; an IPv6 address has two places. `None`: the field is not in the frame, its
+/// Where a field is; an IPv6 address has two places, any other field one. `None`: the field is not in the frame, its
 /// place is not told by the headers that the layout names (the protocol), or it depends on the
 /// IP version and that is unknown.
-pub fn places(field: Field, l3: Option<L3>) -> Option<Vec<Place>> {
+pub fn places(field: Field, l3: Option<L3>) -> Option<[Option<Place>; 2]> {
     const ADDR4: u16 = NEED_IPV4 | SUM_IPV4 | SUM_PSEUDO;
     const ADDR6: u16 = NEED_IPV6 | SUM_PSEUDO;
     const L4: u16 = NEED_L4 | SUM_L4;
@@ -107,7 +107,7 @@ pub fn places(field: Field, l3: Option<L3>) -> Option<Vec<Place>> {
         Field::Ipv6Src => return Some(of_halves(BASE_L3, 8, ADDR6)),
         Field::Ipv6Dst => return Some(of_halves(BASE_L3, 24, ADDR6)),
     };
-    Some(vec![one])
+    Some([Some(one), None])
 }
 
 /// Where [`Field::VlanVid`] or [`Field::VlanPcp`] is, in the outermost tag.
@@ -122,8 +122,8 @@ pub fn port(field: Field) -> Place {
     at(BASE_L4, if source { 0 } else { 2 }, 48, 16, NEED_L4 | SUM_L4)
 }
 
-fn of_halves(base: u8, off: u8, flags: u16) -> Vec<Place> {
-    vec![Place { from: 64, ..at(base, off, 0, 64, flags) }, at(base, off + 8, 0, 64, flags)]
+fn of_halves(base: u8, off: u8, flags: u16) -> [Option<Place>; 2] {
+    [Some(Place { from: 64, ..at(base, off, 0, 64, flags) }), Some(at(base, off + 8, 0, 64, flags))]
 }
 
 fn tos(field: Field, l3: L3) -> Place {
@@ -150,9 +150,20 @@ pub fn mpls_ttl() -> Place {
 
 /// A field's slot in the action set; IPv6 addresses have the next one as well.
 pub fn slot(field: Field) -> u8 {
-    let before = Field::ALL.iter().take_while(|f| **f != field).filter(|f| f.settable());
-    slot::FIRST_SET + before.map(|f| if f.bits() > 64 { 2 } else { 1 }).sum::<u8>()
+    SLOTS[field as usize]
 }
+
+const SLOTS: [u8; Field::ALL.len()] = {
+    let (mut slots, mut next, mut i) = ([0; Field::ALL.len()], slot::FIRST_SET, 0);
+    while i < slots.len() {
+        slots[i] = next;
+        if Field::ALL[i].settable() {
+            next += if Field::ALL[i].bits() > 64 { 2 } else { 1 };
+        }
+        i += 1;
+    }
+    slots
+};
 
 #[cfg(test)]
 mod tests {
@@ -162,7 +173,7 @@ mod tests {
     fn every_settable_field_has_a_slot_of_its_own() {
         let mut taken = Vec::new();
         for f in Field::ALL.iter().filter(|f| f.settable()) {
-            for i in 0..places(*f, Some(L3::V4)).map_or(1, |p| p.len()) as u8 {
+            for i in 0..places(*f, Some(L3::V4)).map_or(1, |p| p.iter().flatten().count()) as u8 {
                 let s = slot(*f) + i;
                 assert!((slot::FIRST_SET..=slot::LAST_SET).contains(&s), "{f:?}");
                 assert!(!taken.contains(&s), "{f:?}");
@@ -177,8 +188,8 @@ mod tests {
         for f in Field::ALL.iter().filter(|f| f.settable() && **f != Field::VlanVid) {
             for l3 in [L3::V4, L3::V6] {
                 let Some(places) = places(*f, Some(l3)) else { continue };
-                assert_eq!(places.iter().map(|p| p.bits).sum::<u32>(), u32::from(f.bits()), "{f:?}");
-                for p in places.iter().chain([&ttl(l3)]) {
+                assert_eq!(places.iter().flatten().map(|p| p.bits).sum::<u32>(), u32::from(f.bits()), "{f:?}");
+                for p in places.iter().flatten().chain([&ttl(l3)]) {
                     assert!(p.shift + p.bits <= 64, "{f:?}");
                     assert!(p.flags & (SUM_IPV4 | SUM_PSEUDO | SUM_L4) == 0 || p.off % 2 == 0, "{f:?}");
                 }

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use wamig_common::entry::{FlowCount, FlowEntry};
-use wamig_common::key::FlowKey;
+use wamig_common::entry::{FlowCount, FlowValue, tag_of_digest};
 
 use super::{Left, Subtable, Writer, add};
 use crate::fastpath::maps::Maps;
@@ -14,7 +13,7 @@ impl<M: Maps> Writer<M> {
             && let Some(left) = self.left.take()
         {
             self.maps.begin_grace();
-            self.in_grace = Some(left);
+            self.in_grace = Some((self.version, left));
         }
     }
 
@@ -24,7 +23,8 @@ impl<M: Maps> Writer<M> {
             if !self.maps.grace_is_over(wait) {
                 return;
             }
-            if let Some(left) = self.in_grace.take() {
+            if let Some((version, left)) = self.in_grace.take() {
+                self.graced = version;
                 self.clean_up(left);
             }
             self.begin_grace();
@@ -36,19 +36,24 @@ impl<M: Maps> Writer<M> {
     fn clean_up(&mut self, left: Left) {
         let mut filters = BTreeSet::new();
         for digest in left.keys {
-            let entry = self.installed.get(&digest).copied().filter(|e| e.value.newest().is_absent());
-            let Some(FlowEntry { value, key }) = entry.filter(|_| !self.is_ungraced(digest)) else {
+            let Some(held) = self.installed.get_mut(&digest) else { continue };
+            let (key, value) = (held.entry.key, held.entry.value);
+            if !value.newest().is_absent() || held.since() > self.graced {
                 continue;
-            };
+            }
             let emptied = self.maps.set_flow(&key, &value.emptied());
             if let Err(e) = emptied.and_then(|()| self.maps.remove_flow(&key)) {
                 tracing::warn!("a flow map entry could not be deleted: {e}");
                 continue;
             }
-            self.installed.remove(&digest);
+            // A batch under way may have a new flow for it.
+            held.entry.value = FlowValue::default();
+            if held.is_free() {
+                self.installed.remove(&digest);
+            }
             let subtable = key.subtable as u32;
             if let Some(s) = self.subtables.get_mut(&subtable) {
-                s.forget(&FlowKey { words: key.words });
+                s.forget(tag_of_digest(digest));
                 filters.insert(subtable);
             }
         }

@@ -30,7 +30,11 @@ impl<M: Maps> Tables for Writer<M> {
     }
 
     fn lookup(&self, subtable: u32, key: &FlowKey, mask: &FlowMask, digest: u64, version: u64) -> Slot {
-        let entry = self.installed.get(&digest).filter(|entry| entry.key.subtable == u64::from(subtable));
+        let entry = self
+            .installed
+            .get(&digest)
+            .map(|held| &held.entry)
+            .filter(|entry| entry.key.subtable == u64::from(subtable));
         let entry = entry.filter(|entry| entry.key.words == key.masked(mask).words);
         entry.map_or(Slot::default(), |entry| entry.value.slot(version))
     }
@@ -67,6 +71,6 @@ impl<M: Maps> View for Writer<M> {
     }
 
     fn port_set(&self, set: u32) -> &[u32] {
-        self.sets.get(set).map_or(&[], Vec::as_slice)
+        self.sets.get(set).unwrap_or_default()
     }
 }
