@@ -9,7 +9,7 @@ use wamig_openflow::{PortDesc, PortNo};
 use wamig_userspace::admin::client::{self, ClientError};
 use wamig_userspace::admin::explain::Explanation;
 use wamig_userspace::admin::flow::FlowLine;
-use wamig_userspace::admin::order::{OrderAnswer, OrderRequest, OrderResult};
+use wamig_userspace::admin::order::{OrderAnswer, OrderRequest, OrderResult, Parsed};
 use wamig_userspace::admin::reload::ReloadAnswer;
 use wamig_userspace::admin::status::{
     Address, Configuration, ControllerLine, Datapath, Event, Peer, Pool, Port, Status,
@@ -139,11 +139,15 @@ async fn daemon(dir: &Path) -> PathBuf {
                 }
                 Query::Order(request, answer) => {
                     let order = request.order();
-                    let results = order.iter().map(|o| OrderResult {
-                        address: o.address.to_string(),
-                        steps: vec![format!("{} because {}", o.verb.as_str(), o.reason)],
-                        refused: None,
-                        remedy: None,
+                    let results = order.iter().map(|o| match o {
+                        Parsed::Server(o) => OrderResult {
+                            address: o.address.to_string(),
+                            site: None,
+                            steps: vec![format!("{} because {}", o.verb.as_str(), o.reason)],
+                            refused: None,
+                            remedy: None,
+                        },
+                        Parsed::Site(other) => panic!("not asked for: {other:?}"),
                     });
                     let told =
                         OrderAnswer { site: "dc1".to_owned(), dry_run: request.dry_run, results: results.collect() };
@@ -202,8 +206,9 @@ async fn an_order_is_taken_and_a_wrong_one_is_told_from_it() {
         let (path, verb) = (path.clone(), verb.to_owned());
         let order = OrderRequest {
             verb,
-            address: "192.0.2.53".to_owned(),
+            address: Some("192.0.2.53".to_owned()),
             to: None,
+            site: None,
             reason: "a \"quoted\" reason".to_owned(),
             dry_run: true,
         };

@@ -86,7 +86,7 @@ async fn state(world: &mut World, config: &Config, wanted: &str) {
 /// An order about the server.
 fn order(verb: &str) -> OrderRequest {
     let (verb, reason) = (verb.to_owned(), "the paper's experiment".to_owned());
-    OrderRequest { verb, address: S.to_string(), to: None, reason, dry_run: false }
+    OrderRequest { verb, address: Some(S.to_string()), to: None, site: None, reason, dry_run: false }
 }
 
 async fn give(config: &Config, order: OrderRequest) -> Result<OrderAnswer, ClientError> {
@@ -307,6 +307,24 @@ async fn a_server_moves_by_being_booted_elsewhere_and_back() {
     let moves = log.lines().filter(|l| !l.contains("\"verb\":\"reload\""));
     assert_eq!(moves.count(), 9, "one line for each change: {log}");
     assert!(log.contains("as planned (the paper's experiment), evidence arp-"), "{log}");
+    let log = std::fs::read_to_string(dc2.state_dir.join("audit.jsonl")).unwrap();
+    assert!(log.lines().any(|l| l.contains("as announced, epoch ") && l.contains(", evidence arp-")), "{log}");
+
+    // An operator calls dc2 dead, wrongly, and takes the server home: its copy is cut off.
+    let dead = || OrderRequest { address: None, site: Some("dc2".to_owned()), ..order("assume-dead") };
+    let told = give(&dc1, dead()).await.unwrap().results;
+    assert_eq!((told.len(), told[0].site.as_deref(), &told[0].refused), (2, Some("dc2"), &None));
+    assert!(told[1].steps[0].contains("dc2 is not asked"), "{told:?}");
+    assert_eq!(address(&dc1).await.unwrap().reason.as_deref(), Some("its host is assumed dead"));
+    let peer = status(&dc1).await.peers.remove(0);
+    assert_eq!(peer.reason.as_deref(), Some("assumed dead by the operator: the paper's experiment"));
+    assert!(give(&dc1, dead()).await.unwrap().results[0].refused.is_some(), "once");
+    assert_eq!(give(&dc1, order("return")).await.unwrap().results[0].refused, None);
+    state(&mut world, &dc1, "HOME").await;
+    state(&mut world, &dc2, "FENCED").await;
+    assert_eq!(give(&dc1, order("return")).await.unwrap().results[0].refused.as_deref(), Some("it is at home"));
+    let log = std::fs::read_to_string(dc1.state_dir.join("audit.jsonl")).unwrap();
+    assert!(log.contains(r#""reason":"dc2: the paper's experiment""#) && log.contains(r#""verb":"return""#), "{log}");
 
     drop(stops);
     while let Some(ended) = daemons.join_next().await {

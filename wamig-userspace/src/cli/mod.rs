@@ -3,6 +3,7 @@
 //!
 //! Exit codes: 0 done, 1 not done (the reason is on stderr), 2 the command line is wrong.
 
+mod assume_dead;
 mod check_config;
 mod detach;
 mod explain;
@@ -14,6 +15,7 @@ mod layout;
 mod order;
 mod prepare;
 mod reload;
+mod return_home;
 mod run;
 mod status;
 mod trace;
@@ -65,6 +67,8 @@ enum Verb {
     Unfreeze(unfreeze::Arguments),
     Prepare(prepare::Arguments),
     Unprepare(unprepare::Arguments),
+    Return(return_home::Arguments),
+    AssumeDead(assume_dead::Arguments),
     Reload(reload::Arguments),
     Flows(flows::Arguments),
     Trace(trace::Arguments),
@@ -132,6 +136,8 @@ fn carry_out(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Unfreeze(arguments) => unfreeze::run(arguments),
         Verb::Prepare(arguments) => prepare::run(arguments),
         Verb::Unprepare(arguments) => unprepare::run(arguments),
+        Verb::Return(arguments) => return_home::run(arguments),
+        Verb::AssumeDead(arguments) => assume_dead::run(arguments),
         Verb::Reload(arguments) => reload::run(arguments),
         Verb::Flows(arguments) => flows::run(arguments),
         Verb::Trace(arguments) => trace::run(arguments),

@@ -26,18 +26,31 @@ pub(super) struct Common {
     dry_run: bool,
 }
 
-/// Gives an order and prints what becomes of it.
+/// Gives an order about a server and prints what becomes of it.
 ///
 /// # Errors
 /// When the daemon cannot be asked, or refuses the order for any address.
 pub(super) fn give(common: &Common, verb: &str, address: Ipv4Addr, to: Option<&str>) -> anyhow::Result<()> {
-    let request = OrderRequest {
-        verb: verb.to_owned(),
-        address: address.to_string(),
-        to: to.map(str::to_owned),
-        reason: common.reason.clone(),
-        dry_run: common.dry_run,
-    };
+    send(common, verb, Some(address.to_string()), to.map(str::to_owned), None)
+}
+
+/// Gives an order about a site and prints what becomes of it, for each server that it is about as well.
+///
+/// # Errors
+/// When the daemon cannot be asked, or refuses the order.
+pub(super) fn give_of_site(common: &Common, verb: &str, site: &str) -> anyhow::Result<()> {
+    send(common, verb, None, None, Some(site.to_owned()))
+}
+
+fn send(
+    common: &Common,
+    verb: &str,
+    address: Option<String>,
+    to: Option<String>,
+    site: Option<String>,
+) -> anyhow::Result<()> {
+    let (reason, dry_run) = (common.reason.clone(), common.dry_run);
+    let request = OrderRequest { verb: verb.to_owned(), address, to, site, reason, dry_run };
     let told = client::post_json(&common.target.socket()?, RESOURCE, &request)?;
     let answer: OrderAnswer = client::json(&told)?;
     match common.output {
@@ -46,7 +59,10 @@ pub(super) fn give(common: &Common, verb: &str, address: Ipv4Addr, to: Option<&s
     }
     let refused = answer.results.iter().filter(|r| r.refused.is_some()).count();
     if refused > 0 {
-        anyhow::bail!("{verb}: refused for {refused} of {} addresses", answer.results.len());
+        match answer.results.iter().find_map(|r| r.site.as_deref()) {
+            Some(site) => anyhow::bail!("{verb}: refused for site {site}"),
+            None => anyhow::bail!("{verb}: refused for {refused} of {} addresses", answer.results.len()),
+        }
     }
     Ok(())
 }
@@ -61,7 +77,10 @@ fn text(answer: &OrderAnswer) -> String {
             (None, true) => "would be done".to_owned(),
         };
         // Writing to a String does not fail.
-        let _ = writeln!(out, "{} at site {}: {head}", result.address, answer.site);
+        let _ = match &result.site {
+            Some(site) => writeln!(out, "site {site}, at site {}: {head}", answer.site),
+            None => writeln!(out, "{} at site {}: {head}", result.address, answer.site),
+        };
         for step in &result.steps {
             let _ = writeln!(out, "  {step}");
         }
@@ -81,12 +100,14 @@ mod tests {
     fn an_operator_reads_what_is_done_and_why_something_is_not() {
         let done = OrderResult {
             address: "192.0.2.53".to_owned(),
+            site: None,
             steps: vec!["it stays at dc2, reached by 198.51.100.200".to_owned()],
             refused: None,
             remedy: None,
         };
         let refused = OrderResult {
             address: "192.0.2.54".to_owned(),
+            site: None,
             steps: Vec::new(),
             refused: Some("it is not frozen".to_owned()),
             remedy: Some("Nothing is to be done.".to_owned()),
@@ -98,5 +119,8 @@ mod tests {
         answer.dry_run = true;
         assert!(text(&answer).starts_with("192.0.2.53 at site dc1: would be done\n"));
         assert!(text(&answer).contains("192.0.2.54 at site dc1: would be refused: it is not frozen\n"));
+        let site = OrderResult { address: "-".to_owned(), site: Some("dc2".to_owned()), ..answer.results[0].clone() };
+        answer.results.insert(0, site);
+        assert!(text(&answer).starts_with("site dc2, at site dc1: would be done\n  it stays"));
     }
 }

@@ -25,6 +25,7 @@ use crate::migration::io::{BatchId, Effect, Input, Note, event};
 use crate::migration::order::{Order, Refusal, Verdict};
 use crate::migration::record::Record;
 use crate::migration::reload::About;
+use crate::migration::site_order::{SiteOrder, SiteVerdict};
 use crate::migration::{self, Migration};
 use crate::peer::message::Message;
 use learning::{Learning, Plan, Settings};
@@ -145,6 +146,12 @@ impl Controller {
     pub fn order(&mut self, now: Instant, order: &Order) -> (Vec<Verdict>, Vec<Command>) {
         let (verdicts, effects) = self.migration.order(now, order);
         (verdicts, effects.into_iter().map(|e| self.command(e)).collect())
+    }
+
+    /// An operator orders something about another site, in the same way.
+    pub fn order_site(&mut self, now: Instant, order: &SiteOrder) -> (SiteVerdict, Vec<Command>) {
+        let (verdict, effects) = self.migration.order_site(now, order);
+        (verdict, effects.into_iter().map(|e| self.command(e)).collect())
     }
 
     /// What stands in the way of another configuration; see [`crate::migration::reload`].

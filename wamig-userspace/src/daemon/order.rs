@@ -5,9 +5,11 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use super::control::{Control, Ended, Inputs, unix_us};
-use crate::admin::order::{OrderAnswer, OrderRequest, OrderResult};
+use crate::admin::explain::Entry;
+use crate::admin::order::{OrderAnswer, OrderRequest, OrderResult, Parsed};
 use crate::fastpath::FastPath;
 use crate::migration::io::Input;
+use crate::migration::site_order::SiteOrder;
 
 impl<F: FastPath> Control<F> {
     /// Carries out an operator's order; the answer comes when that is done.
@@ -34,11 +36,38 @@ impl<F: FastPath> Control<F> {
             drop(answer.send(Err(why.to_owned())));
             return None;
         };
-        let (verdicts, commands) = controller.order(now, &order);
+        let (results, commands) = match &order {
+            Parsed::Server(order) => {
+                let (verdicts, commands) = controller.order(now, order);
+                (verdicts.into_iter().map(OrderResult::from).collect(), commands)
+            }
+            Parsed::Site(order) => {
+                let (verdict, commands) = controller.order_site(now, order);
+                if verdict.plan.is_ok() && !order.dry_run {
+                    self.record_order(order);
+                }
+                (OrderResult::of_site(verdict), commands)
+            }
+        };
         let ended = self.carry_out(commands, inputs).await;
-        let results = verdicts.into_iter().map(OrderResult::from).collect();
-        let told = OrderAnswer { site: self.config.site.clone(), dry_run: order.dry_run, results };
+        let told = OrderAnswer { site: self.config.site.clone(), dry_run: request.dry_run, results };
         drop(answer.send(Ok(told)));
         ended
+    }
+
+    /// An order about a site is recorded even where no server has anything to do with it.
+    fn record_order(&mut self, order: &SiteOrder) {
+        let none = "-".to_owned();
+        let entry = Entry {
+            at_unix_us: unix_us(),
+            verb: order.verb.as_str().to_owned(),
+            address: none.clone(),
+            role: none.clone(),
+            from: none.clone(),
+            to: none.clone(),
+            epoch: none,
+            reason: format!("{}: {}", order.site, order.reason.trim()),
+        };
+        self.append(None, &entry);
     }
 }

@@ -11,7 +11,7 @@ use wamig_openflow::{PortDesc, Version};
 
 use crate::admin::explain::{self, Explanation};
 use crate::admin::status::{
-    Address, ControllerLine, Datapath as Switch, Fragments, LinkLine, Pool, Port, Refusal, Status, SwitchLine,
+    Address, ControllerLine, Datapath as Switch, Fragments, LinkLine, Peer, Pool, Port, Refusal, Status, SwitchLine,
     SwitchSession,
 };
 use crate::controller::Controller;
@@ -31,6 +31,19 @@ const PROGRAM: &str = "general";
 const CONTROL_BUSY: &str = "control-busy";
 /// Frames that the slow path had no time for.
 const SLOW_PATH_BUSY: &str = "slow-path-busy";
+
+/// The peers, and which of them an operator has called dead.
+fn peers<F: FastPath>(control: &Control<F>) -> Vec<Peer> {
+    let mut peers = control.peers.list();
+    let migration = control.controller.as_ref().map(Controller::migration);
+    for (name, said) in migration.into_iter().flat_map(Migration::assumed_dead) {
+        for peer in peers.iter_mut().filter(|p| p.name == name) {
+            let before = peer.reason.take().map_or_else(String::new, |reason| format!("; {reason}"));
+            peer.reason = Some(format!("assumed dead by the operator: {said}{before}"));
+        }
+    }
+    peers
+}
 
 /// The status of `control` at `now`, which the wall clock calls `unix_us`.
 pub fn status<F: FastPath>(control: &mut Control<F>, now: Instant, unix_us: u64) -> Status {
@@ -73,7 +86,7 @@ pub fn status<F: FastPath>(control: &mut Control<F>, now: Instant, unix_us: u64)
             Some(Sessions::Several(switches)) => several(control.datapath.features(), switches, wall),
             None => switch(control, wall),
         },
-        peers: control.peers.list(),
+        peers: peers(control),
         controllers,
         addresses,
         pool,

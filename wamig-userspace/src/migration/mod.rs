@@ -30,6 +30,7 @@ pub mod record;
 pub mod reload;
 mod revoke;
 mod sign;
+pub mod site_order;
 pub mod status;
 #[cfg(test)]
 mod tests;
@@ -151,7 +152,10 @@ impl Migration {
             Input::Frame { in_port, data } => self.on_frame(now, in_port, data),
             Input::Programmed { batch, result } => self.on_programmed(now, batch, result),
             Input::PeerUp(peer, version) => {
-                self.peers.set_up(&peer, version);
+                if let Some(why) = self.peers.set_up(&peer, version) {
+                    self.out
+                        .alert(None, format!("{peer} was assumed dead ({why}), and is up again: it is asked as ever"));
+                }
                 let (mut cx, home, host) = self.split(now);
                 for server in home.values_mut() {
                     server.on_peer_up(&mut cx, &peer);
@@ -184,7 +188,7 @@ impl Migration {
 
     /// Every address, own servers first, each side in ascending order.
     pub fn status(&self) -> Vec<AddressStatus> {
-        self.home.values().map(HomeServer::status).chain(self.host.status()).collect()
+        self.home.values().map(|server| server.status(&self.peers)).chain(self.host.status()).collect()
     }
 
     /// One address's state, of the side that this site is; `None` = nothing is known of it.

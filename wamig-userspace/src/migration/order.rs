@@ -28,6 +28,8 @@ pub enum Verb {
     },
     /// It is not about to move after all.
     Unprepare,
+    /// It is to be at home, from where it is away: its host is not asked, and fences its copy.
+    Return,
 }
 
 impl Verb {
@@ -38,6 +40,7 @@ impl Verb {
             Self::Unfreeze { .. } => "unfreeze",
             Self::Prepare { .. } => "prepare",
             Self::Unprepare => "unprepare",
+            Self::Return => "return",
         }
     }
 }
@@ -98,11 +101,7 @@ impl Migration {
     }
 
     fn plan(&mut self, now: Instant, order: &Order) -> Plan {
-        let reason = order.reason.trim();
-        if reason.is_empty() || reason.len() > LONGEST_REASON {
-            let text = format!("the reason has {} octets", reason.len());
-            return Err(Refusal::new(text, format!("Give a reason of 1 to {LONGEST_REASON} octets; it is recorded.")));
-        }
+        check_reason(&order.reason)?;
         let (cx, home, host) = self.split(now);
         match home.get(&order.address) {
             Some(server) => HomeServer::plan(server, &cx, &order.verb),
@@ -115,4 +114,14 @@ impl Migration {
             )),
         }
     }
+}
+
+/// Every order says why.
+pub(super) fn check_reason(reason: &str) -> Result<(), Refusal> {
+    let octets = reason.trim().len();
+    if (1..=LONGEST_REASON).contains(&octets) {
+        return Ok(());
+    }
+    let remedy = format!("Give a reason of 1 to {LONGEST_REASON} octets; it is recorded.");
+    Err(Refusal::new(format!("the reason has {octets} octets"), remedy))
 }

@@ -15,12 +15,31 @@ pub(super) struct Peers {
     /// The version that each peer speaks, of those that are up.
     up: BTreeMap<String, u16>,
     why: BTreeMap<String, String>,
+    /// Why an operator has called peers dead since their last session began.
+    assumed: BTreeMap<String, String>,
 }
 
 impl Peers {
-    pub(super) fn set_up(&mut self, peer: &str, version: u16) {
+    /// Gives why it was assumed dead, if it was: that is over.
+    pub(super) fn set_up(&mut self, peer: &str, version: u16) -> Option<String> {
         self.up.insert(peer.to_owned(), version);
         self.why.remove(peer);
+        self.assumed.remove(peer)
+    }
+
+    /// Until its next session.
+    pub(super) fn assume_dead(&mut self, peer: &str, reason: &str) {
+        self.assumed.insert(peer.to_owned(), reason.to_owned());
+    }
+
+    /// Why an operator has called it dead.
+    pub(super) fn assumed_dead(&self, peer: &str) -> Option<&str> {
+        self.assumed.get(peer).map(String::as_str)
+    }
+
+    /// All that are assumed dead, and why.
+    pub(super) fn assumed(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.assumed.iter().map(|(peer, why)| (peer.as_str(), why.as_str()))
     }
 
     pub(super) fn set_down(&mut self, peer: &str, why: &str) {

@@ -122,6 +122,8 @@ pub mod reason {
     pub const DUPLICATE: &str = "alive at home as well";
     /// Home: the server is alive here, and an operator said that it is to be elsewhere.
     pub const DUPLICATE_HERE: &str = "a copy here is not let in";
+    /// Home: an operator has called the host dead.
+    pub const ASSUMED_DEAD: &str = "its host is assumed dead";
     /// The peer has not been heard for a lease's time.
     pub const PEER_SILENT: &str = "peer silent";
     /// Another host of the LAN uses the transfer address.

@@ -10,6 +10,7 @@ use super::{Held, HomeServer, Phase, Step, Why};
 use crate::migration::context::Context;
 use crate::migration::cookie::{self, Role};
 use crate::migration::io::event;
+use crate::migration::order::{Plan, Refusal};
 use crate::migration::record::Placement;
 use crate::migration::status::reason;
 use crate::peer::message::{Epoch, Evidence, Message, NackReason};
@@ -20,6 +21,37 @@ const HELD: usize = 4;
 const ALERT_PAUSE: Duration = Duration::from_mins(1);
 
 impl HomeServer {
+    pub(super) fn plan_return(&self, cx: &Context<'_>) -> Plan {
+        let (address, own) = (self.address(), cx.config.site.as_str());
+        let refuse = |text: &str, remedy: String| Err(Refusal::new(text, remedy));
+        if self.frozen.is_some() {
+            return refuse("it is frozen", format!("`wamig unfreeze {address} --to {own} --reason TEXT` does both."));
+        }
+        match &self.phase {
+            Phase::Home | Phase::Probing { .. } if self.prepared.is_some() => {
+                let remedy = format!("`wamig unprepare {address} --reason TEXT` keeps it here.");
+                refuse("it is at home, and about to move", remedy)
+            }
+            Phase::Home | Phase::Probing { .. } => refuse("it is at home", "Nothing is to be done.".to_owned()),
+            Phase::Claimed { .. } | Phase::Returning { .. } => {
+                let remedy = "Wait until `wamig status` shows it as HOME or AWAY, a few seconds.".to_owned();
+                refuse("it is being moved", remedy)
+            }
+            Phase::Away { placement, .. } => Ok(vec![
+                format!("its traffic goes to no {} any more, it is local again", placement.transfer),
+                format!("{} is not asked, and fences its copy if one talks there", placement.peer),
+                "it is reached when it runs here".to_owned(),
+            ]),
+        }
+    }
+
+    /// An operator says that it is to be at home, whatever its host knows of it.
+    pub(super) fn come_home(&mut self, cx: &mut Context<'_>, reason: &str) {
+        let Phase::Away { placement, .. } = &self.phase else { return };
+        let placement = placement.clone();
+        self.remove(cx, placement, Vec::new(), Vec::new(), Why::Ordered { fence: true }, reason);
+    }
+
     /// A frame at home says that the server is here: ARP from its address, or its own probe.
     pub(in crate::migration) fn on_evidence(
         &mut self,
@@ -59,8 +91,11 @@ impl HomeServer {
             Phase::Away { placement, stale, .. } => {
                 cx.out.note(self.server.address, event::SEEN_AT_HOME, format!("on port {in_port}; its frame is held"));
                 let placement = placement.clone();
-                if *stale || !cx.peers.is_up(&placement.peer) {
-                    self.remove(cx, placement, Vec::new(), vec![held], Why::Seen { fence: false }, "seen at home");
+                // Nobody knows what is at a host that is up and yet assumed dead.
+                let (up, assumed) = (cx.peers.is_up(&placement.peer), cx.peers.assumed_dead(&placement.peer).is_some());
+                if *stale || assumed || !up {
+                    let why = Why::Seen { fence: assumed && up };
+                    self.remove(cx, placement, Vec::new(), vec![held], why, "seen at home");
                     return;
                 }
                 let (address, epoch) = (self.server.address, placement.epoch);

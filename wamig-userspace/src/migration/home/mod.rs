@@ -13,6 +13,7 @@
 //! HOME, AWAY and STALE are shown as FROZEN while nothing may move it, HOME as PREPARED while
 //! its move is planned.
 
+mod assumed;
 mod claim;
 mod comeback;
 mod freeze;
@@ -33,6 +34,7 @@ use super::cookie::{self, Role};
 use super::damping::Moves;
 use super::flows;
 use super::io::{BatchId, Change};
+use super::peers::Peers;
 use super::planned::Planned;
 use super::record::{Freeze, Placement, Record};
 use super::revoke::Revokes;
@@ -414,7 +416,7 @@ impl HomeServer {
         }
     }
 
-    pub(super) fn status(&self) -> AddressStatus {
+    pub(super) fn status(&self, peers: &Peers) -> AddressStatus {
         let prepared = self.prepared.as_ref().filter(|_| self.state() == State::Prepared);
         let (peer, transfer, epoch) = match (self.placed(), prepared) {
             (Some(p), _) => (Some(p.peer.clone()), Some(p.transfer), p.epoch),
@@ -439,7 +441,7 @@ impl HomeServer {
             })
         };
         let why = self.frozen_reason().or_else(|| self.shut_out_reason()).or_else(|| self.prepared_reason());
-        let why = why.or_else(refused).or_else(stale);
+        let why = why.or_else(refused).or_else(|| self.assumed_reason(peers)).or_else(stale);
         let since_unix_ms =
             self.frozen.as_ref().filter(|_| self.state() == State::Frozen).and_then(|f| f.since_unix_ms);
         AddressStatus {

@@ -13,6 +13,7 @@ impl HomeServer {
             Verb::Unfreeze { to } => self.plan_unfreeze(cx, to.as_deref()),
             Verb::Prepare { to } => self.plan_prepare(cx, to),
             Verb::Unprepare => self.plan_unprepare(),
+            Verb::Return => self.plan_return(cx),
         }
     }
 
@@ -24,6 +25,7 @@ impl HomeServer {
             Verb::Unfreeze { to } => self.unfreeze(cx, to.as_deref(), reason),
             Verb::Prepare { to } => self.prepare(cx, to, reason),
             Verb::Unprepare => self.unprepare(cx, reason),
+            Verb::Return => self.come_home(cx, reason),
         }
     }
 }

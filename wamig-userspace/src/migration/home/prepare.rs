@@ -87,6 +87,10 @@ impl HomeServer {
                 return refuse("it is being moved".to_owned(), remedy);
             }
         }
+        if let Some(said) = cx.peers.assumed_dead(to) {
+            let remedy = format!("It ends by itself when a session with {to} is up again.");
+            return refuse(format!("{to} is assumed dead: {said}"), remedy);
+        }
         if !cx.peers.is_up(to) {
             return refuse(format!("{to} is down"), format!("Restore the session to {to}: see `wamig status`."));
         }

@@ -12,6 +12,7 @@ mod hosted;
 mod prepared;
 mod reload;
 mod restart;
+mod returned;
 mod simulation;
 pub(in crate::migration) mod site;
 mod steering;

@@ -1,7 +1,7 @@
 //! Schedules by chance: servers that start and stop anywhere, daemons that are killed at any
 //! point of what they do, sessions that break, messages that are lost, doubled, delayed and
-//! overtake each other. `WAMIG_TEST_SEED` is the first schedule's number. What must always hold is checked by [`World`] after every input; when
-//! the faults stop, all sites must come to agree on what is there.
+//! overtake each other, and operators who order this and that. `WAMIG_TEST_SEED` is the first schedule's number. What
+//! must always hold is checked by [`World`] after every input; when the faults stop, all sites must come to agree on what is there.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -41,7 +41,7 @@ fn trouble(world: &mut World) {
     let count = world.sites.len();
     let at = world.dice.below(count as u64) as usize;
     let host = HOST + world.dice.below(count as u64 - 1) as usize;
-    match world.dice.below(18) {
+    match world.dice.below(20) {
         0..3 => world.start_machine(at),
         3..6 => world.stop_machine(at),
         6 => world.disconnect_from(at),
@@ -66,6 +66,17 @@ fn trouble(world: &mut World) {
             }
             world.start_machine(host);
         }
+        // A host is called dead, rightly or wrongly; often the server is started at home then.
+        15..17 => {
+            if world.dice.chance(50) {
+                world.disconnect_from(host);
+            }
+            world.assume_dead(host);
+            if world.dice.chance(50) {
+                world.stop_machine(host);
+                world.start_machine(HOME);
+            }
+        }
         _ => {
             let verb = order(world, at, host);
             world.order(verb);
@@ -75,7 +86,8 @@ fn trouble(world: &mut World) {
 
 /// Any of an operator's orders; `at` is a site, `host` one that hosts.
 fn order(world: &mut World, at: usize, host: usize) -> Verb {
-    match world.dice.below(8) {
+    match world.dice.below(11) {
+        8.. => Verb::Return,
         0..2 => Verb::Freeze,
         2 => Verb::Unfreeze { to: None },
         3..6 => Verb::Prepare { to: NAMES[host].into() },

@@ -17,6 +17,7 @@ use crate::migration::config::SiteConfig;
 use crate::migration::io::{BatchId, Effect, Input, Note};
 use crate::migration::order::{Order, Verb};
 use crate::migration::record::Record;
+use crate::migration::site_order::{SiteOrder, SiteVerb};
 use crate::migration::status::{AddressStatus, Role, State};
 use crate::peer::message::{Epoch, Message};
 
@@ -290,6 +291,16 @@ impl World {
         if done.iter().all(|v| v.plan.is_ok()) {
             self.held = None;
         }
+        self.carry_out(HOME, effects);
+        self.check();
+    }
+
+    /// An operator at home calls a host dead; whether it is makes no difference.
+    pub(super) fn assume_dead(&mut self, host: usize) {
+        let Some(migration) = self.sites[HOME].migration.as_mut() else { return };
+        let (verb, reason) = (SiteVerb::AssumeDead, "chance".into());
+        let order = SiteOrder { verb, site: NAMES[host].into(), reason, dry_run: false };
+        let (_, effects) = migration.order_site(self.now, &order);
         self.carry_out(HOME, effects);
         self.check();
     }
