@@ -68,6 +68,22 @@ impl LostStream {
 /// # Errors
 /// [`LostStream`]; the stream is left as it is.
 pub fn decode(stream: &mut BytesMut) -> Result<Option<Frame>, LostStream> {
+    let Some(header) = peek(stream)? else { return Ok(None) };
+    let bytes = stream.split_to(usize::from(header.length)).freeze();
+    Ok(Some(Frame { header, bytes }))
+}
+
+/// The first whole message of `bytes`, without a copy; `None` = it is cut.
+///
+/// # Errors
+/// [`LostStream`].
+pub fn first(bytes: &Bytes) -> Result<Option<Frame>, LostStream> {
+    let header = peek(bytes)?;
+    Ok(header.map(|header| Frame { header, bytes: bytes.slice(..usize::from(header.length)) }))
+}
+
+/// The header of the next message, if all of the message is there.
+fn peek(stream: &[u8]) -> Result<Option<Header>, LostStream> {
     let Some(head) = stream.first_chunk::<HEADER_LEN>() else { return Ok(None) };
     let [version, ty, l0, l1, x0, x1, x2, x3] = *head;
     let length = u16::from_be_bytes([l0, l1]);
@@ -76,10 +92,7 @@ pub fn decode(stream: &mut BytesMut) -> Result<Option<Frame>, LostStream> {
     if len < HEADER_LEN {
         return Err(LostStream { header });
     }
-    if stream.len() < len {
-        return Ok(None);
-    }
-    Ok(Some(Frame { header, bytes: stream.split_to(len).freeze() }))
+    Ok((stream.len() >= len).then_some(header))
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use wamig_openflow::message::{BundleAdd, BundleControl, BundleControlType, BundleFlags};
-use wamig_openflow::{ErrorKind, Message, OfpError, Version, Xid, header};
+use wamig_openflow::{ErrorKind, Message, OfpError, Version, Xid};
 
 use super::Agent;
 use super::mods::{self, Asked};
@@ -97,7 +97,14 @@ impl Bundles {
         Ok(bundle)
     }
 
-    pub(super) fn add(&mut self, add: BundleAdd, asked: (Xid, &Bytes), now: Instant) -> Result<(), OfpError> {
+    /// Adds the message that was in `add`.
+    pub(super) fn add(
+        &mut self,
+        add: &BundleAdd,
+        inner: Option<Box<Received>>,
+        asked: (Xid, &Bytes),
+        now: Instant,
+    ) -> Result<(), OfpError> {
         let id = add.bundle;
         if self.changes >= CHANGES {
             return Err(wrong(ErrorKind::BundleMsgTooMany, format!("bundles hold {CHANGES} changes")));
@@ -110,11 +117,9 @@ impl Bundles {
         if bundle.closed {
             return Err(wrong(ErrorKind::BundleBundleClosed, format!("bundle {id} is closed")));
         }
-        let frame = header::decode(&mut BytesMut::from(&add.message[..]));
-        let Ok(Some(frame)) = frame else {
+        let Some(inner) = inner else {
             return Err(wrong(ErrorKind::BundleMsgBadLen, "the message in the bundle is cut".to_owned()));
         };
-        let inner = Received::new(&frame, Version::V13);
         let message = inner.message.map_err(|e| e.error)?;
         let change = match mods::asked(message, Version::V13) {
             Asked::Change(change) => change,

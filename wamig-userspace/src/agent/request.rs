@@ -29,7 +29,7 @@ impl Agent {
     ) -> Vec<Event> {
         let mut run = Run::default();
         let mut events = Vec::new();
-        while let Some(Received { xid, message, quote }) = batch.messages.pop_front() {
+        while let Some(Received { xid, message, quote, inner }) = batch.messages.pop_front() {
             let Some(session) = self.sessions.get(&conn) else { break };
             let slave = session.role == ControllerRole::Slave;
             let message = match message {
@@ -46,7 +46,7 @@ impl Agent {
             };
             events.extend(self.commit(conn, &mut run, switch, now));
             match message {
-                Ok(message) => events.extend(self.serve(conn, (xid, &quote), message, switch, now)),
+                Ok(message) => events.extend(self.serve(conn, (xid, &quote), (message, inner), switch, now)),
                 Err(error) => {
                     if let Some(session) = self.sessions.get(&conn) {
                         session.error(xid, &quote, &error);
@@ -70,7 +70,7 @@ impl Agent {
         &mut self,
         conn: ConnId,
         (xid, quote): (Xid, &Bytes),
-        message: Message,
+        (message, inner): (Message, Option<Box<Received>>),
         switch: &mut Switch<F>,
         now: Instant,
     ) -> Vec<Event> {
@@ -132,7 +132,7 @@ impl Agent {
             Message::BundleControl(control) => {
                 return self.bundle_control(conn, control, (xid, quote), switch, now);
             }
-            Message::BundleAdd(add) => session.bundles.add(add, (xid, quote), now).map(|()| None),
+            Message::BundleAdd(add) => session.bundles.add(&add, inner, (xid, quote), now).map(|()| None),
             Message::Experimenter(m) => {
                 let of_type = m.exp_type.map_or_else(String::new, |t| format!(", type {t}"));
                 let detail = format!("experimenter {:#010x}{of_type} is not known", m.experimenter);

@@ -24,11 +24,24 @@ pub struct Received {
     pub message: Result<Message, DecodeError>,
     /// Its first bytes, for an error about it.
     pub quote: Bytes,
+    /// The message in a bundle-add, unless it is cut.
+    pub inner: Option<Box<Self>>,
 }
 
 impl Received {
     /// Decodes a message of a connection that speaks `version`.
     pub fn new(frame: &Frame, version: Version) -> Self {
+        let mut received = Self::alone(frame, version);
+        if let Ok(Message::BundleAdd(add)) = &received.message
+            && let Ok(Some(inner)) = header::first(&add.message)
+        {
+            received.inner = Some(Box::new(Self::alone(&inner, version)));
+        }
+        received
+    }
+
+    /// Whatever is in it stays undecoded.
+    fn alone(frame: &Frame, version: Version) -> Self {
         let wrong = frame.header.version != version.number() && frame.header.ty != 0;
         let message = if wrong {
             let detail = format!("version {} where {} was agreed on", frame.header.version, version.number());
@@ -36,7 +49,8 @@ impl Received {
         } else {
             decode(frame)
         };
-        Self { xid: frame.header.xid, message, quote: frame.bytes.slice(..frame.bytes.len().min(QUOTED)) }
+        let quote = frame.bytes.slice(..frame.bytes.len().min(QUOTED));
+        Self { xid: frame.header.xid, message, quote, inner: None }
     }
 }
 

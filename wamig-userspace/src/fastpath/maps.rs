@@ -49,8 +49,11 @@ pub trait Maps: Send {
     /// The value of a flow map entry that is there. Its words are stored one by one, and
     /// readers keep seeing the slot of their version.
     fn set_flow(&mut self, key: &FlowMapKey, value: &FlowValue) -> io::Result<()>;
-    /// Deletes a flow map entry; it is no error if there is none.
-    fn remove_flow(&mut self, key: &FlowMapKey) -> io::Result<()>;
+    /// Deletes flow map entries; it is no error if there is none.
+    ///
+    /// # Errors
+    /// How many are gone, and what refuses to delete the next.
+    fn remove_flows(&mut self, keys: &[FlowMapKey]) -> Result<(), (usize, io::Error)>;
     /// A flow's instructions as they were set; `None` = never.
     fn flow_record(&self, flow: u32) -> Option<&FlowRecord>;
     /// A flow's instructions.
@@ -61,6 +64,10 @@ pub trait Maps: Send {
     fn set_port_set(&mut self, set: u32, members: &[u32]) -> io::Result<()>;
     /// A flow's counters, summed over CPUs; `last` is the latest.
     fn flow_count(&mut self, flow: u32) -> FlowCount;
+    /// The same of many flows, in the order asked; cheapest for numbers that follow each other.
+    fn flow_counts(&mut self, flows: &[u32]) -> Vec<FlowCount> {
+        flows.iter().map(|flow| self.flow_count(*flow)).collect()
+    }
     /// Zeroes a flow's counters.
     fn clear_flow_count(&mut self, flow: u32) -> io::Result<()>;
     /// A table's counters.

@@ -187,8 +187,10 @@ impl Maps for MemoryMaps {
         Ok(())
     }
 
-    fn remove_flow(&mut self, key: &FlowMapKey) -> io::Result<()> {
-        self.flows.remove(key);
+    fn remove_flows(&mut self, keys: &[FlowMapKey]) -> Result<(), (usize, io::Error)> {
+        for key in keys {
+            self.flows.remove(key);
+        }
         Ok(())
     }
 

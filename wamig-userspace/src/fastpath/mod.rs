@@ -203,6 +203,15 @@ pub trait FastPath: Send {
     /// batch is visible then.
     fn commit(&mut self, batch: &Batch) -> Result<(), OfpError>;
 
+    /// Whether earlier batches left much behind that [`Self::tidy`] can clean up some
+    /// milliseconds later. The next batch does it as well, at its own cost.
+    fn is_untidy(&self) -> bool {
+        false
+    }
+
+    /// Cleans up behind earlier batches, as far as nobody uses that any more.
+    fn tidy(&mut self) {}
+
     /// The flows in force, to be walked outside the fast path.
     fn view(&self) -> &impl View
     where
@@ -274,6 +283,14 @@ pub fn port_index(port: PortNo) -> Option<u32> {
 impl<M: Maps> FastPath for Writer<M> {
     fn commit(&mut self, batch: &Batch) -> Result<(), OfpError> {
         Self::commit(self, batch)
+    }
+
+    fn is_untidy(&self) -> bool {
+        Self::is_untidy(self)
+    }
+
+    fn tidy(&mut self) {
+        self.collect(false);
     }
 
     fn view(&self) -> &impl View {

@@ -59,6 +59,8 @@ use crate::fastpath::{FastPath, FlowId, Punt};
 const MIN_FRAME: usize = 60;
 /// How long a flow lives on whose expiry the fast path refused.
 const RETRY: Duration = Duration::from_secs(1);
+/// After the last batch, before the fast path cleans up.
+const QUIET: Duration = Duration::from_millis(50);
 
 /// What the slow path may cost and the tables may hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,6 +101,7 @@ pub struct Switch<F> {
     ids: FlowIds,
     ports: Ports,
     timeouts: Timeouts,
+    tidy_at: Option<Instant>,
     bucket: TokenBucket,
     slow_counters: SlowCounters,
     description: SwitchDesc,
@@ -115,6 +118,7 @@ impl<F: FastPath> Switch<F> {
             ids: FlowIds::default(),
             ports,
             timeouts: Timeouts::default(),
+            tidy_at: None,
             bucket: TokenBucket::new(limits.slow_rate, limits.slow_burst),
             slow_counters: SlowCounters::default(),
             description: multipart::description(),
@@ -288,8 +292,12 @@ impl<F: FastPath> Switch<F> {
         Some(Event::PortStatus(status))
     }
 
-    /// Expires flows that are over by now.
+    /// Expires flows that are over by now; lets the fast path clean up.
     pub fn tick(&mut self, now: Instant) -> Vec<Event> {
+        if self.tidy_at.is_some_and(|at| at <= now) {
+            self.fast.tidy();
+            self.tidy_at = self.fast.is_untidy().then(|| now + QUIET);
+        }
         let due = self.timeouts.take_due(now);
         if due.is_empty() {
             return Vec::new();
@@ -320,7 +328,7 @@ impl<F: FastPath> Switch<F> {
 
     /// When [`Self::tick`] has something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.timeouts.next()
+        [self.timeouts.next(), self.tidy_at].into_iter().flatten().min()
     }
 
     /// The selected flows with their counters: tables ascending, priorities descending.
@@ -384,6 +392,7 @@ impl<F: FastPath> Switch<F> {
         {
             return Err(error);
         }
+        self.tidy_at = self.fast.is_untidy().then(|| now + QUIET);
         let notices = notices.into_iter().zip(counters);
         let events = notices.map(|(r, c)| Event::FlowRemoved(stats::removed(r, c, now))).collect();
         for id in staged.reset() {

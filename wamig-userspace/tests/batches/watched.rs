@@ -237,10 +237,13 @@ impl Maps for Watched {
         self.wrote("flow", result)
     }
 
-    fn remove_flow(&mut self, key: &FlowMapKey) -> io::Result<()> {
-        self.values.remove(key);
-        let result = self.inner.remove_flow(key);
-        self.wrote("flow removed", result)
+    fn remove_flows(&mut self, keys: &[FlowMapKey]) -> Result<(), (usize, io::Error)> {
+        for (gone, key) in keys.iter().enumerate() {
+            self.values.remove(key);
+            self.inner.remove_flows(&[*key])?;
+            self.wrote("flow removed", Ok(())).map_err(|e| (gone, e))?;
+        }
+        Ok(())
     }
 
     fn flow_record(&self, flow: u32) -> Option<&FlowRecord> {

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use wamig_common::entry::{FlowCount, FlowValue, tag_of_digest};
+use wamig_common::entry::{FlowCount, FlowEntry, FlowValue, tag_of_digest};
 
 use super::{Left, Subtable, Writer, add};
 use crate::fastpath::maps::Maps;
+
+/// Keys and records that may wait for the next batch.
+const UNTIDY: usize = 256;
 
 impl<M: Maps> Writer<M> {
     pub(super) fn begin_grace(&mut self) {
@@ -33,32 +36,13 @@ impl<M: Maps> Writer<M> {
 
     /// Nobody reads any more what these batches replaced. A refusal by the kernel here costs
     /// room, not correctness, so it is only logged.
-    fn clean_up(&mut self, left: Left) {
+    fn clean_up(&mut self, mut left: Left) {
         let mut filters = BTreeSet::new();
-        for digest in left.keys {
-            let Some(held) = self.installed.get_mut(&digest) else { continue };
-            let (key, value) = (held.entry.key, held.entry.value);
-            if !value.newest().is_absent() || held.since() > self.graced {
-                continue;
-            }
-            let emptied = self.maps.set_flow(&key, &value.emptied());
-            if let Err(e) = emptied.and_then(|()| self.maps.remove_flow(&key)) {
-                tracing::warn!("a flow map entry could not be deleted: {e}");
-                continue;
-            }
-            // A batch under way may have a new flow for it.
-            held.entry.value = FlowValue::default();
-            if held.is_free() {
-                self.installed.remove(&digest);
-            }
-            let subtable = key.subtable as u32;
-            if let Some(s) = self.subtables.get_mut(&subtable) {
-                s.forget(tag_of_digest(digest));
-                filters.insert(subtable);
-            }
-        }
-        for (record, owner) in left.records {
-            let count = self.maps.flow_count(record);
+        self.delete(&left.keys, &mut filters);
+        left.records.sort_unstable_by_key(|(record, _)| *record);
+        let numbers: Vec<u32> = left.records.iter().map(|(record, _)| *record).collect();
+        let counts = self.maps.flow_counts(&numbers);
+        for ((record, owner), count) in left.records.into_iter().zip(counts) {
             if let Some(entry) = self.flows.get_mut(&owner) {
                 entry.retiring.retain(|r| *r != record);
                 add(&mut entry.carried, &count);
@@ -103,5 +87,49 @@ impl<M: Maps> Writer<M> {
                 tracing::warn!("a filter could not be narrowed: {e}");
             }
         }
+    }
+
+    /// Deletes those of these keys that still have no flow; adds the subtables whose filter that
+    /// narrows.
+    fn delete(&mut self, digests: &[u64], filters: &mut BTreeSet<u32>) {
+        let (mut gone, mut keys) = (Vec::with_capacity(digests.len()), Vec::with_capacity(digests.len()));
+        for digest in digests {
+            let Some(held) = self.installed.get(digest) else { continue };
+            let FlowEntry { key, value } = held.entry;
+            if !value.newest().is_absent() || held.since() > self.graced {
+                continue;
+            }
+            match self.maps.set_flow(&key, &value.emptied()) {
+                Ok(()) => {
+                    gone.push(*digest);
+                    keys.push(key);
+                }
+                Err(e) => tracing::warn!("a flow map entry could not be emptied: {e}"),
+            }
+        }
+        if let Err((deleted, e)) = self.maps.remove_flows(&keys) {
+            tracing::warn!("{} flow map entries could not be deleted: {e}", keys.len() - deleted);
+            gone.truncate(deleted);
+        }
+        for (digest, key) in gone.into_iter().zip(keys) {
+            let Some(held) = self.installed.get_mut(&digest) else { continue };
+            // A batch under way may have a new flow for it.
+            held.entry.value = FlowValue::default();
+            if held.is_free() {
+                self.installed.remove(&digest);
+            }
+            let subtable = key.subtable as u32;
+            if let Some(s) = self.subtables.get_mut(&subtable) {
+                s.forget(tag_of_digest(digest));
+                filters.insert(subtable);
+            }
+        }
+    }
+
+    /// Whether so much is left behind that it is worth being cleaned up without a next batch.
+    pub fn is_untidy(&self) -> bool {
+        let of = |left: &Left| left.keys.len() + left.records.len();
+        let (left, in_grace) = (self.left.as_ref(), self.in_grace.as_ref().map(|(_, left)| left));
+        left.into_iter().chain(in_grace).map(of).sum::<usize>() >= UNTIDY
     }
 }

@@ -11,7 +11,9 @@ use aya::Ebpf;
 use aya::maps::{Array, DevMap, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuValues};
 use aya::programs::{TestRun as _, TestRunOptions, Xdp};
 use wamig_common::action::ActionList;
-use wamig_common::entry::{FlowCount, FlowEntry, FlowMapKey, FlowRecord, FlowValue, PortCount, Table, TableCount};
+use wamig_common::entry::{
+    FlowCount, FlowEntry, FlowMapKey, FlowRecord, FlowValue, NONE, PortCount, Table, TableCount,
+};
 use wamig_common::key::FlowMask;
 use wamig_common::limits::{FILTER_WORDS, SUBTABLE_IDS};
 use wamig_common::punt::{BucketConfig, CLASS_COUNT};
@@ -48,12 +50,13 @@ pub struct XdpMaps {
     tables: PlainArray<Table>,
     masks: Mapped<FlowMask>,
     filters: Mapped<[u64; FILTER_WORDS]>,
-    flows: HashMap<MapData, u64, Plain<FlowEntry>>,
-    flows_fd: OwnedFd,
+    /// A hash map of digests and [`FlowEntry`]s.
+    flows: OwnedFd,
     records: Mapped<FlowRecord>,
     lists: Mapped<ActionList>,
     edits: Mapped<Edit>,
     flow_counts: PlainCounters<FlowCount>,
+    flow_counts_fd: OwnedFd,
     table_counts: PlainCounters<TableCount>,
     port_counts: PlainCounters<PortCount>,
     stats: PerCpuArray<MapData, u64>,
@@ -110,17 +113,22 @@ impl XdpMaps {
         let flows = take(&mut object, "FLOWS")?;
         let Map::HashMap(data) = &flows else { return Err(other("FLOWS is no hash map")) };
         let flows_fd = data.fd().as_fd().try_clone_to_owned()?;
+        // Is it of such entries?
+        HashMap::<MapData, u64, Plain<FlowEntry>>::try_from(flows).map_err(map_error)?;
+        let flow_counts = take(&mut object, "FLOW_COUNTS")?;
+        let Map::PerCpuArray(data) = &flow_counts else { return Err(other("FLOW_COUNTS is no array for each CPU")) };
+        let flow_counts_fd = data.fd().as_fd().try_clone_to_owned()?;
         let mut maps = Self {
             version: Mapped::new(take(&mut object, "VERSION")?)?,
             tables: typed!(&mut object, "TABLES"),
             masks: Mapped::new(take(&mut object, "MASKS")?)?,
             filters: Mapped::new(take(&mut object, "FILTERS")?)?,
-            flows: flows.try_into().map_err(map_error)?,
-            flows_fd,
+            flows: flows_fd,
             records: Mapped::new(take(&mut object, "RECORDS")?)?,
             lists: Mapped::new(take(&mut object, "LISTS")?)?,
             edits: Mapped::new(take(&mut object, "EDITS")?)?,
-            flow_counts: typed!(&mut object, "FLOW_COUNTS"),
+            flow_counts: flow_counts.try_into().map_err(map_error)?,
+            flow_counts_fd,
             table_counts: typed!(&mut object, "TABLE_COUNTS"),
             port_counts: typed!(&mut object, "PORT_COUNTS"),
             stats: typed!(&mut object, "STATS"),
@@ -219,7 +227,7 @@ impl Maps for XdpMaps {
     }
 
     fn add_flows(&mut self, digests: &[u64], entries: &[FlowEntry]) -> io::Result<()> {
-        syscall::add_all(self.flows_fd.as_fd(), digests, entries)
+        syscall::add_all(self.flows.as_fd(), digests, entries)
     }
 
     fn set_flow(&mut self, key: &FlowMapKey, value: &FlowValue) -> io::Result<()> {
@@ -227,11 +235,18 @@ impl Maps for XdpMaps {
         if self.stage(digest, &entry)? { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
-    fn remove_flow(&mut self, key: &FlowMapKey) -> io::Result<()> {
-        match self.flows.remove(&key.digest()) {
-            Err(MapError::KeyNotFound) => Ok(()),
-            result => result.map_err(map_error),
+    fn remove_flows(&mut self, keys: &[FlowMapKey]) -> Result<(), (usize, io::Error)> {
+        let digests: Vec<u64> = keys.iter().map(FlowMapKey::digest).collect();
+        let mut gone = 0;
+        while let Err((some, e)) = syscall::delete_all(self.flows.as_fd(), &digests[gone..]) {
+            gone += some;
+            if e.raw_os_error() != Some(libc::ENOENT) || gone == digests.len() {
+                return Err((gone, e));
+            }
+            // This one is gone already.
+            gone += 1;
         }
+        Ok(())
     }
 
     fn flow_record(&self, flow: u32) -> Option<&FlowRecord> {
@@ -253,11 +268,23 @@ impl Maps for XdpMaps {
     }
 
     fn flow_count(&mut self, flow: u32) -> FlowCount {
-        Self::sum(&self.flow_counts, flow, |sum, one| {
-            sum.packets += one.packets;
-            sum.bytes += one.bytes;
-            sum.last = sum.last.max(one.last);
-        })
+        self.flow_counts
+            .get(&flow, 0)
+            .map_or_else(|_| FlowCount::default(), |values| total(values.iter().map(|v| &v.0)))
+    }
+
+    fn flow_counts(&mut self, flows: &[u32]) -> Vec<FlowCount> {
+        let mut counts = Vec::with_capacity(flows.len());
+        for run in flows.chunk_by(|a, b| a + 1 == *b) {
+            let mut values = vec![FlowCount::default(); run.len() * self.cpus];
+            let read = syscall::read_all(self.flow_counts_fd.as_fd(), run[0], self.cpus, &mut values);
+            if run[0] != NONE && read.is_ok() {
+                counts.extend(values.chunks_exact(self.cpus).map(total));
+            } else {
+                counts.extend(run.iter().map(|flow| self.flow_count(*flow)));
+            }
+        }
+        counts
     }
 
     fn clear_flow_count(&mut self, flow: u32) -> io::Result<()> {
@@ -362,6 +389,15 @@ impl Maps for XdpMaps {
     fn grace_is_over(&mut self, wait: bool) -> bool {
         self.grace.is_over(wait)
     }
+}
+
+/// A flow's counters on all CPUs together.
+fn total<'a>(counts: impl IntoIterator<Item = &'a FlowCount>) -> FlowCount {
+    counts.into_iter().fold(FlowCount::default(), |sum, one| FlowCount {
+        packets: sum.packets + one.packets,
+        bytes: sum.bytes + one.bytes,
+        last: sum.last.max(one.last),
+    })
 }
 
 /// Names of all maps, for pinning.

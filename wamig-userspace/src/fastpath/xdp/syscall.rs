@@ -7,13 +7,17 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use zerocopy::{FromZeros, IntoBytes};
+
 const BPF_MAP_CREATE: libc::c_long = 0;
 const BPF_MAP_UPDATE_ELEM: libc::c_long = 2;
 const BPF_MAP_DELETE_ELEM: libc::c_long = 3;
 const BPF_OBJ_PIN: libc::c_long = 6;
 const BPF_OBJ_GET: libc::c_long = 7;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
+const BPF_MAP_LOOKUP_BATCH: libc::c_long = 24;
 const BPF_MAP_UPDATE_BATCH: libc::c_long = 26;
+const BPF_MAP_DELETE_BATCH: libc::c_long = 27;
 const BPF_LINK_CREATE: libc::c_long = 28;
 const BPF_LINK_UPDATE: libc::c_long = 29;
 const BPF_XDP: u32 = 37;
@@ -112,9 +116,55 @@ pub fn add_all<V>(map: BorrowedFd<'_>, keys: &[u64], values: &[V]) -> io::Result
     if attr.count == 0 {
         return Ok(());
     }
+    elements(BPF_MAP_UPDATE_BATCH, &mut attr)
+}
+
+/// Deletes elements of a hash map.
+///
+/// # Errors
+/// How many are gone, and what the kernel says about the next.
+pub fn delete_all(map: BorrowedFd<'_>, keys: &[u64]) -> Result<(), (usize, io::Error)> {
+    let mut attr = Elements {
+        keys: keys.as_ptr() as u64,
+        count: keys.len() as u32,
+        map_fd: map.as_raw_fd() as u32,
+        ..Elements::default()
+    };
+    if keys.is_empty() {
+        return Ok(());
+    }
+    elements(BPF_MAP_DELETE_BATCH, &mut attr).map_err(|e| ((attr.count as usize).min(keys.len()), e))
+}
+
+/// Reads the elements of an array from place `first` on, which is not its first: as many as
+/// `values` has room for. `V` is what the kernel writes for one place: of an array that has
+/// values for each CPU, `cpus` of them.
+pub fn read_all<V: FromZeros + IntoBytes>(
+    map: BorrowedFd<'_>,
+    first: u32,
+    cpus: usize,
+    values: &mut [V],
+) -> io::Result<()> {
+    let count = values.len() / cpus.max(1);
+    let (before, mut last, mut keys) = (first.saturating_sub(1), 0u32, vec![0u32; count]);
+    let mut attr = Elements {
+        in_batch: (&raw const before) as u64,
+        out_batch: (&raw mut last) as u64,
+        keys: keys.as_mut_ptr() as u64,
+        values: values.as_mut_ptr() as u64,
+        count: count as u32,
+        map_fd: map.as_raw_fd() as u32,
+        ..Elements::default()
+    };
+    elements(BPF_MAP_LOOKUP_BATCH, &mut attr)?;
+    let whole = attr.count as usize == count && keys.first() == Some(&first);
+    if whole { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}
+
+fn elements(command: libc::c_long, attr: &mut Elements) -> io::Result<()> {
     // SAFETY: attr is a live value of the size told, which the kernel also writes to, and the
     // arrays in it have as many elements as it tells.
-    let r = unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_UPDATE_BATCH, &raw mut attr, size_of::<Elements>()) };
+    let r = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attr), size_of::<Elements>()) };
     if r < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
