@@ -5,7 +5,7 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use wamig_openflow::message::{BundleAdd, BundleControl, BundleControlType, BundleFlags};
@@ -19,6 +19,9 @@ use super::rules::exact;
 use super::stream;
 
 const GROUP: (&str, &str) = ("control", "flow-mods/s");
+
+/// Longer than a switch cleans up behind flows that were deleted.
+const SETTLE: Duration = Duration::from_millis(500);
 
 /// How flow-mods are sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,6 +67,8 @@ fn rate(client: &mut Client, n: u32, messages: &Bytes) -> Result<f64, String> {
     clear(client)?;
     let took = client.send(messages)?;
     clear(client)?;
+    // What either switch does behind that is not to take time from the other's storm.
+    std::thread::sleep(SETTLE);
     Ok(f64::from(n) / took.as_secs_f64())
 }
 
