@@ -60,6 +60,11 @@ impl MemoryMaps {
         Self { capacity: Some(capacity), ..Self::default() }
     }
 
+    /// Entries of the flow map, those of deleted flows included.
+    pub fn flow_entries(&self) -> usize {
+        self.flows.len()
+    }
+
     /// The time that frames arrive at, for idle times.
     pub fn set_now(&mut self, now: Instant) {
         let began = *self.began.get_or_insert(now);

@@ -1,6 +1,8 @@
 //! Timeouts, counters and the notices of removed flows.
 
-use wamig_openflow::{FlowModFlags, FlowRemovedReason, FlowStats};
+use std::net::Ipv4Addr;
+
+use wamig_openflow::{Field, FlowModFlags, FlowRemovedReason, FlowStats};
 
 use super::*;
 use crate::switch::fixtures::udp;
@@ -108,4 +110,20 @@ fn a_modified_flow_keeps_its_idle_clock() {
     assert!(rig.switch.tick(rig.now).is_empty());
     rig.pass(3);
     assert_eq!(removed(&rig.switch.tick(rig.now)).len(), 1);
+}
+
+#[test]
+fn what_many_deleted_flows_leave_goes_a_moment_later_without_another_batch() {
+    let mut rig = Rig::new();
+    let flow =
+        |n: u32| add(0, 1, Match::any().ipv4().ip(Field::Ipv4Dst, Ipv4Addr::from(0x0a00_0000 + n)), apply(&[out(3)]));
+    rig.apply((0..300).map(flow).collect());
+    let quiet = rig.switch.next_deadline();
+    rig.apply(vec![FlowMod::delete_by_cookie(Cookie(1), u64::MAX)]);
+    assert_eq!((quiet, rig.switch.fast.maps().flow_entries()), (None, 300));
+
+    let at = rig.switch.next_deadline().unwrap();
+    assert!(rig.switch.tick(at).is_empty());
+
+    assert_eq!((rig.switch.next_deadline(), rig.switch.fast.maps().flow_entries()), (None, 0));
 }
