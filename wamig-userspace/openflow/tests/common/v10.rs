@@ -16,10 +16,9 @@ fn port() -> impl Strategy<Value = PortNo> {
 }
 
 pub fn action() -> impl Strategy<Value = Action> {
-    let set = select(vec![Field::EthSrc, Field::EthDst, Field::Ipv4Src, Field::Ipv4Dst, Field::IpDscp]);
     prop_oneof![
         (port(), any::<u16>()).prop_map(|(port, max_len)| Action::Output { port, max_len }),
-        (set, any::<u128>()).prop_map(|(f, v)| Action::set(f, v)),
+        set_field(),
         load(),
         copy(),
         foreign_action(),
