@@ -1,5 +1,6 @@
 //! Every message of 1.0.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use proptest::collection::vec;
@@ -52,7 +53,7 @@ fn some_match() -> impl Strategy<Value = Match> {
         };
         let Some(eth) = eth else { return m };
         m = m.with(Field::EthType, eth);
-        let (a, b) = (l3.0.into(), l3.1.into());
+        let (a, b) = (Ipv4Addr::from(l3.0), Ipv4Addr::from(l3.1));
         match eth {
             0x0800 | 0x86dd => {
                 let old = eth == 0x0800;
