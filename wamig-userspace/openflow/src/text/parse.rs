@@ -128,7 +128,7 @@ fn field_named(name: &str, m: &Match) -> Option<Field> {
     Some(match name {
         "nw_src" | "ip_src" if arp => Field::ArpSpa,
         "nw_dst" | "ip_dst" if arp => Field::ArpTpa,
-        "nw_proto" if arp => Field::ArpOp,
+        "nw_proto" | "ip_proto" if arp => Field::ArpOp,
         "dl_src" => Field::EthSrc,
         "dl_dst" => Field::EthDst,
         "dl_type" => Field::EthType,
@@ -143,7 +143,12 @@ fn field_named(name: &str, m: &Match) -> Option<Field> {
         // With icmp6, ovs-ofctl names type and code as for IPv4.
         "icmp_type" if is(Field::EthType, 0x86dd) => Field::Icmpv6Type,
         "icmp_code" if is(Field::EthType, 0x86dd) => Field::Icmpv6Code,
-        _ => return Field::ALL.iter().copied().find(|f| f.name() == name || f.nxm_name() == name),
+        _ => {
+            let field = Field::ALL.iter().copied().find(|f| f.name() == name || f.nxm_name() == name)?;
+            // Printed, they would be taken for ARP's.
+            let of_ip = matches!(field, Field::Ipv4Src | Field::Ipv4Dst | Field::IpProto);
+            return (!(arp && of_ip)).then_some(field);
+        }
     })
 }
 
@@ -407,6 +412,11 @@ mod tests {
             assert!(text.parse::<Match>().is_err() && text.parse::<FlowMod>().is_err(), "{text}");
         }
         assert!("arp,nw_dst=0.0.0.1,nw_dst=0.0.0.1".parse::<Match>().is_ok());
+        let arp: Match = "arp,nw_proto=1,ip_proto=1".parse().unwrap();
+        assert_eq!(arp.to_string(), "arp,arp_op=1");
+        for text in ["arp,NXM_OF_IP_SRC=0.0.0.1", "arp,NXM_OF_IP_PROTO=1"] {
+            assert!(text.parse::<Match>().is_err(), "{text}");
+        }
     }
 
     #[test]
