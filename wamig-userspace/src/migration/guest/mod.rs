@@ -14,6 +14,7 @@
 //! at once.
 
 mod claim;
+mod conflict;
 mod leave;
 mod prepare;
 mod reload;
@@ -30,7 +31,7 @@ use super::flows;
 use super::io::{BatchId, Change, event};
 use super::planned::Permit;
 use super::record::Binding;
-use super::resolution::{self, Resolution};
+use super::resolution;
 use super::status::{self, AddressStatus, Reason, State, reason};
 use crate::peer::message::{Epoch, Evidence, Message};
 pub(super) use prepare::Announcement;
@@ -107,6 +108,8 @@ pub(super) struct Guest {
     heard: Instant,
     /// When somebody else was last heard with one of its addresses.
     disturbed: Option<Instant>,
+    /// When its transfer address was last defended.
+    defended: Option<Instant>,
     backoff: Duration,
     /// How long a renewal lasts, by the home's word.
     lease: Duration,
@@ -139,6 +142,7 @@ impl Guest {
             evidence: Evidence::ArpRequest,
             heard: now,
             disturbed: None,
+            defended: None,
             backoff: Duration::ZERO,
             lease: Duration::ZERO,
             check: None,
@@ -301,34 +305,6 @@ impl Guest {
                 text: reason::FOREIGN_MAC,
                 remedy: format!("Unplug {mac} on port {port}; nothing of it is forwarded."),
             });
-        }
-    }
-
-    /// Another host of the LAN talks from its transfer address.
-    pub(super) fn on_conflict(&mut self, cx: &mut Context<'_>, by: MacAddr) {
-        let Some(transfer) = self.transfer else { return };
-        self.disturbed = Some(cx.now);
-        if self.reason.as_ref().is_some_and(|r| r.text == reason::TRANSFER_CONFLICT) {
-            return;
-        }
-        let address = self.address;
-        cx.out.alert(Some(address), format!("{by} in the LAN uses its transfer address {transfer}"));
-        // RFC 5227 §2.4 (b): defend once.
-        cx.out.emit(resolution::announcement(cx.config.lan.mac, transfer), [cx.config.lan.uplink]);
-        self.reason = Some(Reason {
-            text: reason::TRANSFER_CONFLICT,
-            remedy: format!(
-                "Give {by} another address, or take {transfer} out of hosting.pool and move the server anew."
-            ),
-        });
-    }
-
-    /// Somebody of the LAN asks for its transfer address. ARP is answered by a flow.
-    pub(super) fn on_asked_for(&self, cx: &mut Context<'_>, in_port: PortNo, heard: &Resolution) {
-        let served = matches!(self.phase, Phase::Ready { .. } | Phase::Hosting { .. } | Phase::Draining { .. });
-        if served && heard.target.is_ipv6() && self.transfer == Some(heard.target) {
-            let answer = resolution::answer(cx.config.lan.mac, heard.target, heard.mac, heard.sender, false);
-            cx.out.emit(answer, [in_port]);
         }
     }
 

@@ -5,12 +5,16 @@ use std::net::{IpAddr, Ipv4Addr};
 use wamig_openflow::MacAddr;
 
 use super::arp::Arp;
-use super::bench::{Bench, arps, asks, batch, epoch, has_alert, has_event, message, messages, ms, place, programs, up};
+use super::bench::{
+    Bench, arps, asks, batch, epoch, has_alert, has_event, message, messages, ms, place, profile, programs, up,
+};
 use super::site::{self, G1, G1_MAC, LAN, S, S_MAC, SRV, T1, T2, W2};
+use crate::migration::config::AddressRange;
+use crate::migration::cookie::{self, Role};
 use crate::migration::io::{Effect, Input, event};
 use crate::migration::record::Record;
 use crate::migration::status::{PoolStatus, State, reason};
-use crate::peer::message::{Message, NackReason, Renewal};
+use crate::peer::message::{Evidence, Message, NackReason, Renewal};
 
 const OTHER: MacAddr = MacAddr([2, 6, 6, 6, 6, 6]);
 
@@ -137,12 +141,49 @@ fn another_host_on_the_transfer_address_is_shown() {
     assert!(has_alert(&conflict));
     assert_eq!(arps(&conflict), [Arp::announcement(W2, T1)], "defended once");
     assert_eq!(b.status().reason, Some(reason::TRANSFER_CONFLICT));
-    assert!(b.frame(LAN, &Arp::announcement(OTHER, T1)).is_empty());
+    assert!(b.frame(LAN, &Arp::announcement(OTHER, T1)).is_empty(), "it was on its way");
     for _ in 0..8 {
         b.pass(ms(10_000));
         b.peer("dc1", Message::RenewAck(vec![(S, e)]));
     }
     assert_eq!(b.status().reason, None, "it did not come again");
+}
+
+#[test]
+fn a_transfer_address_that_another_host_insists_on_is_given_up_for_the_next() {
+    let mut b = bench();
+    b.hosting();
+    b.frame(LAN, &Arp::announcement(OTHER, T1));
+    b.pass(ms(2000));
+    let changed = b.frame(LAN, &Arp::announcement(OTHER, T1));
+    assert!(has_alert(&changed) && has_event(&changed, event::TRANSFER_RELEASED));
+    let deleted = cookie::delete(Role::Hosting, S);
+    assert_eq!(programs(&changed)[0].1, [deleted]);
+    let evidence = Evidence::ArpRequest;
+    let claim = Message::Claim { address: S, mac: S_MAC, transfer: T2, evidence, last_epoch: epoch(1), token: false };
+    assert_eq!(*message(&changed), claim);
+    assert_eq!((b.state(), b.status().transfer), (State::Claiming, Some(T2)));
+    assert_eq!(b.migration.pool_status().quarantined, 1);
+    let granted = b.peer(
+        "dc1",
+        Message::ClaimAck { address: S, epoch: epoch(2), lease: 30, profile: profile(), transfer: Some(T2) },
+    );
+    b.done(batch(&granted));
+    b.peer("dc1", Message::Active { address: S, epoch: epoch(2) });
+    assert_eq!((b.state(), b.status().reason), (State::Hosting, None));
+}
+
+#[test]
+fn without_another_one_a_contested_transfer_address_is_kept() {
+    let mut config = site::host();
+    config.hosting.pool = AddressRange::new(T1, T1).into_iter().collect();
+    let mut b = Bench::new(config);
+    b.hosting();
+    for _ in 0..5 {
+        assert!(programs(&b.frame(LAN, &Arp::announcement(OTHER, T1))).is_empty());
+        b.pass(ms(2000));
+    }
+    assert_eq!((b.state(), b.status().reason), (State::Hosting, Some(reason::TRANSFER_CONFLICT)));
 }
 
 // ---- DRAINING, FENCED -------------------------------------------------------------------
