@@ -213,8 +213,13 @@ fn path_of(dir: &Path, file: &str) -> String {
     dir.join(file).to_string_lossy().into_owned()
 }
 
+const NFT: &str = "/usr/sbin/nft";
+
 /// Connection tracking and destination NAT, then the kernel's routing.
 fn nft_dnat(row: &Row3, flows: u32) -> Result<(), String> {
+    if !Path::new(NFT).exists() {
+        return Err(format!("there is no {NFT}: sudo scripts/setup bench"));
+    }
     let map: Vec<String> = pairs(flows).iter().map(|(from, to)| format!("{from} : {to}")).collect();
     let rules = format!(
         "table ip t {{ map m {{ type ipv4_addr : ipv4_addr; elements = {{ {} }} }}\n\
@@ -234,7 +239,7 @@ fn nft_dnat(row: &Row3, flows: u32) -> Result<(), String> {
     ] {
         row.exec(&["ip"].into_iter().chain(line.split(' ')).collect::<Vec<_>>())?;
     }
-    row.exec(&["nft", "-f", &path_of(dir.path(), "rules.nft")]).map(drop)
+    row.exec(&[NFT, "-f", &path_of(dir.path(), "rules.nft")]).map(drop)
 }
 
 /// Open vSwitch with its userspace data path, state in a directory of its own.
