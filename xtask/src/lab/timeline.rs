@@ -1,5 +1,6 @@
 //! One timeline out of two sites': what happened, where, and how long after the beginning.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::status::{Event, Status};
@@ -69,6 +70,14 @@ pub fn merge(statuses: &[Status], from_us: u64) -> Vec<Line> {
 /// When a site first noted `event` from `from_us` on.
 pub fn first(status: &Status, event: &str, from_us: u64) -> Option<u64> {
     status.timeline.iter().find(|entry| entry.event == event && entry.at_unix_us >= from_us).map(|e| e.at_unix_us)
+}
+
+/// When a site first noted one of these events of an address from `from_us` on.
+pub fn first_of(status: &Status, events: &[&str], address: IpAddr, from_us: u64) -> Option<u64> {
+    let wanted = |entry: &&Event| {
+        events.contains(&entry.event.as_str()) && entry.address == Some(address) && entry.at_unix_us >= from_us
+    };
+    status.timeline.iter().find(wanted).map(|entry| entry.at_unix_us)
 }
 
 /// The lines as a table, in milliseconds after `zero_us`.
