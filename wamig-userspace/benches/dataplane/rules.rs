@@ -4,7 +4,7 @@
 //! table form a ring: each rewrites the destination to the next flow's, and a run meets them
 //! all in turn, in an order that the CPU's prefetchers do not guess.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use etherparse::PacketBuilder;
@@ -12,7 +12,7 @@ use wamig_openflow::{Action, Field, FlowMod, FlowModCommand, Instructions, MacAd
 use wamig_userspace::controller::learning::{self, Learning, Settings};
 use wamig_userspace::fastpath::compile::compile;
 use wamig_userspace::fastpath::{CompiledFlow, FlowId};
-use wamig_userspace::migration::config::{Damping, Hosting, Lan, Prefix, Server, SiteConfig, Timers};
+use wamig_userspace::migration::config::{Damping, Hosting, Lan, Prefix, Server, SiteConfig, Subnet, Timers};
 use wamig_userspace::migration::flows;
 use wamig_userspace::migration::record::Placement;
 
@@ -171,13 +171,16 @@ pub fn vlan() -> Vec<FlowMod> {
 pub fn away() -> Vec<FlowMod> {
     let (uplink, lan_port, server_port) = (PortNo(1), PortNo(2), PortNo(3));
     let gateway_mac = MacAddr([2, 0, 0, 0, 1, 1]);
-    let server = |address, last| Server { address, mac: MacAddr([2, 0, 0, 0, 0, last]), hosts: vec!["dc2".to_owned()] };
+    let server = |address, last| Server {
+        address: IpAddr::V4(address),
+        mac: MacAddr([2, 0, 0, 0, 0, last]),
+        hosts: vec!["dc2".to_owned()],
+    };
     let servers = vec![server(address_old(0), 0x53), server(address_new(0), 0x54)];
     let lan = Lan {
         uplink,
         ports: vec![lan_port, server_port],
-        prefix: Prefix::new(address_old(0), 24),
-        gateway: address_old(1),
+        subnets: vec![Subnet { prefix: Prefix::new(address_old(0), 24), gateway: address_old(1).into() }],
         mac: MacAddr([2, 0x57, 0x4d, 0, 0, 1]),
     };
     let config = SiteConfig {
@@ -192,7 +195,7 @@ pub fn away() -> Vec<FlowMod> {
     for (server, transfer) in servers.iter().zip([address_new(0), address_old(0)]) {
         let placement = Placement {
             peer: "dc2".to_owned(),
-            transfer,
+            transfer: transfer.into(),
             epoch: wamig_userspace::peer::message::Epoch::default(),
             gateway_mac,
         };

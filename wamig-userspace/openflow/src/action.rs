@@ -1,9 +1,10 @@
 //! Actions and instructions (OpenFlow 1.3.5 §5.9–5.12, §7.2.4–7.2.5).
 
 use crate::field::Field;
+use crate::flow_match::address_bits;
 use crate::types::{GroupId, MacAddr, MeterId, PortNo, TableId};
 use bytes::Bytes;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 /// `OFPCML_NO_BUFFER`: send the whole frame to the controller.
 pub const CONTROLLER_WHOLE_FRAME: u16 = 0xffff;
@@ -110,9 +111,9 @@ impl Action {
         Self::set(field, u128::from(mac.to_u64()))
     }
 
-    /// A full set-field of an IPv4 field (IP or ARP).
-    pub fn set_ip(field: Field, addr: Ipv4Addr) -> Self {
-        Self::set(field, u128::from(u32::from(addr)))
+    /// A full set-field of a field that holds an IP address of the field's family.
+    pub fn set_ip(field: Field, addr: impl Into<IpAddr>) -> Self {
+        Self::set(field, address_bits(addr.into()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use crate::error::{ErrorKind, OfpError};
 use crate::field::Field;
@@ -31,6 +31,14 @@ pub struct Masked {
 pub struct Match {
     /// Ascending, each field once.
     fields: Vec<(Field, Masked)>,
+}
+
+/// An address as the number that a field holds.
+pub const fn address_bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(a) => a.to_bits() as u128,
+        IpAddr::V6(a) => a.to_bits(),
+    }
 }
 
 impl fmt::Debug for Match {
@@ -89,17 +97,24 @@ impl Match {
         self.with(field, u128::from(mac.to_u64()))
     }
 
-    /// An IPv4 field (IP or ARP), exact.
+    /// `eth_type=0x86dd`.
     #[must_use]
-    pub fn ip(self, field: Field, addr: Ipv4Addr) -> Self {
-        self.with(field, u128::from(u32::from(addr)))
+    pub fn ipv6(self) -> Self {
+        self.with(Field::EthType, u128::from(ETH_TYPE_IPV6))
     }
 
-    /// An IPv4 field (IP or ARP) under a prefix of `len` bits (0..=32).
+    /// A field that holds an IP address (of IP, ARP or ND), exact. The address is of the field's family.
     #[must_use]
-    pub fn ip_prefix(self, field: Field, addr: Ipv4Addr, len: u8) -> Self {
-        let mask = u32::MAX.checked_shl(32 - u32::from(len.min(32))).unwrap_or(0);
-        self.with_masked(field, u128::from(u32::from(addr)), u128::from(mask))
+    pub fn ip(self, field: Field, addr: impl Into<IpAddr>) -> Self {
+        self.with(field, address_bits(addr.into()))
+    }
+
+    /// The same under a prefix of `len` bits (more than the field has count as all).
+    #[must_use]
+    pub fn ip_prefix(self, field: Field, addr: impl Into<IpAddr>, len: u8) -> Self {
+        let hosts = u32::from(field.bits().saturating_sub(len));
+        let mask = field.full_mask().checked_shl(hosts).unwrap_or(0);
+        self.with_masked(field, address_bits(addr.into()), mask)
     }
 
     /// Where a field is, or belongs.
@@ -201,6 +216,8 @@ fn prerequisite(field: Field, get: impl Fn(Field) -> Option<Masked>) -> Result<(
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     const A: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);

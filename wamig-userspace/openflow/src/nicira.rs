@@ -1,5 +1,6 @@
 //! The Nicira actions both versions carry in their experimenter action: `NXAST_REG_MOVE` for
-//! [`Action::Move`], `NXAST_REG_LOAD2` for a masked [`Action::SetField`].
+//! [`Action::Move`], `NXAST_REG_LOAD2` for an [`Action::SetField`] that the version has no action of
+//! its own for: a masked one, and in OpenFlow 1.0 one of most fields.
 //!
 //! ```text
 //!  REG_MOVE: subtype 6 | n_bits | src_ofs | dst_ofs | src header (32) | dst header (32)
@@ -46,8 +47,7 @@ pub fn decode(data: &Bytes) -> Option<Action> {
         REG_LOAD2 => {
             let (field, value, mask) = oxm::decode_entry(&mut r, &oxm::SET_FIELD).ok()?;
             let zeros = r.len() < 8 && r.remainder().iter().all(|b| *b == 0);
-            let partial = mask != 0 && mask != field.full_mask();
-            (zeros && partial).then_some(Action::SetField { field, value, mask })
+            (zeros && mask != 0).then_some(Action::SetField { field, value, mask })
         }
         _ => None,
     }
@@ -63,7 +63,7 @@ pub fn encode_move(w: &mut Writer<'_>, src: Field, dst: Field) {
     w.u32(oxm::header(dst, false));
 }
 
-/// As [`encode_move`], for a masked set-field.
+/// As [`encode_move`], for a set-field.
 pub fn encode_load(w: &mut Writer<'_>, field: Field, value: u128, mask: u128) {
     w.u16(REG_LOAD2);
     oxm::encode_entry(w, field, value, Some(mask));
@@ -108,6 +108,8 @@ fn field_of(header: u32) -> Option<Field> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::BytesMut;
+
     use super::*;
 
     #[test]
@@ -116,6 +118,28 @@ mod tests {
         let data = Bytes::from_static(&[0, 7, 6, 7, 0, 0, 16, 4, 0, 0, 0, 0, 0, 0, 0, 10]);
         let wanted = Action::SetField { field: Field::Ipv4Dst, value: 10 << 24, mask: 0xff << 24 };
         assert_eq!(decode(&data), Some(wanted));
+    }
+
+    #[test]
+    fn a_load_of_a_part_that_no_match_masks_reads_back() {
+        // load:0x1->NXM_NX_ND_TARGET[0..61]
+        let data = Bytes::from_static(&[0, 7, 0, 61, 0, 1, 0x2e, 16, 0, 0, 0, 0, 0, 0, 0, 1]);
+        let (field, mask) = (Field::Ipv6NdTarget, (1 << 62) - 1);
+        let wanted = Action::SetField { field, value: 1, mask };
+        assert_eq!(decode(&data), Some(wanted.clone()));
+        let mut bytes = BytesMut::new();
+        encode_load(&mut Writer::new(&mut bytes), field, 1, mask);
+        assert_eq!(decode(&bytes.freeze()), Some(wanted));
+    }
+
+    #[test]
+    fn a_load_of_a_whole_field_reads_back() {
+        // load:3->NXM_OF_ICMP_CODE[]
+        let data = Bytes::from_static(&[0, 7, 0, 7, 0, 0, 28, 1, 0, 0, 0, 0, 0, 0, 0, 3]);
+        assert_eq!(decode(&data), Some(Action::set(Field::Icmpv4Code, 3)));
+        let mut bytes = BytesMut::new();
+        encode_load(&mut Writer::new(&mut bytes), Field::Icmpv4Code, 3, 0xff);
+        assert_eq!(decode(&bytes.freeze()), Some(Action::set(Field::Icmpv4Code, 3)));
     }
 
     #[test]

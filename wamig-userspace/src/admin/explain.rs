@@ -1,6 +1,6 @@
 //! What `GET /v1/explain` answers: an address's state, what it waits for, and how it came there.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ pub struct Entry {
     pub at_unix_us: u64,
     /// Whose word it was: `automatic`, or the operator's verb.
     pub verb: String,
-    /// IPv4 address; `-` = the site as a whole.
+    /// IP address; `-` = the site as a whole.
     pub address: String,
     /// This site's part: `home` or `host`; `-` = neither.
     pub role: String,
@@ -42,14 +42,14 @@ pub struct Explanation {
 
 /// The query string is none.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{0:?} does not name an address; needed: address=IPv4 address")]
+#[error("{0:?} does not name an address; needed: address=IP address")]
 pub struct BadAddress(pub String);
 
 /// Reads `address=A`.
 ///
 /// # Errors
 /// [`BadAddress`], with what was given.
-pub fn from_query(query: &str) -> Result<Ipv4Addr, BadAddress> {
+pub fn from_query(query: &str) -> Result<IpAddr, BadAddress> {
     let address = query.strip_prefix("address=").and_then(|a| a.parse().ok());
     address.ok_or_else(|| BadAddress(query.to_owned()))
 }
@@ -74,11 +74,13 @@ pub fn waits_for(state: &str, peer: Option<&str>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     #[test]
     fn an_address_is_asked_for_by_its_query() {
-        assert_eq!(from_query("address=192.0.2.53"), Ok(Ipv4Addr::new(192, 0, 2, 53)));
+        assert_eq!(from_query("address=192.0.2.53"), Ok(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 53))));
         for bad in ["", "address=", "address=x", "192.0.2.53"] {
             assert_eq!(from_query(bad), Err(BadAddress(bad.to_owned())));
         }

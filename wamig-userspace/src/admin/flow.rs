@@ -1,9 +1,10 @@
 //! What `GET /v1/flows` answers.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use wamig_openflow::flow_match::address_bits;
 use wamig_openflow::{Action, Field, FlowMod, FlowStats, GroupId, Match, PortNo, TableId};
 
 use crate::datapath::any::OwnFlow;
@@ -68,7 +69,7 @@ pub struct FlowFilter {
     /// Of this table only.
     pub table: Option<TableId>,
     /// Only those that match or write this address.
-    pub address: Option<Ipv4Addr>,
+    pub address: Option<IpAddr>,
     /// Only those that `ovs-ofctl dump-flows` means by it.
     pub flow: Option<FlowPattern>,
 }
@@ -124,7 +125,7 @@ impl FlowPattern {
 
 /// A query string that is none.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{0:?} is not a filter; allowed: table=0..254, address=IPv4 address, flow=as of ovs-ofctl dump-flows")]
+#[error("{0:?} is not a filter; allowed: table=0..254, address=IP address, flow=as of ovs-ofctl dump-flows")]
 pub struct BadFilter(pub String);
 
 impl FlowFilter {
@@ -167,13 +168,13 @@ impl FlowFilter {
 }
 
 /// Whether the flow matches exactly this address or writes it.
-fn names(flow: &FlowStats, address: Ipv4Addr) -> bool {
-    let value = u128::from(u32::from(address));
-    let is = |field, v, mask: u128| {
-        matches!(field, Field::Ipv4Src | Field::Ipv4Dst | Field::ArpSpa | Field::ArpTpa)
-            && v == value
-            && mask == field.full_mask()
+fn names(flow: &FlowStats, address: IpAddr) -> bool {
+    let value = address_bits(address);
+    let of_family = |field| match address {
+        IpAddr::V4(_) => matches!(field, Field::Ipv4Src | Field::Ipv4Dst | Field::ArpSpa | Field::ArpTpa),
+        IpAddr::V6(_) => matches!(field, Field::Ipv6Src | Field::Ipv6Dst | Field::Ipv6NdTarget),
     };
+    let is = |field, v, mask: u128| of_family(field) && v == value && mask == field.full_mask();
     let actions = flow.instructions.apply.iter().chain(&flow.instructions.write);
     flow.matching.iter().any(|(field, m)| is(field, m.value, m.mask))
         || actions
@@ -187,10 +188,12 @@ mod tests {
 
     use wamig_openflow::{Cookie, FlowModFlags, Instructions};
 
+    use std::net::Ipv4Addr;
+
     use super::*;
 
-    const S: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 53);
-    const T: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 200);
+    const S: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 53));
+    const T: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 200));
 
     fn flow(matching: Match, apply: Vec<Action>) -> OwnFlow {
         let flow = FlowStats {

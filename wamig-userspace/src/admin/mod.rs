@@ -27,7 +27,7 @@ pub mod socket;
 pub mod status;
 pub mod trace;
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use tokio::sync::oneshot;
 
@@ -49,7 +49,7 @@ pub enum Query {
     Flows(FlowFilter, oneshot::Sender<Result<Vec<FlowLine>, String>>),
     /// Where is an address, and how did it come there? The answer may be why the audit log
     /// cannot be read.
-    Explain(Ipv4Addr, oneshot::Sender<Result<Explanation, String>>),
+    Explain(IpAddr, oneshot::Sender<Result<Explanation, String>>),
     /// This shall be done. The answer may be why nothing can be.
     Order(OrderRequest, oneshot::Sender<Result<OrderAnswer, String>>),
     /// The configuration file shall be read again.

@@ -1,6 +1,6 @@
 //! What `POST /v1/order` takes and answers.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use crate::migration::site_order::{SiteOrder, SiteVerb, SiteVerdict};
 pub struct OrderRequest {
     /// `freeze`, `unfreeze`, `prepare`, `unprepare` or `return`, about a server; `assume-dead`, about a site.
     pub verb: String,
-    /// The server's IPv4 address, with verbs about one.
+    /// The server's IP address, with verbs about one.
     #[serde(default)]
     pub address: Option<String>,
     /// A site's name, with verbs that have one beside the address.
@@ -35,8 +35,8 @@ pub enum BadOrder {
     /// No such verb.
     #[error("{0:?} is no order; there are freeze, unfreeze, prepare, unprepare, return, assume-dead")]
     Verb(String),
-    /// No IPv4 address.
-    #[error("{0:?} is no IPv4 address")]
+    /// No IP address.
+    #[error("{0:?} is no IP address")]
     Address(String),
     /// The verb is about something else.
     #[error("{verb} is about {about}, and only that is to be named")]
@@ -91,7 +91,7 @@ impl OrderRequest {
             _ => return Err(BadOrder::Verb(self.verb.clone())),
         };
         let (Some(address), None) = (&self.address, &self.site) else { return Err(about("a server")) };
-        let address: Ipv4Addr = address.parse().map_err(|_| BadOrder::Address(address.clone()))?;
+        let address: IpAddr = address.parse().map_err(|_| BadOrder::Address(address.clone()))?;
         Ok(Parsed::Server(Order { verb, address, reason, dry_run }))
     }
 }
@@ -110,7 +110,7 @@ pub struct OrderAnswer {
 /// What became of an order for one address.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OrderResult {
-    /// The server's IPv4 address; `-` = a site as a whole.
+    /// The server's IP address; `-` = a site as a whole.
     pub address: String,
     /// Which site, if it is about one as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(bad(request("fly", "192.0.2.53", None)), format!("\"fly\" is no order; there are {verbs}"));
         assert_eq!(bad(request("prepare", "192.0.2.53", None)), "prepare needs a site");
         assert_eq!(bad(request("unprepare", "192.0.2.53", Some("dc2"))), "unprepare goes without a site");
-        assert_eq!(bad(request("freeze", "server", None)), "\"server\" is no IPv4 address");
+        assert_eq!(bad(request("freeze", "server", None)), "\"server\" is no IP address");
         assert_eq!(bad(request("freeze", "192.0.2.53", Some("dc2"))), "freeze goes without a site");
         assert_eq!(bad(request("return", "192.0.2.53", Some("dc2"))), "return goes without a site");
     }

@@ -231,7 +231,7 @@ pub struct Peer {
 /// A server's address.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Address {
-    /// IPv4 address.
+    /// IP address.
     pub address: String,
     /// The server's MAC address, if known.
     pub mac: Option<String>,

@@ -1,7 +1,7 @@
 //! `wamig explain`.
 
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use super::layout::{ago, columns, date_time, now_unix_ms};
 use super::{Format, Target};
@@ -25,9 +25,9 @@ pub(super) struct Arguments {
     /// Form of the answer
     #[arg(short, long, value_enum, default_value_t = Format::Table, value_name = "FORM")]
     output: Format,
-    /// The server's IPv4 address
+    /// The server's IP address
     #[arg(value_name = "ADDRESS")]
-    address: Ipv4Addr,
+    address: IpAddr,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -42,7 +42,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
 }
 
-fn text(address: Ipv4Addr, explanation: &Explanation, now: u64) -> String {
+fn text(address: IpAddr, explanation: &Explanation, now: u64) -> String {
     let mut out = String::new();
     let site = &explanation.site;
     // Writing to a String does not fail.
@@ -81,6 +81,8 @@ fn text(address: Ipv4Addr, explanation: &Explanation, now: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
     use crate::admin::status::Address;
 
@@ -114,7 +116,7 @@ mod tests {
             waits_for: Some("for dc2 to be heard again".to_owned()),
             history: vec![entry],
         };
-        let server = Ipv4Addr::new(192, 0, 2, 53);
+        let server = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 53));
         let expected = "192.0.2.53: STALE at site dc1, its home, for 61 s\n  with: dc2\n  \
                         by transfer address: 198.51.100.200\n  epoch: 1.3\n  because: peer silent\n  \
                         waits: for dc2 to be heard again\n  what to do: Restore the session to dc2.\n\

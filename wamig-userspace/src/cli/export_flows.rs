@@ -1,7 +1,7 @@
 //! `wamig export-flows`.
 
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use super::Target;
 use crate::admin::client;
@@ -25,9 +25,9 @@ use crate::admin::flow::{FlowFilter, FlowLine};
 #[derive(clap::Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Arguments {
-    /// The server's IPv4 address, or its transfer address
+    /// The server's IP address, or its transfer address
     #[arg(value_name = "ADDRESS")]
-    address: Ipv4Addr,
+    address: IpAddr,
     /// Let the switch's own forwarding have what goes on to table 1
     #[arg(long)]
     normal: bool,

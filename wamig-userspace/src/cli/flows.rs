@@ -1,7 +1,7 @@
 //! `wamig flows`.
 
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use wamig_openflow::TableId;
 
@@ -35,9 +35,9 @@ pub(super) struct Arguments {
     /// Only flows of this table (0 steers, 1 knows sources, 2 forwards)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=254))]
     table: Option<u8>,
-    /// Only flows that match or write this IPv4 address
+    /// Only flows that match or write this IP address
     #[arg(long, value_name = "ADDRESS")]
-    address: Option<Ipv4Addr>,
+    address: Option<IpAddr>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {

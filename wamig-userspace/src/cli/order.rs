@@ -1,7 +1,7 @@
 //! What the operator's verbs have in common: they say why, can be tried, and go to the daemon.
 
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use super::{Format, Target};
 use crate::admin::client;
@@ -30,7 +30,7 @@ pub(super) struct Common {
 ///
 /// # Errors
 /// When the daemon cannot be asked, or refuses the order for any address.
-pub(super) fn give(common: &Common, verb: &str, address: Ipv4Addr, to: Option<&str>) -> anyhow::Result<()> {
+pub(super) fn give(common: &Common, verb: &str, address: IpAddr, to: Option<&str>) -> anyhow::Result<()> {
     send(common, verb, Some(address.to_string()), to.map(str::to_owned), None)
 }
 

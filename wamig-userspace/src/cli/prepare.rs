@@ -1,6 +1,6 @@
 //! `wamig prepare`.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use super::order::{self, Common};
 
@@ -24,9 +24,9 @@ pub(super) struct Arguments {
     /// The site that it is about to move to
     #[arg(long, value_name = "SITE")]
     to: String,
-    /// The server's IPv4 address
+    /// The server's IP address
     #[arg(value_name = "ADDRESS")]
-    address: Ipv4Addr,
+    address: IpAddr,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {

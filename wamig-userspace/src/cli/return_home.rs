@@ -1,6 +1,6 @@
 //! `wamig return`.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use super::order::{self, Common};
 
@@ -19,9 +19,9 @@ use super::order::{self, Common};
 pub(super) struct Arguments {
     #[command(flatten)]
     common: Common,
-    /// The server's IPv4 address
+    /// The server's IP address
     #[arg(value_name = "ADDRESS")]
-    address: Ipv4Addr,
+    address: IpAddr,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {

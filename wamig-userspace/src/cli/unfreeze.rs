@@ -1,6 +1,6 @@
 //! `wamig unfreeze`.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use super::order::{self, Common};
 
@@ -21,9 +21,9 @@ pub(super) struct Arguments {
     /// The site where it is to be
     #[arg(long, value_name = "SITE")]
     to: Option<String>,
-    /// The server's IPv4 address
+    /// The server's IP address
     #[arg(value_name = "ADDRESS")]
-    address: Ipv4Addr,
+    address: IpAddr,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 //! about other sites are in [`super::check_sites`].
 
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,8 @@ use super::{
     Config, Control, DEFAULT_PIN_PATH, DEFAULT_SOCKET, DEFAULT_STATE_DIR, Lan, Learning, NAME_MAX, Switch, switch_end,
 };
 use crate::fastpath::xdp::XdpMode;
-use crate::migration::config::{Hosting, Prefix};
+use crate::migration::config::{Family, Hosting, Prefix, Subnet};
+use crate::migration::prefix::is_link_local;
 use crate::peer::identity::is_site_name;
 
 /// Most ports that a switch may have.
@@ -76,7 +77,7 @@ impl Check<'_, '_> {
         let control = self.control(file.switch.control.as_ref());
         let openflow = self.openflow(file.openflow.as_ref(), control);
         let lan = match (&file.lan, control) {
-            (Some(lan), Some(Control::Embedded)) => self.lan(lan.get_ref(), &names).map(Some),
+            (Some(lan), Some(Control::Embedded)) => self.lan(lan, &names).map(Some),
             (None, Some(Control::Embedded)) => {
                 self.wrong(0..0, "missing key `lan`", "needed: [lan], as control is \"embedded\"")
             }
@@ -190,18 +191,24 @@ impl Check<'_, '_> {
         Some(mac)
     }
 
+    /// A prefix of either family.
     pub(super) fn prefix(&mut self, text: &Text) -> Option<Prefix> {
         match address::prefix(text.get_ref()) {
-            Ok(prefix) if (8..=32).contains(&prefix.len()) => Some(prefix),
-            Ok(prefix) => self.wrong(
-                text.span(),
-                format!("a prefix of {} bits is too wide", prefix.len()),
-                "allowed: 8 to 32 bits",
-            ),
+            Ok(prefix) => {
+                let (widest, narrowest) = (widest(prefix.family()), prefix.family().bits());
+                if prefix.len() >= widest {
+                    return Some(prefix);
+                }
+                self.wrong(
+                    text.span(),
+                    format!("a prefix of {} bits is too wide", prefix.len()),
+                    format!("allowed: {widest} to {narrowest} bits"),
+                )
+            }
             Err(BadPrefix::Form) => self.wrong(
                 text.span(),
-                format!("{:?} is not an IPv4 prefix", text.get_ref()),
-                "allowed: network/length, as in \"192.0.2.0/24\"",
+                format!("{:?} is not an IP prefix", text.get_ref()),
+                "allowed: network/length, as in \"192.0.2.0/24\" or \"2001:db8:1::/64\"",
             ),
             Err(BadPrefix::HostBits(network)) => self.wrong(
                 text.span(),
@@ -388,28 +395,79 @@ impl Check<'_, '_> {
         Some(s.clone())
     }
 
-    fn lan(&mut self, lan: &file::Lan, ports: &[&str]) -> Option<Lan> {
+    fn lan(&mut self, lan: &Spanned<file::Lan>, ports: &[&str]) -> Option<Lan> {
+        let (span, lan) = (lan.span(), lan.get_ref());
         let uplink = self.port(&lan.uplink, ports);
-        let prefix = self.prefix(&lan.prefix).and_then(|p| {
-            if p.len() <= 30 {
-                return Some(p);
+        let of = [
+            (Family::V4, [("prefix", &lan.prefix), ("gateway", &lan.gateway)]),
+            (Family::V6, [("prefix6", &lan.prefix6), ("gateway6", &lan.gateway6)]),
+        ];
+        let mut subnets = Some(Vec::new());
+        for (family, keys) in of {
+            match keys {
+                [(_, None), (_, None)] => {}
+                [(_, Some(prefix)), (_, Some(gateway))] => {
+                    let subnet = self.subnet(family, prefix, gateway);
+                    subnets = subnets.zip(subnet).map(|(all, one)| [all, vec![one]].concat());
+                }
+                [(has, Some(text)), (lacks, None)] | [(lacks, None), (has, Some(text))] => {
+                    subnets = self.wrong(
+                        text.span(),
+                        format!("there is {has} but no {lacks}"),
+                        format!("needed: both, or neither where the LAN has no {family}"),
+                    );
+                }
             }
-            self.wrong(lan.prefix.span(), format!("a LAN of {} bits has no room", p.len()), "allowed: 8 to 30 bits")
-        });
-        let gateway = self.read(&lan.gateway, "an IPv4 address", "allowed: the router's address on this LAN");
-        let gateway = match (gateway, prefix) {
-            (Some(g), Some(p)) if !address::is_host(p, g) => self.wrong(
-                lan.gateway.span(),
-                format!("the gateway {g} is not a host's address in {p}"),
-                format!("allowed: an address inside {p}, not {} or {}", p.address(), address::broadcast(p)),
-            ),
-            (gateway, _) => gateway,
-        };
+        }
+        if subnets.as_ref().is_some_and(Vec::is_empty) {
+            subnets = self.wrong(
+                span,
+                "the LAN has neither IPv4 nor IPv6",
+                "needed: prefix and gateway, prefix6 and gateway6, or all four",
+            );
+        }
         let mac = match &lan.mac {
             None => Some(None),
             Some(text) => self.mac(text).map(Some),
         };
-        Some(Lan { uplink: uplink?, prefix: prefix?, gateway: gateway?, mac: mac? })
+        Some(Lan { uplink: uplink?, subnets: subnets?, mac: mac? })
+    }
+
+    fn subnet(&mut self, family: Family, prefix: &Text, gateway: &Text) -> Option<Subnet> {
+        let (widest, narrowest) = (widest(family), family.bits() - 2);
+        let network = self.prefix(prefix).and_then(|p| {
+            if p.family() != family {
+                return self.wrong(
+                    prefix.span(),
+                    format!("{p} is not {family}"),
+                    "allowed: IPv4 in prefix, IPv6 in prefix6",
+                );
+            }
+            if p.len() <= narrowest {
+                return Some(p);
+            }
+            let allowed = format!("allowed: {widest} to {narrowest} bits");
+            self.wrong(prefix.span(), format!("a LAN of {} bits has no room", p.len()), allowed)
+        });
+        let what = format!("an {family} address");
+        let router: Option<IpAddr> = self.read(gateway, &what, "allowed: the router's address on this LAN");
+        let router = router.and_then(|g| {
+            if Family::of(g) == family {
+                return Some(g);
+            }
+            self.wrong(gateway.span(), format!("{g} is not {family}"), "allowed: IPv4 in gateway, IPv6 in gateway6")
+        });
+        let (prefix, router) = (network?, router?);
+        if address::is_host(prefix, router) || family == Family::V6 && is_link_local(router) {
+            return Some(Subnet { prefix, gateway: router });
+        }
+        let not = address::reserved(prefix).iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+        let or = if family == Family::V6 { ", or its link-local one" } else { "" };
+        self.wrong(
+            gateway.span(),
+            format!("the gateway {router} is not a host's address in {prefix}"),
+            format!("allowed: an address inside {prefix}, not {not}{or}"),
+        )
     }
 
     fn learning(&mut self, learning: &file::Learning) -> Option<Learning> {
@@ -417,6 +475,14 @@ impl Check<'_, '_> {
         let idle = self.number(learning.idle_s.as_ref(), default.idle_s.into(), 1, 65535, "seconds");
         let max = self.number(learning.max_addresses.as_ref(), default.max_addresses as u64, 1, 16384, "addresses");
         Some(Learning { idle_s: idle? as u16, max_addresses: max? as usize })
+    }
+}
+
+/// Fewest bits of a prefix that is no mistake.
+fn widest(family: Family) -> u8 {
+    match family {
+        Family::V4 => 8,
+        Family::V6 => 16,
     }
 }
 

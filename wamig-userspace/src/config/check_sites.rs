@@ -1,17 +1,18 @@
 //! The parts of the configuration that are about other sites: peers, servers, hosting.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::Spanned;
 
-use super::address::{self, BadRange, Block};
+use super::address::{self, BadRange};
 use super::check::Check;
 use super::file::{self, File, Text};
 use super::{Lan, Peering};
-use crate::migration::config::{AddressRange, GuestPolicy, Hosting, Server};
+use crate::migration::config::{AddressRange, Family, GuestPolicy, Hosting, Server};
+use crate::migration::cookie;
 use crate::peer::{Fingerprint, PeerConfig};
 
 /// Most transfer addresses that a site may set aside.
@@ -147,9 +148,13 @@ impl Check<'_, '_> {
                 good = None;
                 continue;
             };
+            let tag = cookie::tag(address);
             if checked.iter().any(|s| s.address == address) {
                 let what = format!("server {address} is named twice");
                 good = self.wrong(server.address.span(), what, "allowed: each server once");
+            } else if let Some(other) = checked.iter().find(|s| cookie::tag(s.address) == tag) {
+                let what = format!("the flows of {address} and {} would have the same cookies", other.address);
+                good = self.wrong(server.address.span(), what, "needed: another address for one of the two");
             } else {
                 checked.push(Server { address, mac, hosts });
             }
@@ -157,17 +162,17 @@ impl Check<'_, '_> {
         good.map(|()| checked)
     }
 
-    fn server_address(&mut self, text: &Text, lan: Option<&Lan>, hosting: Option<&Hosting>) -> Option<Ipv4Addr> {
-        let address: Ipv4Addr = self.read(text, "an IPv4 address", "allowed: the server's address on this LAN")?;
+    fn server_address(&mut self, text: &Text, lan: Option<&Lan>, hosting: Option<&Hosting>) -> Option<IpAddr> {
+        let address: IpAddr = self.read(text, "an IP address", "allowed: the server's address on this LAN")?;
         if let Some(lan) = lan {
-            if !address::is_host(lan.prefix, address) {
+            if !lan.subnets.iter().any(|s| address::is_host(s.prefix, address)) {
                 return self.wrong(
                     text.span(),
-                    format!("server {address} is not a host's address in {}", lan.prefix),
+                    format!("server {address} is not a host's address in {}", prefixes(lan)),
                     "allowed: servers whose home is this LAN; a server that comes from elsewhere is its home's to list",
                 );
             }
-            if lan.gateway == address {
+            if lan.subnets.iter().any(|s| s.gateway == address) {
                 return self.wrong(text.span(), "this is the gateway's address", "allowed: a server's own");
             }
         }
@@ -258,35 +263,38 @@ impl Check<'_, '_> {
         good.map(|()| numbers)
     }
 
-    /// The pool, and how many addresses it has.
+    /// The pool, and how many addresses of one family it has at most.
     fn pool(&mut self, pool: &Spanned<Vec<Text>>, lan: Option<&Lan>) -> Option<(Vec<AddressRange>, u64)> {
         let mut good =
             self.not_empty(pool, "addresses of this LAN that no host uses, as in [\"192.0.2.200-192.0.2.209\"]");
-        let mut spans: Vec<Block> = Vec::new();
+        let mut spans: Vec<AddressRange> = Vec::new();
         for text in pool.get_ref() {
             match self.pool_span(text, lan, &spans) {
                 Some(span) => spans.push(span),
                 None => good = None,
             }
         }
-        let size: u64 = spans.iter().map(|s| s.size()).sum();
-        if size > MAX_POOL {
+        let of = |family| spans.iter().filter(move |s| s.family() == family).map(|s| s.size());
+        let sizes = Family::ALL.map(|family| of(family).fold(0u128, u128::saturating_add));
+        let size = sizes[0].saturating_add(sizes[1]);
+        if size > u128::from(MAX_POOL) {
             return self.wrong(
                 pool.span(),
                 format!("{size} transfer addresses are too many"),
                 format!("allowed: {MAX_POOL}"),
             );
         }
-        good.map(|()| (spans.iter().map(|s| s.range).collect(), size))
+        let most = sizes[0].max(sizes[1]) as u64;
+        good.map(|()| (spans, most))
     }
 
-    fn pool_span(&mut self, text: &Text, lan: Option<&Lan>, before: &[Block]) -> Option<Block> {
+    fn pool_span(&mut self, text: &Text, lan: Option<&Lan>, before: &[AddressRange]) -> Option<AddressRange> {
         let at = text.span();
-        let span = match Block::read(text.get_ref()) {
+        let span = match address::range(text.get_ref()) {
             Ok(span) => span,
             Err(e) => {
                 let what = match e {
-                    BadRange::Form => format!("{:?} is not a range of IPv4 addresses", text.get_ref()),
+                    BadRange::Form => format!("{:?} is not a range of IP addresses", text.get_ref()),
                     BadRange::Backwards => format!("{:?} ends before it begins", text.get_ref()),
                 };
                 return self.wrong(at, what, "allowed: first-last or one address, as in \"192.0.2.200-192.0.2.209\"");
@@ -297,18 +305,20 @@ impl Check<'_, '_> {
             return self.wrong(at, what, "allowed: each address once");
         }
         let Some(lan) = lan else { return Some(span) };
-        let (network, broadcast) = (lan.prefix.address(), address::broadcast(lan.prefix));
-        if !address::is_host(lan.prefix, span.first) || !address::is_host(lan.prefix, span.last) {
+        let holds = |p| address::is_host(p, span.first()) && address::is_host(p, span.last());
+        if !lan.subnets.iter().any(|s| holds(s.prefix)) {
+            let not: Vec<_> = lan.subnets.iter().flat_map(|s| address::reserved(s.prefix)).collect();
+            let not = not.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
             return self.wrong(
                 at,
-                format!("{span} is not inside the LAN {}", lan.prefix),
-                format!("allowed: addresses of the LAN, not {network} or {broadcast}"),
+                format!("{span} is not inside the LAN {}", prefixes(lan)),
+                format!("allowed: addresses of the LAN, not {not}"),
             );
         }
-        if span.range.contains(lan.gateway) {
+        if let Some(subnet) = lan.subnets.iter().find(|s| span.contains(s.gateway)) {
             return self.wrong(
                 at,
-                format!("{span} contains the gateway {}", lan.gateway),
+                format!("{span} contains the gateway {}", subnet.gateway),
                 "allowed: addresses that no host uses",
             );
         }
@@ -316,8 +326,8 @@ impl Check<'_, '_> {
     }
 
     pub(super) fn listen_outside_pool(&mut self, peering: &Peering, hosting: &Hosting, listen: Range<usize>) {
-        let SocketAddr::V4(own) = peering.listen else { return };
-        if let Some(span) = hosting.pool.iter().find(|s| s.contains(*own.ip())) {
+        let own = peering.listen;
+        if let Some(span) = hosting.pool.iter().find(|s| s.contains(own.ip())) {
             self.mistakes.add(
                 listen,
                 format!("wamig's own address {} is inside the pool of transfer addresses {span}", own.ip()),
@@ -331,20 +341,28 @@ impl Check<'_, '_> {
         let mut good = self.not_empty(&guest.prefixes, "the prefixes that this peer's servers have at their home");
         let mut prefixes = Vec::new();
         for text in guest.prefixes.get_ref() {
-            match (self.prefix(text), lan) {
-                (None, _) => good = None,
-                (Some(p), Some(lan)) if address::overlap(p, lan.prefix) => {
+            let Some(prefix) = self.prefix(text) else {
+                good = None;
+                continue;
+            };
+            match lan.and_then(|l| l.subnets.iter().find(|s| address::overlap(prefix, s.prefix))) {
+                Some(own) => {
                     good = self.wrong(
                         text.span(),
-                        format!("{p} overlaps this LAN, {}", lan.prefix),
+                        format!("{prefix} overlaps this LAN, {}", own.prefix),
                         "allowed: prefixes of the peer's own LAN",
                     );
                 }
-                (Some(p), _) => prefixes.push(p),
+                None => prefixes.push(prefix),
             }
         }
         let max = self.number(guest.max.as_ref(), 16, 1, MAX_POOL, "servers");
         good?;
         Some(GuestPolicy { peer: peer?, prefixes, max: max? as usize })
     }
+}
+
+/// The LAN's prefixes, as a person writes them.
+fn prefixes(lan: &Lan) -> String {
+    lan.subnets.iter().map(|s| s.prefix.to_string()).collect::<Vec<_>>().join(" and ")
 }

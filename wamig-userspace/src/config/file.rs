@@ -189,8 +189,10 @@ pub(super) struct Pin {
 #[serde(deny_unknown_fields)]
 pub(super) struct Lan {
     pub(super) uplink: Text,
-    pub(super) prefix: Text,
-    pub(super) gateway: Text,
+    pub(super) prefix: Option<Text>,
+    pub(super) gateway: Option<Text>,
+    pub(super) prefix6: Option<Text>,
+    pub(super) gateway6: Option<Text>,
     pub(super) mac: Option<Text>,
 }
 

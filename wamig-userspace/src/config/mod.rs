@@ -29,7 +29,7 @@ mod fabric_tests;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use wamig_openflow::message::ControllerRole;
@@ -44,7 +44,7 @@ use crate::datapath::fabric::topology::Topology;
 use crate::datapath::remote::marks::Marks;
 use crate::datapath::remote::profile::Profile;
 use crate::fastpath::xdp::XdpMode;
-use crate::migration::config::{Damping, Hosting, Prefix, Server, SiteConfig, Timers};
+use crate::migration::config::{Damping, Hosting, Server, SiteConfig, Subnet, Timers};
 use crate::peer::{Fingerprint, Identity, PeerConfig, PeerTimers, PeeringConfig};
 use error::ConfigError;
 
@@ -255,10 +255,8 @@ impl Switch {
 pub struct Lan {
     /// Port towards the router.
     pub uplink: PortNo,
-    /// The LAN's prefix.
-    pub prefix: Prefix,
-    /// The router.
-    pub gateway: Ipv4Addr,
+    /// Prefix and router, of IPv4, IPv6 or both.
+    pub subnets: Vec<Subnet>,
     /// wamig's own MAC address here; `None` = from the datapath id.
     pub mac: Option<MacAddr>,
 }
@@ -323,8 +321,7 @@ impl Config {
             lan: crate::migration::config::Lan {
                 uplink: lan.uplink,
                 ports: self.switch.numbered().map(|(port, _)| port).filter(|port| !apart(port)).collect(),
-                prefix: lan.prefix,
-                gateway: lan.gateway,
+                subnets: lan.subnets.clone(),
                 mac: self.own_mac(dpid),
             },
             servers: self.servers.clone(),

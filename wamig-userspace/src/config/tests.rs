@@ -100,8 +100,61 @@ fn a_good_file_is_read_whole() {
     assert_eq!(c.site(DatapathId(2)).unwrap().lan.ports, [PortNo(2)], "neither the uplink nor a hosting port");
 }
 
+#[test]
+fn a_lan_may_have_both_families_or_one() {
+    let site = Site::new();
+    let both = site
+        .text
+        .replace("mac = \"02:57:4d:00:00:02\"", "prefix6 = \"2001:db8:2::/64\"\ngateway6 = \"fe80::1\"")
+        .replace("209\"]", "209\", \"2001:db8:2::c8-2001:db8:2::d1\"]")
+        .replace("prefixes = [", "prefixes = [\"2001:db8:1::/64\", ")
+        .replace("198.51.100.53", "2001:db8:2::53");
+    let c = Config::parse(&site.path(), &both).unwrap();
+    let lan = c.site(DatapathId(2)).unwrap().lan;
+    assert_eq!(
+        lan.subnets.iter().map(|s| s.prefix.to_string()).collect::<Vec<_>>(),
+        ["198.51.100.0/24", "2001:db8:2::/64"]
+    );
+    assert_eq!((c.hosting.pool.len(), c.hosting.ready, c.hosting.guests[0].prefixes.len()), (2, 8, 2));
+    let v6 = both
+        .replace("prefix = \"198.51.100.0/24\"\ngateway = \"198.51.100.1\"\n", "")
+        .replace("\"198.51.100.200-198.51.100.209\", ", "");
+    let c = Config::parse(&site.path(), &v6).unwrap();
+    assert_eq!(c.site(DatapathId(2)).unwrap().lan.subnets.len(), 1);
+}
+
 /// (text in the sample, what it becomes, the message).
 const MISTAKES: &[(&str, &str, &str)] = &[
+    (
+        "gateway = \"198.51.100.1\"\n",
+        "",
+        "dc2.toml:10:10: there is prefix but no gateway; needed: both, or neither where the LAN has no IPv4",
+    ),
+    (
+        "prefix = \"198.51.100.0/24\"\ngateway = \"198.51.100.1\"\n",
+        "prefix6 = \"2001:db8:2::/64\"\n",
+        "dc2.toml:10:11: there is prefix6 but no gateway6; needed: both, or neither where the LAN has no IPv6",
+    ),
+    (
+        "mac = \"02:57:4d:00:00:02\"",
+        "prefix6 = \"192.0.2.0/24\"\ngateway6 = \"fe80::1\"",
+        "dc2.toml:12:11: 192.0.2.0/24 is not IPv6; allowed: IPv4 in prefix, IPv6 in prefix6",
+    ),
+    (
+        "mac = \"02:57:4d:00:00:02\"",
+        "prefix6 = \"2001:db8:2::/12\"\ngateway6 = \"fe80::1\"",
+        "dc2.toml:12:11: \"2001:db8:2::/12\" has host bits set; allowed: the network, here \"2000::/12\"",
+    ),
+    (
+        "mac = \"02:57:4d:00:00:02\"",
+        "prefix6 = \"2001:db8:2::/64\"\ngateway6 = \"2001:db8:3::1\"",
+        "dc2.toml:13:12: the gateway 2001:db8:3::1 is not a host's address in 2001:db8:2::/64; allowed: an address inside 2001:db8:2::/64, not 2001:db8:2::, or its link-local one",
+    ),
+    (
+        "pool = [\"198.51.100.200-198.51.100.209\"]",
+        "pool = [\"2001:db8:2::c8-2001:db8:2::d1\"]",
+        "dc2.toml:31:9: 2001:db8:2::c8-2001:db8:2::d1 is not inside the LAN 198.51.100.0/24; allowed: addresses of the LAN, not 198.51.100.0 or 198.51.100.255",
+    ),
     (
         "moves = 4",
         "moves = 1001",
@@ -163,7 +216,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     (
         "prefix = \"198.51.100.0/24\"",
         "prefix = \"198.51.100.0\"",
-        "dc2.toml:10:10: \"198.51.100.0\" is not an IPv4 prefix; allowed: network/length, as in \"192.0.2.0/24\"",
+        "dc2.toml:10:10: \"198.51.100.0\" is not an IP prefix; allowed: network/length, as in \"192.0.2.0/24\" or \"2001:db8:1::/64\"",
     ),
     (
         "gateway = \"198.51.100.1\"",

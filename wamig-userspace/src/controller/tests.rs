@@ -1,27 +1,32 @@
 //! Who gets what a switch says, and how the two applications begin together.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::Bytes;
 use wamig_openflow::{Cookie, FlowModCommand, MacAddr, PacketIn, PacketInReason, PortNo, TableId};
 
 use super::*;
-use crate::migration::config::{Damping, Hosting, Lan, Prefix, Server, Timers};
+use crate::migration::config::{Damping, Hosting, Lan, Prefix, Server, Subnet, Timers};
 use crate::migration::cookie;
 
 const OWN: MacAddr = MacAddr([2, 0x57, 0x4d, 0, 0, 1]);
 const A: MacAddr = MacAddr([2, 0, 0, 0, 0, 0xa]);
 
 fn begin(now: Instant) -> (Controller, Vec<Command>) {
-    let gateway = Ipv4Addr::new(192, 0, 2, 1);
+    let gateway = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
     let server = Server {
-        address: Ipv4Addr::new(192, 0, 2, 53),
+        address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 53)),
         mac: MacAddr([2, 0, 0, 0, 0, 0x53]),
         hosts: vec!["dc2".to_owned()],
     };
     let site = SiteConfig {
         site: "dc1".to_owned(),
-        lan: Lan { uplink: PortNo(1), ports: vec![PortNo(2)], prefix: Prefix::new(gateway, 24), gateway, mac: OWN },
+        lan: Lan {
+            uplink: PortNo(1),
+            ports: vec![PortNo(2)],
+            subnets: vec![Subnet { prefix: Prefix::new(gateway, 24), gateway }],
+            mac: OWN,
+        },
         servers: vec![server],
         hosting: Hosting::default(),
         damping: Damping::default(),

@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -69,7 +69,7 @@ impl Audit {
     ///
     /// # Errors
     /// The operating system's.
-    pub fn latest(&self, address: Ipv4Addr, most: usize) -> io::Result<Vec<Entry>> {
+    pub fn latest(&self, address: IpAddr, most: usize) -> io::Result<Vec<Entry>> {
         let text = address.to_string();
         let mut found = std::collections::VecDeque::new();
         for line in BufReader::new(File::open(&self.path)?).split(b'\n') {
@@ -87,9 +87,11 @@ impl Audit {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
-    const S: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 53);
+    const S: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 53));
 
     fn entry(at: u64, address: &str) -> Entry {
         Entry {

@@ -3,7 +3,7 @@
 //! or the store.
 
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -476,7 +476,7 @@ impl<F: FastPath> Control<F> {
         result
     }
 
-    fn record(&mut self, address: Ipv4Addr, change: &StateChange) {
+    fn record(&mut self, address: IpAddr, change: &StateChange) {
         let entry = Entry {
             at_unix_us: unix_us(),
             verb: change.verb.to_owned(),
@@ -492,7 +492,7 @@ impl<F: FastPath> Control<F> {
 
     /// Appends to the audit log. One that cannot be written is told of once, and again only after
     /// it could be.
-    pub(super) fn append(&mut self, about: Option<Ipv4Addr>, entry: &Entry) {
+    pub(super) fn append(&mut self, about: Option<IpAddr>, entry: &Entry) {
         let written = self.audit.append(entry);
         let failed = std::mem::replace(&mut self.audit_fails, written.is_err());
         if let Err(error) = written
@@ -577,8 +577,7 @@ enum Persisted {
 
 /// The record's key in the store: hexadecimal digits.
 fn key(record: &Record) -> String {
-    let [role, address @ ..] = record.key();
-    format!("{role:02x}{:08x}", u32::from_be_bytes(address))
+    record.key().iter().fold(String::new(), |all, octet| format!("{all}{octet:02x}"))
 }
 
 fn far() -> TokioInstant {

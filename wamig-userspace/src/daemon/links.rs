@@ -76,8 +76,8 @@ pub struct Machine {
     pub links: Vec<Link>,
     /// Indices of interfaces that carry a default route.
     pub default_routes: Vec<u32>,
-    /// IPv4 addresses with their interfaces' indices.
-    pub addresses: Vec<(u32, Ipv4Addr)>,
+    /// IP addresses with their interfaces' indices.
+    pub addresses: Vec<(u32, IpAddr)>,
 }
 
 impl Machine {
@@ -105,7 +105,8 @@ pub async fn machine(handle: &Handle) -> Result<Machine, rtnetlink::Error> {
     let mut found = handle.address().get().execute();
     while let Some(message) = found.try_next().await? {
         for attribute in message.attributes {
-            if let AddressAttribute::Local(IpAddr::V4(address)) = attribute {
+            // An IPv6 address has no other attribute than the one that says the peer's of an IPv4 one.
+            if let AddressAttribute::Local(address) | AddressAttribute::Address(address @ IpAddr::V6(_)) = attribute {
                 addresses.push((message.header.index, address));
             }
         }
@@ -217,7 +218,7 @@ mod tests {
         let machine = machine(&monitor.handle).await.unwrap();
         let lo = machine.link("lo").expect("a loopback").clone();
         assert_eq!((lo.index, lo.kind.as_str(), lo.master), (1, "", None));
-        assert!(!lo.up || machine.addresses.contains(&(1, Ipv4Addr::LOCALHOST)));
+        assert!(!lo.up || machine.addresses.contains(&(1, IpAddr::V4(Ipv4Addr::LOCALHOST))));
     }
 
     #[test]

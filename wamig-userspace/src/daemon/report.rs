@@ -1,7 +1,7 @@
 //! The answer to `GET /v1/status`, put together from everything that knows a part of it.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -109,7 +109,7 @@ pub fn explain<F: FastPath>(
     control: &Control<F>,
     now: Instant,
     unix_us: u64,
-    address: Ipv4Addr,
+    address: IpAddr,
 ) -> Result<Explanation, String> {
     let wall = |since: Instant| {
         let age = now.saturating_duration_since(since).as_millis() as u64;

@@ -93,7 +93,7 @@ pub enum StartError {
     )]
     PoolOverlap {
         /// The address.
-        address: std::net::Ipv4Addr,
+        address: std::net::IpAddr,
         /// Its interface.
         interface: String,
     },

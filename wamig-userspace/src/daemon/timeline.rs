@@ -1,7 +1,7 @@
 //! The latest events, for `wamig status`, and the same for the log.
 
 use std::collections::VecDeque;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use crate::admin::status::Event;
 
@@ -16,7 +16,7 @@ pub struct Timeline {
 
 impl Timeline {
     /// Adds an event, and logs it: alerts as warnings.
-    pub fn add(&mut self, at_unix_us: u64, address: Option<Ipv4Addr>, event: &str, detail: String, alert: bool) {
+    pub fn add(&mut self, at_unix_us: u64, address: Option<IpAddr>, event: &str, detail: String, alert: bool) {
         let about = address.map_or_else(|| "-".to_owned(), |a| a.to_string());
         if alert {
             tracing::warn!("{about} {event}: {detail}");

@@ -9,8 +9,6 @@ use bytes::Bytes;
 use wamig_openflow::MacAddr;
 use wamig_openflow::flow_match::ETH_TYPE_ARP;
 
-use crate::peer::message::Evidence;
-
 /// Ethernet header and ARP payload, bytes.
 const FRAME_LEN: usize = 42;
 /// Shortest Ethernet frame without its checksum, bytes.
@@ -118,25 +116,6 @@ impl Arp {
     pub fn reply(sender: MacAddr, address: Ipv4Addr, to: MacAddr, to_address: Ipv4Addr) -> Self {
         Self { eth_dst: to, eth_src: sender, op: Op::Reply, sha: sender, spa: address, tha: to, tpa: to_address }
     }
-
-    /// True for a probe: the sender asks whether `tpa` is free, and has no address yet.
-    pub fn is_probe(&self) -> bool {
-        self.op == Op::Request && self.spa.is_unspecified()
-    }
-
-    /// Which address the frame shows its sender to have or to want, and how; `None` for a
-    /// reply on behalf of nobody.
-    pub fn evidence(&self) -> Option<(Ipv4Addr, Evidence)> {
-        if self.is_probe() {
-            Some((self.tpa, Evidence::ArpProbe))
-        } else if self.spa.is_unspecified() {
-            None
-        } else if self.op == Op::Request && self.spa != self.tpa {
-            Some((self.spa, Evidence::ArpRequest))
-        } else {
-            Some((self.spa, Evidence::ArpAnnounce))
-        }
-    }
 }
 
 #[cfg(test)]
@@ -210,15 +189,6 @@ mod tests {
         assert_eq!(Arp::parse(&tagged), None);
     }
 
-    #[test]
-    fn evidence_names_the_address_its_sender_has_or_wants() {
-        assert_eq!(request().evidence(), Some((S, Evidence::ArpRequest)));
-        assert_eq!(Arp::probe(MAC, S).evidence(), Some((S, Evidence::ArpProbe)));
-        assert_eq!(Arp::announcement(MAC, S).evidence(), Some((S, Evidence::ArpAnnounce)));
-        assert_eq!(Arp::reply(MAC, S, MAC, G).evidence(), Some((S, Evidence::ArpAnnounce)));
-        assert_eq!(Arp::reply(MAC, Ipv4Addr::UNSPECIFIED, MAC, G).evidence(), None);
-    }
-
     proptest! {
         #[test]
         fn no_frame_stops_the_reader(frame in proptest::collection::vec(any::<u8>(), 0..80)) {
@@ -229,7 +199,7 @@ mod tests {
         fn no_damage_stops_the_reader(at in 0usize..42, byte in any::<u8>()) {
             let mut frame = request().build().to_vec();
             frame[at] = byte;
-            let _ = Arp::parse(&frame).map(|a| a.evidence());
+            let _ = Arp::parse(&frame);
         }
     }
 }

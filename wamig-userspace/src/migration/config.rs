@@ -1,131 +1,20 @@
 //! What the migration application has to know of its own site. Everything about the other
 //! site is learned by message (paper §3: neither controller can know the other's network).
 
-use std::fmt;
-use std::net::Ipv4Addr;
-use std::str::FromStr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use wamig_openflow::{MacAddr, PortNo};
 
-/// An IPv4 prefix; its host bits are zero.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Prefix {
-    address: Ipv4Addr,
-    len: u8,
-}
+pub use super::prefix::{AddressRange, Family, Prefix};
 
-impl Prefix {
-    /// The prefix of `len` bits (more than 32 counts as 32) that `address` is in.
-    pub fn new(address: Ipv4Addr, len: u8) -> Self {
-        let len = len.min(32);
-        let mask = u32::MAX.checked_shl(32 - u32::from(len)).unwrap_or(0);
-        Self { address: Ipv4Addr::from(u32::from(address) & mask), len }
-    }
-
-    /// The lowest address.
-    pub fn address(self) -> Ipv4Addr {
-        self.address
-    }
-
-    /// Length in bits (0..=32).
-    pub fn len(self) -> u8 {
-        self.len
-    }
-
-    /// True for the prefix of length 0, which every address is in.
-    pub fn is_empty(self) -> bool {
-        self.len == 0
-    }
-
-    /// Whether `address` is inside.
-    pub fn contains(self, address: Ipv4Addr) -> bool {
-        Self::new(address, self.len) == self
-    }
-}
-
-impl fmt::Display for Prefix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.len)
-    }
-}
-
-/// The text was not an IPv4 prefix without host bits.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("a prefix is an IPv4 address and its length, host bits zero, as in 192.0.2.0/24")]
-pub struct BadPrefix;
-
-impl FromStr for Prefix {
-    type Err = BadPrefix;
-
-    fn from_str(s: &str) -> Result<Self, BadPrefix> {
-        let (address, len) = s.split_once('/').ok_or(BadPrefix)?;
-        let address: Ipv4Addr = address.parse().map_err(|_| BadPrefix)?;
-        let len: u8 = len.parse().map_err(|_| BadPrefix)?;
-        let prefix = Self::new(address, len);
-        if len > 32 || prefix.address != address { Err(BadPrefix) } else { Ok(prefix) }
-    }
-}
-
-/// A range of IPv4 addresses, both ends included.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct AddressRange {
-    first: Ipv4Addr,
-    last: Ipv4Addr,
-}
-
-impl AddressRange {
-    /// The range; `None` when `last` lies below `first`.
-    pub fn new(first: Ipv4Addr, last: Ipv4Addr) -> Option<Self> {
-        (first <= last).then_some(Self { first, last })
-    }
-
-    /// Whether `address` is inside.
-    pub fn contains(self, address: Ipv4Addr) -> bool {
-        self.first <= address && address <= self.last
-    }
-
-    /// Every address, ascending.
-    pub fn iter(self) -> impl Iterator<Item = Ipv4Addr> {
-        (u32::from(self.first)..=u32::from(self.last)).map(Ipv4Addr::from)
-    }
-
-    /// The fewest prefixes that hold exactly these addresses, ascending.
-    pub fn prefixes(self) -> Vec<Prefix> {
-        let (mut at, last) = (u64::from(u32::from(self.first)), u64::from(u32::from(self.last)));
-        let mut out = Vec::new();
-        while at <= last {
-            // As large as the alignment of `at` and the rest of the range allow.
-            let aligned = at.trailing_zeros().min(32);
-            let fits = (last - at + 1).ilog2();
-            let bits = aligned.min(fits);
-            out.push(Prefix::new(Ipv4Addr::from(at as u32), (32 - bits) as u8));
-            at += 1 << bits;
-        }
-        out
-    }
-}
-
-impl fmt::Display for AddressRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.first, self.last)
-    }
-}
-
-/// The text was not a range of IPv4 addresses.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("a range is one IPv4 address or two in ascending order, as in 198.51.100.200-198.51.100.209")]
-pub struct BadRange;
-
-impl FromStr for AddressRange {
-    type Err = BadRange;
-
-    fn from_str(s: &str) -> Result<Self, BadRange> {
-        let (first, last) = s.split_once('-').unwrap_or((s, s));
-        let first = first.trim().parse().map_err(|_| BadRange)?;
-        let last = last.trim().parse().map_err(|_| BadRange)?;
-        Self::new(first, last).ok_or(BadRange)
-    }
+/// One family's part of a LAN.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Subnet {
+    /// The LAN's prefix.
+    pub prefix: Prefix,
+    /// The router's address: of the prefix, or IPv6's link-local one.
+    pub gateway: IpAddr,
 }
 
 /// The site's own LAN.
@@ -135,10 +24,8 @@ pub struct Lan {
     pub uplink: PortNo,
     /// Every other port of the LAN; hosting ports are not among them.
     pub ports: Vec<PortNo>,
-    /// The LAN's subnet.
-    pub prefix: Prefix,
-    /// The router's address.
-    pub gateway: Ipv4Addr,
+    /// IPv4, IPv6 or both, in this order.
+    pub subnets: Vec<Subnet>,
     /// wamig's own MAC address here (W).
     pub mac: MacAddr,
 }
@@ -148,13 +35,23 @@ impl Lan {
     pub fn has(&self, port: PortNo) -> bool {
         port == self.uplink || self.ports.contains(&port)
     }
+
+    /// The part of the LAN that is of a family.
+    pub fn subnet(&self, family: Family) -> Option<&Subnet> {
+        self.subnets.iter().find(|s| s.prefix.family() == family)
+    }
+
+    /// Whether the address is one of the LAN's.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.subnets.iter().any(|s| s.prefix.contains(address))
+    }
 }
 
 /// A server whose home is this site.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Server {
     /// Its address (S).
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Its MAC address (s).
     pub mac: MacAddr,
     /// Names of the peers that may host it.
@@ -177,11 +74,11 @@ pub struct GuestPolicy {
 pub struct Hosting {
     /// Ports that guests are plugged into; no other port ever talks to them.
     pub ports: Vec<PortNo>,
-    /// Transfer addresses (T), inside the LAN's prefix.
+    /// Transfer addresses (T), inside the LAN's prefixes.
     pub pool: Vec<AddressRange>,
     /// How long a transfer address rests after use or conflict.
     pub quarantine: Duration,
-    /// How many transfer addresses are kept probed and ready.
+    /// How many transfer addresses of a family are kept probed and ready.
     pub ready: usize,
     /// Who may come.
     pub guests: Vec<GuestPolicy>,
@@ -196,7 +93,7 @@ impl Default for Hosting {
 
 impl Hosting {
     /// The policy that `address` comes under.
-    pub fn policy(&self, address: Ipv4Addr) -> Option<&GuestPolicy> {
+    pub fn policy(&self, address: IpAddr) -> Option<&GuestPolicy> {
         self.guests.iter().find(|g| g.prefixes.iter().any(|p| p.contains(address)))
     }
 }
@@ -321,41 +218,4 @@ pub struct SiteConfig {
     pub damping: Damping,
     /// Time spans.
     pub timers: Timers,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prefix_reads_what_it_prints_and_refuses_host_bits() {
-        let p: Prefix = "192.0.2.0/24".parse().unwrap();
-        assert_eq!(p.to_string(), "192.0.2.0/24");
-        assert!(p.contains(Ipv4Addr::new(192, 0, 2, 255)) && !p.contains(Ipv4Addr::new(192, 0, 3, 0)));
-        for bad in ["192.0.2.1/24", "192.0.2.0", "192.0.2.0/33", "/", "a/8"] {
-            assert_eq!(bad.parse::<Prefix>(), Err(BadPrefix), "{bad}");
-        }
-        assert!(Prefix::new(Ipv4Addr::new(10, 1, 2, 3), 0).contains(Ipv4Addr::BROADCAST));
-    }
-
-    #[test]
-    fn a_range_is_covered_by_prefixes_without_gap_or_overlap() {
-        for text in ["198.51.100.200-198.51.100.209", "10.0.0.0-10.0.0.255", "10.0.0.7", "0.0.0.0-255.255.255.255"] {
-            let range: AddressRange = text.parse().unwrap();
-            let covers = range.prefixes();
-            let sum: u64 = covers.iter().map(|p| 1u64 << (32 - p.len())).sum();
-            assert_eq!(sum, u64::from(u32::from(range.last)) - u64::from(u32::from(range.first)) + 1, "{text}");
-            assert_eq!(covers[0].address(), range.first);
-        }
-        let cover: Vec<_> = "198.51.100.200-198.51.100.209".parse::<AddressRange>().unwrap().prefixes();
-        assert_eq!(
-            cover.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            ["198.51.100.200/29", "198.51.100.208/31"]
-        );
-    }
-
-    #[test]
-    fn a_range_in_the_wrong_order_is_refused() {
-        assert_eq!("10.0.0.2-10.0.0.1".parse::<AddressRange>(), Err(BadRange));
-    }
 }

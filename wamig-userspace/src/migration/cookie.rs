@@ -3,19 +3,22 @@
 //! ```text
 //!  63            48 47   44 43        32 31                              0
 //! +----------------+-------+------------+--------------------------------+
-//! |     0x574d     | role  | generation |        server's address        |
+//! |     0x574d     | role  | generation |     server's address, or tag   |
 //! +----------------+-------+------------+--------------------------------+
 //! ```
 //!
 //! The generation is the low 12 bits of the placement's epoch, so that two placements of
 //! one server can be in the table side by side and either can be removed by its cookie
-//! alone. The address stands in the cookie itself: no number is allocated, nothing can be
-//! confused after a restart with another configuration.
+//! alone. An IPv4 address stands in the cookie itself: no number is allocated, nothing can be
+//! confused after a restart with another configuration. IPv6 addresses have roles of their own,
+//! and a [`tag`] in place of the address.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use wamig_openflow::{Cookie, FlowMod};
 
+use super::prefix::Family;
+use crate::hash::fnv1a;
 use crate::peer::message::Epoch;
 
 /// The space of this application: the upper 16 bits of every cookie, "WM".
@@ -24,6 +27,8 @@ pub const SPACE: u64 = 0x574d << 48;
 pub const SPACE_MASK: u64 = 0xffff << 48;
 /// Mask of everything but the generation.
 const BINDING_MASK: u64 = !(0xfff << 32);
+/// The bit of a role that says that the address is of IPv6.
+const V6: u64 = 4;
 
 /// Which flow set a flow belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -45,25 +50,36 @@ pub fn is_ours(cookie: Cookie) -> bool {
 
 /// The base set's cookie; `generation` counts modulo 4096.
 pub fn base(generation: u16) -> Cookie {
-    cookie(Role::Base, generation, Ipv4Addr::UNSPECIFIED)
+    cookie(Role::Base, generation, Family::V4.unspecified())
 }
 
 /// A placement's cookie.
-pub fn placement(role: Role, address: Ipv4Addr, epoch: Epoch) -> Cookie {
+pub fn placement(role: Role, address: IpAddr, epoch: Epoch) -> Cookie {
     cookie(role, epoch.counter as u16, address)
 }
 
-fn cookie(role: Role, generation: u16, address: Ipv4Addr) -> Cookie {
-    Cookie(SPACE | (role as u64) << 44 | u64::from(generation & 0xfff) << 32 | u64::from(u32::from(address)))
+/// What stands for an address in its cookies: an IPv4 address itself, of an IPv6 address a hash. No two addresses
+/// that a site has to do with at a time may have the same.
+pub fn tag(address: IpAddr) -> (Family, u32) {
+    match address {
+        IpAddr::V4(a) => (Family::V4, a.to_bits()),
+        IpAddr::V6(a) => (Family::V6, fnv1a(a.octets().map(u32::from))),
+    }
+}
+
+fn cookie(role: Role, generation: u16, address: IpAddr) -> Cookie {
+    let (family, tag) = tag(address);
+    let role = role as u64 | if family == Family::V6 { V6 } else { 0 };
+    Cookie(SPACE | role << 44 | u64::from(generation & 0xfff) << 32 | u64::from(tag))
 }
 
 /// Deletes every generation of a server's flow set.
-pub fn delete(role: Role, address: Ipv4Addr) -> FlowMod {
+pub fn delete(role: Role, address: IpAddr) -> FlowMod {
     FlowMod::delete_by_cookie(cookie(role, 0, address), BINDING_MASK)
 }
 
 /// Deletes one generation of a server's flow set.
-pub fn delete_generation(role: Role, address: Ipv4Addr, epoch: Epoch) -> FlowMod {
+pub fn delete_generation(role: Role, address: IpAddr, epoch: Epoch) -> FlowMod {
     FlowMod::delete_by_cookie(placement(role, address, epoch), u64::MAX)
 }
 
@@ -88,9 +104,11 @@ fn halve(keep: &[Cookie], value: u64, mask: u64, out: &mut Vec<FlowMod>) {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
-    const S: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 53);
+    const S: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 53));
 
     fn epoch(counter: u32) -> Epoch {
         Epoch { incarnation: 1, counter }
@@ -109,11 +127,23 @@ mod tests {
     }
 
     #[test]
+    fn the_families_are_apart() {
+        let v6: IpAddr = "2001:db8:1::53".parse().unwrap();
+        let cookie = placement(Role::Away, v6, epoch(3));
+        assert_eq!(cookie.0 >> 32, 0x574d_5003);
+        assert_eq!(tag(v6), (Family::V6, cookie.0 as u32));
+        assert!(deleted(&[delete(Role::Away, v6)], cookie) && is_ours(cookie));
+        // An IPv4 address that is the tag of the other.
+        let v4 = Family::V4.address(u128::from(cookie.0 as u32));
+        assert!(!deleted(&[delete(Role::Away, v4)], cookie));
+    }
+
+    #[test]
     fn a_server_s_flows_go_in_every_generation_and_no_other_server_s() {
         let all = [delete(Role::Away, S)];
         assert!(deleted(&all, placement(Role::Away, S, epoch(7))));
         assert!(!deleted(&all, placement(Role::Hosting, S, epoch(7))));
-        assert!(!deleted(&all, placement(Role::Away, Ipv4Addr::new(192, 0, 2, 54), epoch(7))));
+        assert!(!deleted(&all, placement(Role::Away, IpAddr::V4(Ipv4Addr::new(192, 0, 2, 54)), epoch(7))));
         let one = [delete_generation(Role::Away, S, epoch(7))];
         assert!(deleted(&one, placement(Role::Away, S, epoch(7))));
         assert!(!deleted(&one, placement(Role::Away, S, epoch(8))));

@@ -1,20 +1,22 @@
 //! Every guest of this site, and what is said to their homes on behalf of all of them.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use wamig_openflow::{FlowMod, MacAddr, PortNo};
 
-use super::arp::{Arp, Op};
 use super::config::{GuestPolicy, Hosting, SiteConfig};
 use super::context::Context;
-use super::guest::{Announcement, Guest, asked};
+use super::cookie;
+use super::guest::{Announcement, Guest};
 use super::io::BatchId;
 use super::order::Refusal;
 use super::planned::Permit;
 use super::pool::{Conflict, Pool};
+use super::prefix::{Family, is_of_a_host};
 use super::record::Binding;
+use super::resolution::Resolution;
 use super::sign::Sign;
 use super::status::{AddressStatus, State, reason};
 use crate::peer::message::{Epoch, Evidence, Message, NackReason, Renewal};
@@ -37,10 +39,10 @@ struct Release {
 /// The host side of this site.
 #[derive(Debug, Default)]
 pub(super) struct Host {
-    guests: BTreeMap<Ipv4Addr, Guest>,
+    guests: BTreeMap<IpAddr, Guest>,
     /// Highest epoch heard of, of addresses that are not here.
-    epochs: BTreeMap<Ipv4Addr, Epoch>,
-    releases: BTreeMap<Ipv4Addr, Release>,
+    epochs: BTreeMap<IpAddr, Epoch>,
+    releases: BTreeMap<IpAddr, Release>,
     renew_at: Option<Instant>,
 }
 
@@ -52,7 +54,7 @@ impl Host {
         now: Instant,
         config: &SiteConfig,
         pool: &mut Pool,
-        address: Ipv4Addr,
+        address: IpAddr,
         epoch: Epoch,
         binding: Binding,
     ) -> bool {
@@ -75,7 +77,7 @@ impl Host {
         now: Instant,
         config: &SiteConfig,
         pool: &mut Pool,
-        address: Ipv4Addr,
+        address: IpAddr,
         permit: &Permit,
     ) -> bool {
         let lent = config.hosting.pool.iter().any(|r| r.contains(permit.transfer));
@@ -88,31 +90,49 @@ impl Host {
     }
 
     /// Takes up what is known of a guest that had left.
-    pub(super) fn remember(&mut self, address: Ipv4Addr, epoch: Epoch) {
+    pub(super) fn remember(&mut self, address: IpAddr, epoch: Epoch) {
         self.epochs.insert(address, epoch);
     }
 
     // ---- frames -------------------------------------------------------------------------
 
-    /// A guest says something by ARP on a hosting port.
-    pub(super) fn on_arp(&mut self, cx: &mut Context<'_>, port: PortNo, arp: &Arp) {
-        let Some((subject, evidence)) = arp.evidence() else { return };
-        if arp.op == Op::Reply
-            && arp.eth_dst == cx.config.lan.mac
-            && let Some(guest) = self.guests.get_mut(&subject).filter(|g| g.mac() == arp.sha && g.port() == port)
+    /// A guest says something by ARP or ND on a hosting port.
+    pub(super) fn on_heard(&mut self, cx: &mut Context<'_>, port: PortNo, heard: &Resolution) {
+        let Some((subject, evidence)) = heard.evidence() else { return };
+        if heard.answers(cx.config.lan.mac)
+            && let Some(guest) = self.guests.get_mut(&subject).filter(|g| g.mac() == heard.mac && g.port() == port)
         {
             guest.on_answer(cx);
             return;
         }
-        self.on_evidence(cx, port, arp.sha, subject, evidence, asked(arp));
+        if !heard.is_of_link() {
+            self.on_evidence(cx, port, heard.mac, subject, evidence, heard.asked());
+            return;
+        }
+        // A question of the guest's link-local address is answered to every other address that it has here.
+        for subject in self.known(port, heard.mac, |a| Family::of(a) == heard.family()) {
+            self.on_evidence(cx, port, heard.mac, subject, evidence, heard.asked());
+        }
     }
 
-    /// A guest is heard otherwise. One that names no address must be known or announced already.
+    /// A guest is heard otherwise. One that names no address must be known or announced already; it may have several.
     pub(super) fn on_sign(&mut self, cx: &mut Context<'_>, port: PortNo, sign: &Sign) {
-        let is = |g: &Guest| g.mac() == sign.mac && (g.port() == port || g.is_prepared());
-        let known = || self.guests.iter().find(|(_, g)| is(g)).map(|(a, _)| *a);
-        if let Some(subject) = sign.address.or_else(known) {
+        let subjects = sign.address.map_or_else(|| self.known(port, sign.mac, |_| true), |a| vec![a]);
+        for subject in subjects {
             self.on_evidence(cx, port, sign.mac, subject, sign.evidence, None);
+        }
+    }
+
+    /// The addresses of guests that are heard at `port`, or announced.
+    fn known(&self, port: PortNo, mac: MacAddr, of: impl Fn(IpAddr) -> bool) -> Vec<IpAddr> {
+        let is = |g: &Guest| g.mac() == mac && (g.port() == port || g.is_prepared());
+        self.guests.iter().filter(|(a, g)| of(**a) && is(g)).map(|(a, _)| *a).collect()
+    }
+
+    /// Somebody of the LAN asks for a guest's transfer address.
+    pub(super) fn on_asked_for(&self, cx: &mut Context<'_>, guest: IpAddr, in_port: PortNo, heard: &Resolution) {
+        if let Some(guest) = self.guests.get(&guest) {
+            guest.on_asked_for(cx, in_port, heard);
         }
     }
 
@@ -122,11 +142,11 @@ impl Host {
         cx: &mut Context<'_>,
         port: PortNo,
         mac: MacAddr,
-        subject: Ipv4Addr,
+        subject: IpAddr,
         evidence: Evidence,
-        target: Option<Ipv4Addr>,
+        target: Option<IpAddr>,
     ) {
-        if subject.is_unspecified() || subject.is_multicast() || subject.is_loopback() || subject.is_broadcast() {
+        if !is_of_a_host(subject) {
             return;
         }
         let succeeds = |g: &Guest| g.is_seen() && !g.is_alive(cx.now, SUCCESSION);
@@ -144,11 +164,23 @@ impl Host {
         }
         self.sweep(cx.now);
         self.make_room(cx);
+        if self.has_namesake(cx, subject) {
+            return;
+        }
         let policy = policy(cx.config, subject);
         let epoch = self.epochs.get(&subject).copied().unwrap_or_default();
         let mut guest = Guest::new(cx.now, subject, mac, port, policy.map(|p| p.peer.clone()), epoch);
         guest.on_evidence(cx, evidence, target);
         self.guests.insert(subject, guest);
+    }
+
+    /// Whether another guest's flows would have the same cookies.
+    fn has_namesake(&self, cx: &mut Context<'_>, address: IpAddr) -> bool {
+        let tag = cookie::tag(address);
+        let Some(other) = self.guests.keys().find(|a| **a != address && cookie::tag(**a) == tag) else { return false };
+        cx.refuse("guest-with-used-cookie");
+        cx.out.alert(Some(address), format!("not served: its flows would have the same cookies as those of {other}"));
+        true
     }
 
     fn make_room(&mut self, cx: &mut Context<'_>) {
@@ -185,7 +217,7 @@ impl Host {
 
     // ---- the home says ------------------------------------------------------------------
 
-    fn guest_of(&mut self, cx: &mut Context<'_>, address: Ipv4Addr, peer: &str) -> Option<&mut Guest> {
+    fn guest_of(&mut self, cx: &mut Context<'_>, address: IpAddr, peer: &str) -> Option<&mut Guest> {
         let guest = self.guests.get_mut(&address)?;
         if guest.peer() == Some(peer) {
             return Some(guest);
@@ -249,7 +281,7 @@ impl Host {
         &mut self,
         cx: &mut Context<'_>,
         peer: &str,
-        address: Ipv4Addr,
+        address: IpAddr,
         epoch: Epoch,
         fence: bool,
         drain: Duration,
@@ -277,7 +309,7 @@ impl Host {
         &mut self,
         cx: &mut Context<'_>,
         peer: &str,
-        address: Ipv4Addr,
+        address: IpAddr,
         mac: MacAddr,
         announcement: Announcement,
     ) {
@@ -287,10 +319,12 @@ impl Host {
             other.forget(cx);
             self.sweep(cx.now);
         }
+        let namesake = allowed && self.has_namesake(cx, address);
         let last_epoch = self.guests.get(&address).map(Guest::epoch).or_else(|| self.epochs.get(&address).copied());
         let last_epoch = last_epoch.unwrap_or_default();
         let answer = match self.guests.get_mut(&address) {
             _ if !allowed => Err(NackReason::Unauthorised),
+            _ if namesake => Err(NackReason::Unable),
             Some(guest) if guest.mac() != mac || guest.peer() != Some(peer) => Err(NackReason::Unable),
             Some(guest) => guest.on_prepare(cx, announcement),
             None => {
@@ -394,8 +428,8 @@ impl Host {
     /// What some guests waited for may have come.
     pub(super) fn retry(&mut self, cx: &mut Context<'_>, text: &str) {
         for guest in self.guests.values_mut().filter(|g| g.waits_for(text)) {
-            if text == reason::POOL_EXHAUSTED && !cx.pool.has_ready() {
-                return;
+            if text == reason::POOL_EXHAUSTED && !cx.pool.has_ready(guest.family()) {
+                continue;
             }
             guest.retry(cx);
         }
@@ -412,8 +446,8 @@ impl Host {
         taken
     }
 
-    pub(super) fn on_gateway(&mut self, cx: &mut Context<'_>, mac: MacAddr) {
-        for guest in self.guests.values_mut() {
+    pub(super) fn on_gateway(&mut self, cx: &mut Context<'_>, family: Family, mac: MacAddr) {
+        for guest in self.guests.values_mut().filter(|g| g.family() == family) {
             guest.on_gateway(cx, mac);
         }
         self.retry(cx, reason::GATEWAY_SILENT);
@@ -429,11 +463,11 @@ impl Host {
     }
 
     /// The home of a guest that is here.
-    pub(super) fn peer_of(&self, address: Ipv4Addr) -> Option<&str> {
+    pub(super) fn peer_of(&self, address: IpAddr) -> Option<&str> {
         self.guests.get(&address).and_then(Guest::peer)
     }
 
-    pub(super) fn state_of(&self, address: Ipv4Addr) -> Option<State> {
+    pub(super) fn state_of(&self, address: IpAddr) -> Option<State> {
         self.guests.get(&address).map(Guest::state)
     }
 
@@ -443,11 +477,11 @@ impl Host {
 }
 
 /// Whether an address belongs here, whatever a policy says.
-fn is_own(config: &SiteConfig, address: Ipv4Addr) -> bool {
-    config.lan.prefix.contains(address) || config.servers.iter().any(|s| s.address == address)
+fn is_own(config: &SiteConfig, address: IpAddr) -> bool {
+    config.lan.contains(address) || config.servers.iter().any(|s| s.address == address)
 }
 
 /// The policy that an address comes under, which must be none of this site's own.
-fn policy(config: &SiteConfig, address: Ipv4Addr) -> Option<&GuestPolicy> {
+fn policy(config: &SiteConfig, address: IpAddr) -> Option<&GuestPolicy> {
     config.hosting.policy(address).filter(|_| !is_own(config, address))
 }

@@ -1,7 +1,7 @@
 //! What the migration application takes in and gives out. It does no IO itself: the daemon
 //! hands it inputs with the time, and carries out its effects in their order.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use wamig_openflow::{FlowMod, PacketOut, PortNo};
@@ -70,7 +70,7 @@ pub enum Effect {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Note {
     /// The server's address, if the note is about one.
-    pub address: Option<Ipv4Addr>,
+    pub address: Option<IpAddr>,
     /// A fixed name from [`event`].
     pub event: &'static str,
     /// For people.
@@ -111,7 +111,9 @@ pub mod event {
     pub const SWITCH_UP: &str = "switch-up";
     /// Host: the guest's ARP was seen and is held.
     pub const ARP_SEEN: &str = "arp-seen";
-    /// Host: a guest was heard otherwise than by ARP, which is held.
+    /// Host: the guest's neighbour discovery was seen and is held.
+    pub const ND_SEEN: &str = "nd-seen";
+    /// Host: a guest was heard otherwise than by ARP and neighbour discovery, which is held.
     pub const GUEST_SEEN: &str = "guest-seen";
     /// Host: claim sent.
     pub const CLAIM_SENT: &str = "claim-sent";
@@ -137,7 +139,7 @@ pub mod event {
     pub const ACTIVE_SENT: &str = "active-sent";
     /// Host: active received.
     pub const ACTIVE_RECEIVED: &str = "active-received";
-    /// Host: the held ARP was answered.
+    /// Host: the held ARP or solicitation was answered.
     pub const ARP_ANSWERED: &str = "arp-answered";
     /// Home: the server talks at home while it is away.
     pub const SEEN_AT_HOME: &str = "seen-at-home";

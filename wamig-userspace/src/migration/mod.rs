@@ -20,14 +20,17 @@ mod guest;
 mod home;
 mod host;
 pub mod io;
+pub mod nd;
 mod neighbour;
 pub mod order;
 mod outbox;
 mod peers;
 pub mod planned;
 mod pool;
+pub mod prefix;
 pub mod record;
 pub mod reload;
+pub mod resolution;
 mod revoke;
 mod sign;
 pub mod site_order;
@@ -36,14 +39,13 @@ pub mod status;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
 use wamig_openflow::{FlowModCommand, PortNo};
 
 use crate::peer::message::{Message, NackReason};
-use arp::Arp;
 use config::SiteConfig;
 use context::Context;
 use home::{Claim, HomeServer};
@@ -54,7 +56,9 @@ use outbox::Outbox;
 use peers::Peers;
 pub use peers::REFUSED;
 use pool::Pool;
+use prefix::{Family, is_link_local, is_of_a_host};
 use record::Record;
+use resolution::{Question, Resolution};
 use sign::Sign;
 use status::{AddressStatus, PoolStatus, reason};
 
@@ -62,10 +66,11 @@ use status::{AddressStatus, PoolStatus, reason};
 #[derive(Debug)]
 pub struct Migration {
     config: SiteConfig,
-    gateway: Neighbour,
+    /// The own router, in each family of the LAN.
+    gateways: Vec<Neighbour>,
     pool: Pool,
     peers: Peers,
-    home: BTreeMap<Ipv4Addr, HomeServer>,
+    home: BTreeMap<IpAddr, HomeServer>,
     host: Host,
     out: Outbox,
     refused: BTreeMap<&'static str, u64>,
@@ -86,12 +91,12 @@ impl Migration {
         let mut host = Host::default();
         let servers = config.servers.iter().map(|s| (s.address, HomeServer::new(s.clone(), now)));
         let mut home: BTreeMap<_, _> = servers.collect();
-        let mut gateway_mac = None;
+        let mut gateway_macs = BTreeMap::new();
         for record in restored {
             match record {
                 Record::Home { address, epoch, placement, frozen, planned } => {
-                    gateway_mac = placement.as_ref().map(|p| p.gateway_mac).or(gateway_mac);
                     if let Some(p) = &placement {
+                        gateway_macs.insert(Family::of(address), p.gateway_mac);
                         out.note(address, event::STATE, format!("AWAY at {} by {}, as before", p.peer, p.transfer));
                     }
                     if let Some(f) = &frozen {
@@ -109,7 +114,7 @@ impl Migration {
                     }
                 }
                 Record::Host { address, epoch, binding: Some(binding), .. } => {
-                    gateway_mac = Some(binding.gateway_mac);
+                    gateway_macs.insert(Family::of(address), binding.gateway_mac);
                     let (peer, transfer) = (binding.peer.clone(), binding.transfer);
                     if host.resume(now, &config, &mut pool, address, epoch, binding) {
                         out.note(address, event::STATE, format!("HOSTING for {peer} by {transfer}, as before"));
@@ -137,12 +142,13 @@ impl Migration {
                 }
             }
         }
-        let gateway = Neighbour::new(config.lan.gateway, gateway_mac);
+        let known = |s: &config::Subnet| gateway_macs.get(&s.prefix.family()).copied();
+        let gateways = config.lan.subnets.iter().map(|s| Neighbour::new(s.gateway, known(s))).collect();
         let peers = Peers::default();
         let refused = BTreeMap::new();
         let effects = out.take();
         let (sync, sync_at, wall_clock) = (None, None, None);
-        (Self { config, gateway, pool, peers, home, host, out, refused, sync, sync_at, wall_clock }, effects)
+        (Self { config, gateways, pool, peers, home, host, out, refused, sync, sync_at, wall_clock }, effects)
     }
 
     /// Takes one input and says what is to be done, in order. Every deadline that is over by
@@ -182,8 +188,8 @@ impl Migration {
     /// When [`Input::Tick`] is due at the latest; `None` = not before some other input.
     pub fn next_deadline(&self) -> Option<Instant> {
         let home = self.home.values().filter_map(HomeServer::deadline).min();
-        let shared = [self.gateway.deadline(), self.pool.deadline(), self.sync_at];
-        shared.into_iter().chain([home, self.host.deadline(&self.config)]).flatten().min()
+        let shared = [self.pool.deadline(), self.sync_at, home, self.host.deadline(&self.config)];
+        shared.into_iter().chain(self.gateways.iter().map(Neighbour::deadline)).flatten().min()
     }
 
     /// Every address, own servers first, each side in ascending order.
@@ -192,7 +198,7 @@ impl Migration {
     }
 
     /// One address's state, of the side that this site is; `None` = nothing is known of it.
-    pub fn state_of(&self, address: Ipv4Addr) -> Option<status::State> {
+    pub fn state_of(&self, address: IpAddr) -> Option<status::State> {
         self.home.get(&address).map(HomeServer::state).or_else(|| self.host.state_of(address))
     }
 
@@ -206,14 +212,14 @@ impl Migration {
         &self.refused
     }
 
-    fn split(&mut self, now: Instant) -> (Context<'_>, &mut BTreeMap<Ipv4Addr, HomeServer>, &mut Host) {
+    fn split(&mut self, now: Instant) -> (Context<'_>, &mut BTreeMap<IpAddr, HomeServer>, &mut Host) {
         let unix_ms = |(at, ms): (Instant, u64)| ms + now.saturating_duration_since(at).as_millis() as u64;
         let cx = Context {
             now,
             unix_ms: self.wall_clock.map(unix_ms),
             verb: AUTOMATIC,
             config: &self.config,
-            gateway: self.gateway.mac(),
+            gateways: &self.gateways,
             peers: &self.peers,
             pool: &mut self.pool,
             out: &mut self.out,
@@ -254,7 +260,7 @@ impl Migration {
         match result {
             Ok(()) if is_sync => {
                 self.sync = None;
-                self.gateway.start(now);
+                self.gateways.iter_mut().for_each(|g| g.start(now));
                 self.pool.start();
             }
             // Nobody waits for it, but the switch is not as it should be.
@@ -269,48 +275,59 @@ impl Migration {
     // ---- frames -------------------------------------------------------------------------
 
     fn on_frame(&mut self, now: Instant, in_port: PortNo, data: Bytes) {
-        let Some(arp) = Arp::parse(&data) else {
+        let Some(heard) = Resolution::parse(&data) else {
             if let Some(sign) = Sign::parse(&data) {
                 self.on_sign(now, in_port, &sign, data);
                 return;
             }
-            *self.refused.entry("frame-not-arp").or_default() += 1;
+            *self.refused.entry("frame-not-understood").or_default() += 1;
             return;
         };
-        if arp.sha == self.config.lan.mac {
+        if heard.mac == self.config.lan.mac {
             return;
         }
         if self.config.hosting.ports.contains(&in_port) {
             let (mut cx, _, host) = self.split(now);
-            host.on_arp(&mut cx, in_port, &arp);
+            host.on_heard(&mut cx, in_port, &heard);
             return;
         }
         if !self.config.lan.has(in_port) {
             return;
         }
-        let (lan, timers) = (&self.config.lan, &self.config.timers);
-        if self.gateway.on_arp(now, in_port, &arp, lan, timers)
-            && let Some(mac) = self.gateway.mac()
-        {
-            let (mut cx, home, host) = self.split(now);
-            for server in home.values_mut() {
-                server.on_gateway(&mut cx, mac);
-            }
-            host.on_gateway(&mut cx, mac);
-        }
-        let conflict = self.pool.on_arp(now, &arp, self.config.lan.mac, &mut self.out);
+        self.on_answer(now, in_port, &heard);
+        let conflict = self.pool.on_heard(now, &heard, self.config.lan.mac, &mut self.out);
+        let asked_for = self.pool.guest_of(heard.target).filter(|_| heard.question == Question::Asks);
         let (mut cx, home, host) = self.split(now);
         if let Some(conflict) = conflict {
             host.on_conflict(&mut cx, conflict);
         }
-        if let Some((subject, evidence)) = arp.evidence()
+        if let Some(guest) = asked_for {
+            host.on_asked_for(&mut cx, guest, in_port, &heard);
+        }
+        if let Some(server) = home.get(&heard.target).filter(|_| heard.question == Question::Asks) {
+            server.on_asked_for(&mut cx, in_port, &heard);
+        }
+        if let Some((subject, evidence)) = heard.evidence()
             && let Some(server) = home.get_mut(&subject)
         {
-            server.on_evidence(&mut cx, in_port, arp.sha, evidence, data);
+            server.on_evidence(&mut cx, in_port, heard.mac, evidence, data);
         }
     }
 
-    /// A server is heard otherwise than by ARP. At home a MAC address is enough to know it.
+    /// It may be the own router's answer.
+    fn on_answer(&mut self, now: Instant, in_port: PortNo, heard: &Resolution) {
+        let (lan, timers) = (&self.config.lan, &self.config.timers);
+        let news = |g: &mut Neighbour| g.on_answer(now, in_port, heard, lan, timers).then(|| g.mac()).flatten();
+        let Some(mac) = self.gateways.iter_mut().find_map(news) else { return };
+        let (mut cx, home, host) = self.split(now);
+        for server in home.values_mut().filter(|s| s.family() == heard.family()) {
+            server.on_gateway(&mut cx, mac);
+        }
+        host.on_gateway(&mut cx, heard.family(), mac);
+    }
+
+    /// A server is heard otherwise than by ARP and ND. At home a MAC address is enough to know it, by each of its
+    /// addresses.
     fn on_sign(&mut self, now: Instant, in_port: PortNo, sign: &Sign, data: Bytes) {
         if sign.mac == self.config.lan.mac {
             return;
@@ -319,10 +336,11 @@ impl Migration {
         let (mut cx, home, host) = self.split(now);
         if hosting {
             host.on_sign(&mut cx, in_port, sign);
-        } else if of_lan
-            && let Some(server) = home.values_mut().find(|s| sign.address.map_or(s.mac() == sign.mac, |a| s.is(a)))
-        {
-            server.on_evidence(&mut cx, in_port, sign.mac, sign.evidence, data);
+        } else if of_lan {
+            let is = |s: &&mut HomeServer| sign.address.map_or(s.mac() == sign.mac, |a| s.is(a));
+            for server in home.values_mut().filter(is) {
+                server.on_evidence(&mut cx, in_port, sign.mac, sign.evidence, data.clone());
+            }
         }
     }
 
@@ -407,14 +425,16 @@ impl Migration {
         if self.sync_at.is_some_and(|at| at <= now) {
             self.synchronise(now);
         }
-        self.gateway.on_time(now, &self.config.lan, &self.config.timers, &mut self.out);
+        for gateway in &mut self.gateways {
+            gateway.on_time(now, &self.config.lan, &self.config.timers, &mut self.out);
+        }
         self.pool.on_time(now, &self.config, &mut self.out);
         let (mut cx, home, host) = self.split(now);
         for server in home.values_mut() {
             server.on_time(&mut cx);
         }
         host.on_time(&mut cx);
-        if cx.pool.has_ready() {
+        if Family::ALL.iter().any(|family| cx.pool.has_ready(*family)) {
             host.retry(&mut cx, reason::POOL_EXHAUSTED);
         }
     }
@@ -422,23 +442,18 @@ impl Migration {
 
 /// Whether packets for `server` can be sent to `transfer`: an address of somewhere else, and
 /// of no other server of ours.
-fn can_be_transfer(
-    config: &SiteConfig,
-    home: &BTreeMap<Ipv4Addr, HomeServer>,
-    server: Ipv4Addr,
-    transfer: Ipv4Addr,
-) -> bool {
-    let elsewhere = !config.lan.prefix.contains(transfer) && !config.servers.iter().any(|s| s.address == transfer);
-    let a_host = !(transfer.is_unspecified()
-        || transfer.is_loopback()
-        || transfer.is_multicast()
-        || transfer.is_broadcast()
-        || transfer.is_link_local());
-    elsewhere && a_host && !home.values().any(|s| !s.is(server) && s.uses(transfer))
+fn can_be_transfer(config: &SiteConfig, home: &BTreeMap<IpAddr, HomeServer>, server: IpAddr, transfer: IpAddr) -> bool {
+    let elsewhere = Family::of(server) == Family::of(transfer)
+        && !config.lan.contains(transfer)
+        && !config.servers.iter().any(|s| s.address == transfer);
+    elsewhere
+        && is_of_a_host(transfer)
+        && !is_link_local(transfer)
+        && !home.values().any(|s| !s.is(server) && s.uses(transfer))
 }
 
 /// Refuses what is said of an address that has no home here.
-fn not_ours(cx: &mut Context<'_>, peer: &str, address: Ipv4Addr) {
+fn not_ours(cx: &mut Context<'_>, peer: &str, address: IpAddr) {
     cx.refuse("claim-unauthorised");
     cx.out.note(address, event::CLAIM_NACK_SENT, format!("to {peer}: it has no home here"));
     cx.out.alert(Some(address), format!("claim of {peer} refused: the address has no home here"));

@@ -1,7 +1,7 @@
 //! What an operator orders, and what becomes of it. Every order says why, for the audit log,
 //! and can be given as a question: then it is told what would be done, and nothing is.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Instant;
 
 use super::Migration;
@@ -51,7 +51,7 @@ pub struct Order {
     /// What.
     pub verb: Verb,
     /// With which server, whose home must be here.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Why, at most [`LONGEST_REASON`] octets.
     pub reason: String,
     /// Only tell what would be done.
@@ -80,7 +80,7 @@ pub type Plan = Result<Vec<String>, Refusal>;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Verdict {
     /// The server's address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// What is done, or would be.
     pub plan: Plan,
 }

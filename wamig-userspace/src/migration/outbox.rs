@@ -1,11 +1,11 @@
 //! Where the state machines put what is to be done, in order.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
+use bytes::Bytes;
 use wamig_openflow::action::Action;
 use wamig_openflow::{FlowMod, PacketOut, PortNo};
 
-use super::arp::Arp;
 use super::io::{BatchId, Change, Effect, Note, event};
 use super::record::Record;
 use crate::peer::message::Message;
@@ -39,9 +39,9 @@ impl Outbox {
     }
 
     /// Emits a frame out of each port.
-    pub(super) fn emit(&mut self, arp: &Arp, ports: impl IntoIterator<Item = PortNo>) {
+    pub(super) fn emit(&mut self, data: Bytes, ports: impl IntoIterator<Item = PortNo>) {
         let actions: Vec<_> = ports.into_iter().map(Action::output).collect();
-        let out = PacketOut { buffer_id: None, in_port: PortNo::CONTROLLER, actions, data: arp.build() };
+        let out = PacketOut { buffer_id: None, in_port: PortNo::CONTROLLER, actions, data };
         self.effects.push(Effect::PacketOut(out));
     }
 
@@ -49,19 +49,19 @@ impl Outbox {
         self.effects.push(Effect::PacketOut(out));
     }
 
-    pub(super) fn note(&mut self, address: Ipv4Addr, event: &'static str, detail: impl Into<String>) {
+    pub(super) fn note(&mut self, address: IpAddr, event: &'static str, detail: impl Into<String>) {
         let detail = detail.into();
         self.effects.push(Effect::Note(Note { address: Some(address), event, detail, alert: false, change: None }));
     }
 
     /// Notes a change of state; the note's detail says from, to and why.
-    pub(super) fn change(&mut self, address: Ipv4Addr, change: Change) {
+    pub(super) fn change(&mut self, address: IpAddr, change: Change) {
         let detail = format!("{} -> {}: {}", change.from, change.to, change.why);
         let note = Note { address: Some(address), event: event::STATE, detail, alert: false, change: Some(change) };
         self.effects.push(Effect::Note(note));
     }
 
-    pub(super) fn alert(&mut self, address: Option<Ipv4Addr>, detail: impl Into<String>) {
+    pub(super) fn alert(&mut self, address: Option<IpAddr>, detail: impl Into<String>) {
         let detail = detail.into();
         self.effects.push(Effect::Note(Note { address, event: event::ALERT, detail, alert: true, change: None }));
     }

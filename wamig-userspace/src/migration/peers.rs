@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use super::prefix::Family;
+
 /// How the reason of [`super::io::Input::PeerDown`] begins when a certificate was not
 /// accepted, by either side.
 pub const REFUSED: &str = "refused";
 
 /// The first version of the protocol that has planned moves.
 const PLANS: u16 = 0x0101;
+/// The first one that has IPv6 addresses.
+const IPV6: u16 = 0x0102;
 
 /// The sessions' state; a peer that was never up is down.
 #[derive(Debug, Default)]
@@ -54,6 +58,11 @@ impl Peers {
     /// Whether a peer that is up knows planned moves.
     pub(super) fn plans(&self, peer: &str) -> bool {
         self.up.get(peer).is_some_and(|version| *version >= PLANS)
+    }
+
+    /// Whether a peer that is up can be told of addresses of a family.
+    pub(super) fn speaks(&self, peer: &str, family: Family) -> bool {
+        family == Family::V4 || self.up.get(peer).is_some_and(|version| *version >= IPV6)
     }
 
     /// Whether the session is down for want of an accepted certificate.

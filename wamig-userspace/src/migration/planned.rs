@@ -1,10 +1,11 @@
 //! A move that an operator has announced: what each site keeps of it until the server goes.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use wamig_openflow::MacAddr;
 
-use super::record::RecordError;
+use super::prefix::Family;
+use super::record::{RecordError, Stored6, restored6, stored4, stored6};
 use crate::peer::message::{Epoch, HomeProfile};
 
 /// Home: a peer may take the server over without a search for it here. The placement that it
@@ -25,7 +26,7 @@ pub struct Permit {
     /// The server's MAC address.
     pub mac: MacAddr,
     /// The transfer address.
-    pub transfer: Ipv4Addr,
+    pub transfer: IpAddr,
     /// The placement that it will be.
     pub epoch: Epoch,
     /// What is imitated.
@@ -70,6 +71,10 @@ pub(super) struct StoredPermit {
     lease: u16,
     #[n(9)]
     window: u16,
+    #[n(10)]
+    transfer6: Option<Stored6>,
+    #[n(11)]
+    gateway6: Option<Stored6>,
 }
 
 impl From<&Planned> for StoredPlanned {
@@ -89,11 +94,13 @@ impl From<&Permit> for StoredPermit {
         Self {
             peer: p.peer.clone(),
             mac: p.mac.to_u64(),
-            transfer: u32::from(p.transfer),
+            transfer: stored4(p.transfer).unwrap_or(0),
+            transfer6: stored6(p.transfer),
             incarnation: p.epoch.incarnation,
             counter: p.epoch.counter,
             prefix_len: p.profile.prefix_len,
-            gateway: u32::from(p.profile.gateway),
+            gateway: stored4(p.profile.gateway).unwrap_or(0),
+            gateway6: stored6(p.profile.gateway),
             gateway_mac: p.profile.gateway_mac.to_u64(),
             lease: p.lease,
             window: p.window,
@@ -105,18 +112,16 @@ impl TryFrom<StoredPermit> for Permit {
     type Error = RecordError;
 
     fn try_from(p: StoredPermit) -> Result<Self, RecordError> {
-        if p.prefix_len > 32 {
+        let either = |v4: u32, v6: Option<Stored6>| v6.map_or_else(|| Family::V4.address(v4.into()), restored6);
+        let gateway = either(p.gateway, p.gateway6);
+        if p.prefix_len > Family::of(gateway).bits() {
             return Err(RecordError::Field("prefix length"));
         }
-        let profile = HomeProfile {
-            prefix_len: p.prefix_len,
-            gateway: p.gateway.into(),
-            gateway_mac: MacAddr::from_u64(p.gateway_mac),
-        };
+        let profile = HomeProfile { prefix_len: p.prefix_len, gateway, gateway_mac: MacAddr::from_u64(p.gateway_mac) };
         Ok(Self {
             peer: p.peer,
             mac: MacAddr::from_u64(p.mac),
-            transfer: p.transfer.into(),
+            transfer: either(p.transfer, p.transfer6),
             epoch: Epoch { incarnation: p.incarnation, counter: p.counter },
             profile,
             lease: p.lease,

@@ -1,6 +1,6 @@
 //! The transfer addresses (paper §4.2: "an unused address of DC2"): which of the configured
 //! ones are free, found out ahead of time as RFC 5227 §2.1 says, so that a guest never
-//! waits for it.
+//! waits for it. IPv6 addresses are asked for as often and as long, which is more than RFC 4862 wants.
 //!
 //! ```text
 //! candidate → probing → ready → in use → quarantined → candidate
@@ -8,14 +8,15 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use wamig_openflow::MacAddr;
 
-use super::arp::Arp;
 use super::config::{SiteConfig, Timers};
 use super::outbox::Outbox;
+use super::prefix::{Family, number};
+use super::resolution::{self, Resolution};
 use super::status::PoolStatus;
 
 /// RFC 5227 §1.1: PROBE_NUM.
@@ -26,7 +27,7 @@ enum Slot {
     Candidate,
     Probing { sent: u8, next: Instant },
     Ready,
-    InUse(Ipv4Addr),
+    InUse(IpAddr),
     Quarantined { until: Instant },
 }
 
@@ -34,7 +35,7 @@ enum Slot {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Conflict {
     /// The guest whose transfer address it is.
-    pub(super) guest: Ipv4Addr,
+    pub(super) guest: IpAddr,
     /// Who talks.
     pub(super) mac: MacAddr,
 }
@@ -42,8 +43,8 @@ pub(super) struct Conflict {
 /// The pool; addresses are taken in ascending order.
 #[derive(Debug)]
 pub(super) struct Pool {
-    slots: BTreeMap<Ipv4Addr, Slot>,
-    /// How many shall be ready ahead of time.
+    slots: BTreeMap<IpAddr, Slot>,
+    /// How many of a family shall be ready ahead of time.
     target: usize,
     quarantine: Duration,
     /// Answers to probes come through only once the switch is programmed.
@@ -65,7 +66,7 @@ impl Pool {
     /// if it has to.
     pub(super) fn adopt(&mut self, config: &SiteConfig) {
         (self.target, self.quarantine) = (config.hosting.ready.max(1), config.hosting.quarantine);
-        let lends = |a: Ipv4Addr| config.hosting.pool.iter().any(|r| r.contains(a));
+        let lends = |a: IpAddr| config.hosting.pool.iter().any(|r| r.contains(a));
         self.slots.retain(|a, s| lends(*a) || matches!(s, Slot::InUse(_) | Slot::Quarantined { .. }));
         for address in config.hosting.pool.iter().flat_map(|r| r.iter()) {
             self.slots.entry(address).or_insert(Slot::Candidate);
@@ -76,36 +77,43 @@ impl Pool {
         self.started = true;
     }
 
-    /// Reserves a ready address for `guest`.
-    pub(super) fn take(&mut self, guest: Ipv4Addr) -> Option<Ipv4Addr> {
-        let (address, slot) = self.slots.iter_mut().find(|(_, s)| **s == Slot::Ready)?;
+    /// Reserves a ready address of its family for `guest`.
+    pub(super) fn take(&mut self, guest: IpAddr) -> Option<IpAddr> {
+        let family = Family::of(guest);
+        let free = |(t, s): &(&IpAddr, &mut Slot)| Family::of(**t) == family && **s == Slot::Ready;
+        let (address, slot) = self.slots.iter_mut().find(free)?;
         *slot = Slot::InUse(guest);
         Some(*address)
     }
 
     /// Takes back an address that no packet was ever sent to.
-    pub(super) fn give_back(&mut self, transfer: Ipv4Addr) {
+    pub(super) fn give_back(&mut self, transfer: IpAddr) {
         self.slots.insert(transfer, Slot::Ready);
     }
 
     /// Takes back an address that may still be sent to.
-    pub(super) fn rest(&mut self, transfer: Ipv4Addr, now: Instant) {
+    pub(super) fn rest(&mut self, transfer: IpAddr, now: Instant) {
         self.slots.insert(transfer, Slot::Quarantined { until: now + self.quarantine });
     }
 
     /// Marks an address as used by `guest` without asking: it was before a restart.
-    pub(super) fn resume(&mut self, transfer: Ipv4Addr, guest: Ipv4Addr) {
+    pub(super) fn resume(&mut self, transfer: IpAddr, guest: IpAddr) {
         self.slots.insert(transfer, Slot::InUse(guest));
     }
 
     /// The addresses that guests have, with the guests.
-    pub(super) fn in_use(&self) -> impl Iterator<Item = (Ipv4Addr, Ipv4Addr)> + '_ {
+    pub(super) fn in_use(&self) -> impl Iterator<Item = (IpAddr, IpAddr)> + '_ {
         self.slots.iter().filter_map(|(t, s)| if let Slot::InUse(guest) = s { Some((*t, *guest)) } else { None })
     }
 
-    /// Whether a guest can be given an address.
-    pub(super) fn has_ready(&self) -> bool {
-        self.slots.values().any(|s| *s == Slot::Ready)
+    /// Whether a guest with an address of the family can be given one.
+    pub(super) fn has_ready(&self, family: Family) -> bool {
+        self.slots.iter().any(|(t, s)| Family::of(*t) == family && *s == Slot::Ready)
+    }
+
+    /// The guest that a transfer address was taken for.
+    pub(super) fn guest_of(&self, transfer: IpAddr) -> Option<IpAddr> {
+        if let Slot::InUse(guest) = self.slots.get(&transfer)? { Some(*guest) } else { None }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
@@ -118,7 +126,7 @@ impl Pool {
     }
 
     pub(super) fn on_time(&mut self, now: Instant, config: &SiteConfig, out: &mut Outbox) {
-        let configured = |a: &Ipv4Addr| config.hosting.pool.iter().any(|r| r.contains(*a));
+        let configured = |a: &IpAddr| config.hosting.pool.iter().any(|r| r.contains(*a));
         // An address that a former configuration lent is let go once it has rested.
         self.slots.retain(|a, s| !matches!(s, Slot::Quarantined { until } if *until <= now && !configured(a)));
         for slot in self.slots.values_mut() {
@@ -129,10 +137,13 @@ impl Pool {
         if !self.started {
             return;
         }
-        let under_way = self.slots.values().filter(|s| matches!(s, Slot::Ready | Slot::Probing { .. })).count();
-        let candidates = self.slots.values_mut().filter(|s| **s == Slot::Candidate);
-        for slot in candidates.take(self.target.saturating_sub(under_way)) {
-            *slot = Slot::Probing { sent: 0, next: now };
+        for family in Family::ALL {
+            let mut slots: Vec<_> = self.slots.iter_mut().filter(|(t, _)| Family::of(**t) == family).collect();
+            let under_way = slots.iter().filter(|(_, s)| matches!(s, Slot::Ready | Slot::Probing { .. })).count();
+            let candidates = slots.iter_mut().filter(|(_, s)| **s == Slot::Candidate);
+            for (_, slot) in candidates.take(self.target.saturating_sub(under_way)) {
+                **slot = Slot::Probing { sent: 0, next: now };
+            }
         }
         for (address, slot) in &mut self.slots {
             let Slot::Probing { sent, next } = *slot else { continue };
@@ -143,31 +154,37 @@ impl Pool {
                 *slot = Slot::Ready;
                 continue;
             }
-            out.emit(&Arp::probe(config.lan.mac, *address), lan_ports(config));
+            out.emit(resolution::ask(config.lan.mac, *address), lan_ports(config));
             let pause =
                 if sent + 1 == PROBES { config.timers.announce_wait } else { pause(&config.timers, *address, sent) };
             *slot = Slot::Probing { sent: sent + 1, next: now + pause };
         }
     }
 
-    /// Somebody of the LAN says something by ARP.
-    pub(super) fn on_arp(&mut self, now: Instant, arp: &Arp, own: MacAddr, out: &mut Outbox) -> Option<Conflict> {
-        let (subject, _) = arp.evidence()?;
-        if arp.sha == own {
+    /// Somebody of the LAN says something by ARP or ND.
+    pub(super) fn on_heard(
+        &mut self,
+        now: Instant,
+        heard: &Resolution,
+        own: MacAddr,
+        out: &mut Outbox,
+    ) -> Option<Conflict> {
+        let (subject, _) = heard.evidence()?;
+        if heard.mac == own {
             return None;
         }
         let until = now + self.quarantine;
         let slot = self.slots.get_mut(&subject)?;
         match *slot {
             // The flows answer a probe for it; only who talks from it is in conflict.
-            Slot::InUse(guest) => (!arp.is_probe()).then_some(Conflict { guest, mac: arp.sha }),
+            Slot::InUse(guest) => (!heard.is_probe()).then_some(Conflict { guest, mac: heard.mac }),
             Slot::Quarantined { .. } => {
                 *slot = Slot::Quarantined { until };
                 None
             }
             Slot::Candidate | Slot::Probing { .. } | Slot::Ready => {
                 *slot = Slot::Quarantined { until };
-                let by = arp.sha;
+                let by = heard.mac;
                 out.alert(None, format!("{subject} of hosting.pool is used by {by}; take it out of the pool"));
                 None
             }
@@ -192,26 +209,29 @@ pub(super) fn lan_ports(config: &SiteConfig) -> impl Iterator<Item = wamig_openf
 
 /// RFC 5227 wants the pauses random, so that hosts that start together do not probe in
 /// step; here they differ by address and turn.
-fn pause(timers: &Timers, address: Ipv4Addr, turn: u8) -> Duration {
+fn pause(timers: &Timers, address: IpAddr, turn: u8) -> Duration {
     let spread = timers.arp_probe_max.saturating_sub(timers.arp_probe_min);
-    let part = u32::from(address).wrapping_add(u32::from(turn)).wrapping_mul(0x9e37_79b1) >> 22;
+    let part = (number(address) as u32).wrapping_add(u32::from(turn)).wrapping_mul(0x9e37_79b1) >> 22;
     timers.arp_probe_min + spread * part / 1024
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
     use crate::migration::io::Effect;
+    use crate::migration::tests::arp::Arp;
     use crate::migration::tests::site::{self, T1, T2};
 
     const OTHER: MacAddr = MacAddr([2, 9, 9, 9, 9, 9]);
-    const GUEST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 53);
+    const GUEST: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 53));
 
     struct Bench {
         pool: Pool,
         config: SiteConfig,
         now: Instant,
-        probes: Vec<(Instant, Ipv4Addr)>,
+        probes: Vec<(Instant, IpAddr)>,
         alerts: usize,
     }
 
@@ -244,7 +264,8 @@ mod tests {
 
         fn hear(&mut self, arp: Arp) -> Option<Conflict> {
             let mut out = Outbox::default();
-            let conflict = self.pool.on_arp(self.now, &arp, self.config.lan.mac, &mut out);
+            let conflict =
+                self.pool.on_heard(self.now, &Resolution::parse(&arp.build()).unwrap(), self.config.lan.mac, &mut out);
             self.alerts += out.take().len();
             conflict
         }
@@ -274,15 +295,15 @@ mod tests {
         let mut b = Bench::new(2);
         b.pool.started = false;
         b.run(Duration::from_secs(20));
-        assert!(b.probes.is_empty() && !b.pool.has_ready());
+        assert!(b.probes.is_empty() && !b.pool.has_ready(Family::V4));
     }
 
     #[test]
     fn an_address_in_use_elsewhere_is_never_taken() {
         for arp in [
-            Arp::reply(OTHER, T1, site::W2, Ipv4Addr::UNSPECIFIED),
+            Arp::reply(OTHER, T1, site::W2, IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             Arp::announcement(OTHER, T1),
-            Arp { spa: T1, ..Arp::probe(OTHER, Ipv4Addr::new(198, 51, 100, 1)) },
+            Arp { spa: T1, ..Arp::probe(OTHER, IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1))) },
             Arp::probe(OTHER, T1),
         ] {
             let mut b = Bench::new(1);
@@ -299,7 +320,7 @@ mod tests {
         let mut b = Bench::new(1);
         b.run(Duration::from_secs(20));
         b.hear(Arp::announcement(OTHER, T1));
-        assert!(!b.pool.has_ready());
+        assert!(!b.pool.has_ready(Family::V4));
         b.hear(Arp::announcement(OTHER, T1));
         assert_eq!(b.alerts, 1, "said once");
     }
@@ -336,13 +357,13 @@ mod tests {
         assert_eq!(b.pool.status().quarantined, 1);
         let before = b.probes.len();
         b.run(Duration::from_secs(20));
-        assert_eq!((b.probes.len() - before, b.pool.has_ready()), (3, true));
+        assert_eq!((b.probes.len() - before, b.pool.has_ready(Family::V4)), (3, true));
     }
 
     #[test]
     fn an_address_the_configuration_no_longer_lends_is_let_go_after_its_rest() {
         let mut b = Bench::new(1);
-        let old = Ipv4Addr::new(198, 51, 100, 99);
+        let old = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 99));
         b.pool.resume(old, GUEST);
         assert_eq!(b.pool.status().size, 4);
         b.pool.rest(old, b.now);

@@ -4,11 +4,13 @@
 //! On disk a record is a CBOR map with integer keys; unknown keys are ignored and missing
 //! ones are absent, so that a newer and an older daemon read each other's.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
+use minicbor::bytes::ByteArray;
 use wamig_openflow::{MacAddr, PortNo};
 
 use super::planned::{Permit, Planned, StoredPermit, StoredPlanned};
+use super::prefix::Family;
 use crate::peer::message::{Epoch, HomeProfile};
 
 /// Home: where a server of ours is.
@@ -17,7 +19,7 @@ pub struct Placement {
     /// The peer that hosts it.
     pub peer: String,
     /// The transfer address lent by that peer.
-    pub transfer: Ipv4Addr,
+    pub transfer: IpAddr,
     /// The placement's epoch.
     pub epoch: Epoch,
     /// The own router's MAC address when the placement was made: what its flows were made
@@ -55,7 +57,7 @@ pub struct Binding {
     /// The port it is plugged into.
     pub port: PortNo,
     /// Its transfer address.
-    pub transfer: Ipv4Addr,
+    pub transfer: IpAddr,
     /// The placement's epoch.
     pub epoch: Epoch,
     /// What is imitated.
@@ -72,7 +74,7 @@ pub enum Record {
     /// Of a server whose home is here.
     Home {
         /// The server's address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// Highest epoch ever given out.
         epoch: Epoch,
         /// Where it is; `None` = at home.
@@ -85,13 +87,13 @@ pub enum Record {
     /// Of a peer's server.
     Host {
         /// The server's address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// Highest epoch heard of.
         epoch: Epoch,
         /// What it is served with; `None` = not here any more.
         binding: Option<Binding>,
         /// A transfer address that it had last, to be quarantined after a restart too.
-        resting: Option<Ipv4Addr>,
+        resting: Option<IpAddr>,
         /// Its home has announced it.
         permit: Option<Permit>,
     },
@@ -154,6 +156,34 @@ struct Stored {
     planned: Option<StoredPlanned>,
     #[n(20)]
     permit: Option<StoredPermit>,
+    #[n(21)]
+    address6: Option<Stored6>,
+    #[n(22)]
+    transfer6: Option<Stored6>,
+    #[n(23)]
+    home_gateway6: Option<Stored6>,
+    #[n(24)]
+    resting6: Option<Stored6>,
+}
+
+/// An IPv6 address as it is stored: its octets, beside the number that an IPv4 address is.
+pub(super) type Stored6 = ByteArray<16>;
+
+pub(super) fn stored4(address: IpAddr) -> Option<u32> {
+    if let IpAddr::V4(a) = address { Some(a.to_bits()) } else { None }
+}
+
+pub(super) fn stored6(address: IpAddr) -> Option<Stored6> {
+    if let IpAddr::V6(a) = address { Some(a.octets().into()) } else { None }
+}
+
+pub(super) fn restored6(stored: Stored6) -> IpAddr {
+    Ipv6Addr::from(<[u8; 16]>::from(stored)).into()
+}
+
+/// The address that is stored as one or the other.
+fn restored(v4: Option<u32>, v6: Option<Stored6>) -> Option<IpAddr> {
+    v6.map(restored6).or_else(|| v4.map(|n| Family::V4.address(n.into())))
 }
 
 const HOME: u8 = 1;
@@ -163,20 +193,22 @@ const BY_DAMPING: u8 = 2;
 
 impl Record {
     /// The server's address.
-    pub fn address(&self) -> Ipv4Addr {
+    pub fn address(&self) -> IpAddr {
         match self {
             Self::Home { address, .. } | Self::Host { address, .. } => *address,
         }
     }
 
     /// What the record is filed under: the role (1 home, 2 host) and the address's octets.
-    pub fn key(&self) -> [u8; 5] {
+    pub fn key(&self) -> Vec<u8> {
         let role = match self {
             Self::Home { .. } => HOME,
             Self::Host { .. } => HOST,
         };
-        let [a, b, c, d] = self.address().octets();
-        [role, a, b, c, d]
+        match self.address() {
+            IpAddr::V4(a) => [&[role], &a.octets()[..]].concat(),
+            IpAddr::V6(a) => [&[role], &a.octets()[..]].concat(),
+        }
     }
 
     /// The record as bytes.
@@ -188,8 +220,9 @@ impl Record {
                 stored.with_placement(placement.as_ref()).with_freeze(frozen.as_ref())
             }
             Self::Host { address, epoch, binding, resting, permit } => {
-                let (resting, permit) = (resting.map(u32::from), permit.as_ref().map(StoredPermit::from));
-                let stored = Stored { role: HOST, resting, permit, ..Stored::of(*address, *epoch) };
+                let (resting, resting6) = (resting.and_then(stored4), resting.and_then(stored6));
+                let permit = permit.as_ref().map(StoredPermit::from);
+                let stored = Stored { role: HOST, resting, resting6, permit, ..Stored::of(*address, *epoch) };
                 stored.with_binding(binding.as_ref())
             }
         };
@@ -207,7 +240,7 @@ impl Record {
     /// When the bytes are not CBOR, or a needed field is missing or out of range.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
         let mut stored: Stored = minicbor::decode(bytes)?;
-        let address = Ipv4Addr::from(stored.address);
+        let address = need(restored(Some(stored.address), stored.address6.take()), "address")?;
         let epoch = Epoch { incarnation: stored.incarnation, counter: stored.counter };
         match stored.role {
             HOME => {
@@ -215,7 +248,7 @@ impl Record {
                 Ok(Self::Home { address, epoch, placement: stored.placement()?, frozen, planned })
             }
             HOST => {
-                let resting = stored.resting.map(Ipv4Addr::from);
+                let resting = restored(stored.resting, stored.resting6.take());
                 let permit = stored.permit.take().map(Permit::try_from).transpose()?;
                 Ok(Self::Host { address, epoch, binding: stored.binding()?, resting, permit })
             }
@@ -229,15 +262,18 @@ fn need<T>(value: Option<T>, name: &'static str) -> Result<T, RecordError> {
 }
 
 impl Stored {
-    fn of(address: Ipv4Addr, epoch: Epoch) -> Self {
-        Self { address: u32::from(address), incarnation: epoch.incarnation, counter: epoch.counter, ..Self::default() }
+    fn of(address: IpAddr, epoch: Epoch) -> Self {
+        let (incarnation, counter) = (epoch.incarnation, epoch.counter);
+        let (address, address6) = (stored4(address).unwrap_or(0), stored6(address));
+        Self { address, incarnation, counter, address6, ..Self::default() }
     }
 
     fn with_placement(self, placement: Option<&Placement>) -> Self {
         let Some(p) = placement else { return self };
         Self {
             peer: Some(p.peer.clone()),
-            transfer: Some(u32::from(p.transfer)),
+            transfer: stored4(p.transfer),
+            transfer6: stored6(p.transfer),
             placed_incarnation: Some(p.epoch.incarnation),
             placed_counter: Some(p.epoch.counter),
             gateway_mac: Some(p.gateway_mac.to_u64()),
@@ -270,7 +306,8 @@ impl Stored {
         let Some(b) = binding else { return self };
         Self {
             peer: Some(b.peer.clone()),
-            transfer: Some(u32::from(b.transfer)),
+            transfer: stored4(b.transfer),
+            transfer6: stored6(b.transfer),
             placed_incarnation: Some(b.epoch.incarnation),
             placed_counter: Some(b.epoch.counter),
             gateway_mac: Some(b.gateway_mac.to_u64()),
@@ -278,7 +315,8 @@ impl Stored {
             port: Some(b.port.0),
             active: Some(b.active),
             prefix_len: Some(b.profile.prefix_len),
-            home_gateway: Some(u32::from(b.profile.gateway)),
+            home_gateway: stored4(b.profile.gateway),
+            home_gateway6: stored6(b.profile.gateway),
             home_gateway_mac: Some(b.profile.gateway_mac.to_u64()),
             ..self
         }
@@ -291,28 +329,30 @@ impl Stored {
         })
     }
 
-    fn placement(self) -> Result<Option<Placement>, RecordError> {
+    fn placement(mut self) -> Result<Option<Placement>, RecordError> {
         let Some(peer) = self.peer.clone() else { return Ok(None) };
         Ok(Some(Placement {
             peer,
-            transfer: need(self.transfer, "transfer address")?.into(),
+            transfer: need(restored(self.transfer, self.transfer6.take()), "transfer address")?,
             epoch: self.placed_epoch()?,
             gateway_mac: MacAddr::from_u64(need(self.gateway_mac, "gateway MAC address")?),
         }))
     }
 
-    fn binding(self) -> Result<Option<Binding>, RecordError> {
+    fn binding(mut self) -> Result<Option<Binding>, RecordError> {
         let Some(peer) = self.peer.clone() else { return Ok(None) };
+        let gateway = need(restored(self.home_gateway, self.home_gateway6.take()), "home gateway")?;
+        let longest = Family::of(gateway).bits();
         let profile = HomeProfile {
-            prefix_len: self.prefix_len.filter(|l| *l <= 32).ok_or(RecordError::Field("prefix length"))?,
-            gateway: need(self.home_gateway, "home gateway")?.into(),
+            prefix_len: need(self.prefix_len.filter(|l| *l <= longest), "prefix length")?,
+            gateway,
             gateway_mac: MacAddr::from_u64(need(self.home_gateway_mac, "home gateway MAC address")?),
         };
         Ok(Some(Binding {
             peer,
             mac: MacAddr::from_u64(need(self.mac, "MAC address")?),
             port: PortNo(need(self.port, "port")?),
-            transfer: need(self.transfer, "transfer address")?.into(),
+            transfer: need(restored(self.transfer, self.transfer6.take()), "transfer address")?,
             epoch: self.placed_epoch()?,
             profile,
             gateway_mac: MacAddr::from_u64(need(self.gateway_mac, "gateway MAC address")?),
@@ -323,6 +363,8 @@ impl Stored {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -331,13 +373,13 @@ mod tests {
     }
 
     fn records() -> Vec<Record> {
-        let address = Ipv4Addr::new(192, 0, 2, 53);
+        let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 53));
         let epoch = Epoch { incarnation: 1, counter: 7 };
         let placed = Epoch { incarnation: 1, counter: 6 };
-        let transfer = Ipv4Addr::new(198, 51, 100, 200);
+        let transfer = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 200));
         let gateway_mac = MacAddr([2, 0, 0, 0, 0, 1]);
         let placement = Placement { peer: "dc2".into(), transfer, epoch: placed, gateway_mac };
-        let profile = HomeProfile { prefix_len: 24, gateway: Ipv4Addr::new(192, 0, 2, 1), gateway_mac };
+        let profile = HomeProfile { prefix_len: 24, gateway: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), gateway_mac };
         let binding = Binding {
             peer: "dc1".into(),
             mac: MacAddr([2, 0, 0, 0, 0, 0x53]),
@@ -364,9 +406,33 @@ mod tests {
         ]
     }
 
+    /// The same of IPv6 addresses.
+    fn records6() -> Vec<Record> {
+        let v6 = |s: &str| s.parse::<IpAddr>().unwrap();
+        let (server, lent) = (v6("2001:db8:1::53"), v6("2001:db8:2::c8"));
+        let mut all = records();
+        for record in &mut all {
+            let (Record::Home { address, .. } | Record::Host { address, .. }) = record;
+            *address = server;
+            if let Record::Home { placement: Some(p), .. } = record {
+                p.transfer = lent;
+            }
+            let Record::Host { binding, resting, permit, .. } = record else { continue };
+            *resting = resting.map(|_| lent);
+            let profile = |p: HomeProfile| HomeProfile { prefix_len: 64, gateway: v6("fe80::1"), ..p };
+            if let Some(b) = binding {
+                (b.transfer, b.profile) = (lent, profile(b.profile));
+            }
+            if let Some(p) = permit {
+                (p.transfer, p.profile) = (lent, profile(p.profile));
+            }
+        }
+        all
+    }
+
     #[test]
     fn what_is_written_is_read_back() {
-        for record in records() {
+        for record in records().into_iter().chain(records6()) {
             assert_eq!(Record::decode(&record.encode()).unwrap(), record);
         }
     }
@@ -377,6 +443,7 @@ mod tests {
         assert_eq!(r[0].key(), r[1].key());
         assert_eq!(r[0].key(), [1, 192, 0, 2, 53]);
         assert_ne!(r[0].key(), r[4].key());
+        assert_eq!(records6()[0].key()[..5], [1, 0x20, 1, 0x0d, 0xb8]);
     }
 
     #[test]

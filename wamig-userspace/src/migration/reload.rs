@@ -2,7 +2,7 @@
 //! switch is told what differs ([`flows::rebase`]), then it is in force: as a whole, or not at all.
 //! Addresses that it says nothing new of, and their flows, are left as they are.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Instant;
 
 use wamig_openflow::FlowMod;
@@ -20,7 +20,7 @@ use super::status::reason;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum About {
     /// A server whose home is here.
-    Server(Ipv4Addr),
+    Server(IpAddr),
     /// Who may come.
     Guests,
     /// The transfer addresses.

@@ -2,7 +2,7 @@
 //! session is down.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::context::Context;
@@ -29,7 +29,7 @@ pub(super) struct Revokes {
 
 impl Revokes {
     /// Tells `peer` that `epoch` replaces its placement, until it acknowledges.
-    pub(super) fn add(&mut self, cx: &mut Context<'_>, address: Ipv4Addr, peer: &str, epoch: Epoch, fence: bool) {
+    pub(super) fn add(&mut self, cx: &mut Context<'_>, address: IpAddr, peer: &str, epoch: Epoch, fence: bool) {
         if self.pending.get(peer).is_some_and(|p| p.epoch >= epoch) {
             return;
         }
@@ -51,7 +51,7 @@ impl Revokes {
         }
     }
 
-    pub(super) fn on_peer_up(&mut self, cx: &mut Context<'_>, address: Ipv4Addr, peer: &str) {
+    pub(super) fn on_peer_up(&mut self, cx: &mut Context<'_>, address: IpAddr, peer: &str) {
         if let Some(pending) = self.pending.get_mut(peer) {
             pending.pause = cx.config.timers.revoke_retry;
             pending.send(cx, address, peer);
@@ -62,7 +62,7 @@ impl Revokes {
         self.pending.values().filter_map(|p| p.next).min()
     }
 
-    pub(super) fn on_time(&mut self, cx: &mut Context<'_>, address: Ipv4Addr) {
+    pub(super) fn on_time(&mut self, cx: &mut Context<'_>, address: IpAddr) {
         for (peer, pending) in &mut self.pending {
             if pending.next.is_some_and(|at| at <= cx.now) {
                 pending.pause = (pending.pause * 2).min(SLOWEST);
@@ -73,7 +73,7 @@ impl Revokes {
 }
 
 impl Pending {
-    fn send(&mut self, cx: &mut Context<'_>, address: Ipv4Addr, peer: &str) {
+    fn send(&mut self, cx: &mut Context<'_>, address: IpAddr, peer: &str) {
         if !cx.peers.is_up(peer) {
             self.next = None;
             return;

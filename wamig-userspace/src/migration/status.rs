@@ -1,6 +1,6 @@
 //! What an operator is shown: one line per address, with since when, why and what to do.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Instant;
 
 use wamig_openflow::MacAddr;
@@ -98,8 +98,10 @@ pub mod reason {
     pub const POOL_EXHAUSTED: &str = "pool exhausted";
     /// As many guests of that peer as the configuration allows are here.
     pub const GUEST_LIMIT: &str = "guest limit reached";
-    /// The own router does not answer ARP.
+    /// The own router does not answer.
     pub const GATEWAY_SILENT: &str = "own gateway silent";
+    /// The home's wamig does not know the family of the address.
+    pub const HOME_OLDER: &str = "home knows no IPv6";
     /// The home lets nothing move the address.
     pub const FROZEN: &str = "frozen at home";
     /// This site's operator froze the address.
@@ -136,7 +138,7 @@ pub mod reason {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AddressStatus {
     /// The server's address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// The server's MAC address.
     pub mac: MacAddr,
     /// Which side this site is.
@@ -151,7 +153,7 @@ pub struct AddressStatus {
     /// The other site, as far as one is concerned.
     pub peer: Option<String>,
     /// The transfer address in use or reserved.
-    pub transfer: Option<Ipv4Addr>,
+    pub transfer: Option<IpAddr>,
     /// The placement's epoch, or the highest one known.
     pub epoch: Epoch,
     /// Why it is not in its best state; one of [`reason`].

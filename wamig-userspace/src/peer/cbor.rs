@@ -5,7 +5,7 @@
 //! must refuse a key that occurs twice, and must tell a later minor version (unknown kind,
 //! unknown choice) from a broken sender.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use minicbor::data::Type;
 use minicbor::{Decoder, Encoder};
@@ -13,6 +13,7 @@ use wamig_openflow::MacAddr;
 
 use super::codec::CodecError;
 use super::message::{Epoch, Evidence, HomeProfile, Message, NackReason, Renewal};
+use crate::migration::prefix::Family;
 
 /// A key of the specification: one number has one meaning in every map.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -101,6 +102,10 @@ pub(super) const EVIDENCE_VALUES: &[(u64, Evidence, &str)] = &[
     (3, Evidence::ArpAnnounce, Evidence::ArpAnnounce.as_str()),
     (4, Evidence::Data, Evidence::Data.as_str()),
     (5, Evidence::Rarp, Evidence::Rarp.as_str()),
+    (6, Evidence::NdSolicit, Evidence::NdSolicit.as_str()),
+    (7, Evidence::NdProbe, Evidence::NdProbe.as_str()),
+    (8, Evidence::NdAdvert, Evidence::NdAdvert.as_str()),
+    (9, Evidence::NdRouterSolicit, Evidence::NdRouterSolicit.as_str()),
 ];
 
 /// The numbers of [`NackReason`] with their names in the specification.
@@ -134,9 +139,9 @@ pub(super) fn encode(message: &Message) -> Result<Vec<u8>, CodecError> {
         }
         Message::Claim { address, mac, transfer, evidence, last_epoch, token } => {
             map.open(6 + u64::from(*token), kind::CLAIM);
-            map.bytes(ADDRESS, &address.octets());
+            map.address(ADDRESS, *address);
             map.bytes(MAC, &mac.0);
-            map.bytes(TRANSFER, &transfer.octets());
+            map.address(TRANSFER, *transfer);
             map.number(EVIDENCE, number_of(EVIDENCE_VALUES, *evidence).ok_or(CodecError::BadValue(EVIDENCE.name))?);
             map.epoch(LAST_EPOCH, *last_epoch);
             if *token {
@@ -149,12 +154,12 @@ pub(super) fn encode(message: &Message) -> Result<Vec<u8>, CodecError> {
             map.number(LEASE, u64::from(*lease));
             map.profile(profile)?;
             if let Some(transfer) = transfer {
-                map.bytes(TRANSFER, &transfer.octets());
+                map.address(TRANSFER, *transfer);
             }
         }
         Message::ClaimNack { address, reason } => {
             map.open(3, kind::CLAIM_NACK);
-            map.bytes(ADDRESS, &address.octets());
+            map.address(ADDRESS, *address);
             map.reason(*reason)?;
         }
         Message::Prepare { address, epoch, mac, lease, window, profile } => {
@@ -168,7 +173,7 @@ pub(super) fn encode(message: &Message) -> Result<Vec<u8>, CodecError> {
         Message::PrepareAck { address, epoch, transfer } => {
             map.open(4, kind::PREPARE_ACK);
             map.placement(*address, *epoch);
-            map.bytes(TRANSFER, &transfer.octets());
+            map.address(TRANSFER, *transfer);
         }
         Message::PrepareNack { address, epoch, reason, last_epoch } => {
             map.open(5, kind::PREPARE_NACK);
@@ -324,7 +329,7 @@ impl Writer {
         self.number(KIND, kind);
     }
 
-    fn bare(&mut self, kind: u64, address: Ipv4Addr, epoch: Epoch) {
+    fn bare(&mut self, kind: u64, address: IpAddr, epoch: Epoch) {
         self.open(3, kind);
         self.placement(address, epoch);
     }
@@ -357,6 +362,13 @@ impl Writer {
         self.put(|e| e.u8(key.number)?.bytes(value));
     }
 
+    fn address(&mut self, key: Key, address: IpAddr) {
+        match address {
+            IpAddr::V4(a) => self.bytes(key, &a.octets()),
+            IpAddr::V6(a) => self.bytes(key, &a.octets()),
+        }
+    }
+
     fn epoch(&mut self, key: Key, epoch: Epoch) {
         self.put(|e| e.u8(key.number)?.array(2)?.u32(epoch.incarnation)?.u32(epoch.counter));
     }
@@ -367,18 +379,18 @@ impl Writer {
     }
 
     fn profile(&mut self, profile: &HomeProfile) -> Result<(), CodecError> {
-        if profile.prefix_len > 32 {
+        if profile.prefix_len > Family::of(profile.gateway).bits() {
             return Err(CodecError::BadValue(PREFIX_LEN.name));
         }
         self.nested(PROFILE, 3);
         self.number(PREFIX_LEN, u64::from(profile.prefix_len));
-        self.bytes(GATEWAY, &profile.gateway.octets());
+        self.address(GATEWAY, profile.gateway);
         self.bytes(GATEWAY_MAC, &profile.gateway_mac.0);
         Ok(())
     }
 
-    fn placement(&mut self, address: Ipv4Addr, epoch: Epoch) {
-        self.bytes(ADDRESS, &address.octets());
+    fn placement(&mut self, address: IpAddr, epoch: Epoch) {
+        self.address(ADDRESS, address);
         self.epoch(EPOCH, epoch);
     }
 }
@@ -441,8 +453,11 @@ impl<'b> Fields<'b> {
         self.get(key)?.bytes()?.try_into().map_err(|_| CodecError::BadValue(key.name))
     }
 
-    fn address(&self, key: Key) -> Result<Ipv4Addr, CodecError> {
-        Ok(Ipv4Addr::from(self.octets::<4>(key)?))
+    fn address(&self, key: Key) -> Result<IpAddr, CodecError> {
+        let octets = self.get(key)?.bytes()?;
+        let v4 = || <[u8; 4]>::try_from(octets).map(|o| Ipv4Addr::from(o).into());
+        let v6 = || <[u8; 16]>::try_from(octets).map(|o| Ipv6Addr::from(o).into());
+        v4().or_else(|_| v6()).map_err(|_| CodecError::BadValue(key.name))
     }
 
     fn mac(&self, key: Key) -> Result<MacAddr, CodecError> {
@@ -473,11 +488,11 @@ impl<'b> Fields<'b> {
 
     fn profile(&self) -> Result<HomeProfile, CodecError> {
         let fields = Self::read(&mut self.get(PROFILE)?)?;
-        let prefix_len = fields.number(PREFIX_LEN)?;
-        let prefix_len = u8::try_from(prefix_len).ok().filter(|bits| *bits <= 32);
+        let (prefix_len, gateway) = (fields.number(PREFIX_LEN)?, fields.address(GATEWAY)?);
+        let prefix_len = u8::try_from(prefix_len).ok().filter(|bits| *bits <= Family::of(gateway).bits());
         Ok(HomeProfile {
             prefix_len: prefix_len.ok_or(CodecError::BadValue(PREFIX_LEN.name))?,
-            gateway: fields.address(GATEWAY)?,
+            gateway,
             gateway_mac: fields.mac(GATEWAY_MAC)?,
         })
     }

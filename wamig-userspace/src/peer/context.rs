@@ -15,8 +15,8 @@ use super::message::Message;
 use super::refusal::{Refusal, RefusalCounters};
 use super::registry::{Note, SessionId};
 
-/// Protocol version this program speaks: major << 8 | minor. 1.1 has planned moves.
-pub const PROTOCOL_VERSION: u16 = 0x0101;
+/// Protocol version this program speaks: major << 8 | minor. 1.1 has planned moves, 1.2 IPv6.
+pub const PROTOCOL_VERSION: u16 = 0x0102;
 
 /// How long things may take. The defaults are those of docs/peer-protocol.cddl.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -5,7 +5,7 @@
 //! address's epoch.
 
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use wamig_openflow::MacAddr;
 
@@ -45,10 +45,18 @@ pub enum Evidence {
     ArpProbe,
     /// A gratuitous ARP.
     ArpAnnounce,
-    /// An IPv4 packet of the server's.
+    /// An IP packet of the server's.
     Data,
     /// A RARP of its hypervisor, after a live migration.
     Rarp,
+    /// A neighbour solicitation from the server for its gateway or a neighbour.
+    NdSolicit,
+    /// The server's own search for duplicates of its address (RFC 4862 §5.4).
+    NdProbe,
+    /// A neighbour advertisement of the server's.
+    NdAdvert,
+    /// The server looks for a router.
+    NdRouterSolicit,
 }
 
 impl Evidence {
@@ -60,6 +68,10 @@ impl Evidence {
             Self::ArpAnnounce => "arp-announce",
             Self::Data => "data",
             Self::Rarp => "rarp",
+            Self::NdSolicit => "nd-solicit",
+            Self::NdProbe => "nd-probe",
+            Self::NdAdvert => "nd-advert",
+            Self::NdRouterSolicit => "nd-router-solicit",
         }
     }
 }
@@ -85,10 +97,10 @@ pub enum NackReason {
 /// How the home's network looks to the server: what the host site must imitate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct HomeProfile {
-    /// Bits of the server's own subnet (0..=32).
+    /// Bits of the server's own subnet (0..=32, 0..=128).
     pub prefix_len: u8,
-    /// The server's default gateway.
-    pub gateway: Ipv4Addr,
+    /// The server's default gateway, of the server's family.
+    pub gateway: IpAddr,
     /// The gateway's MAC address as the server knows it.
     pub gateway_mac: MacAddr,
 }
@@ -97,7 +109,7 @@ pub struct HomeProfile {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Renewal {
     /// The server's address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// The placement.
     pub epoch: Epoch,
     /// Whether the server was heard since the last renewal.
@@ -119,11 +131,11 @@ pub enum Message {
     /// Host → home: the server is here; this is the transfer address for it.
     Claim {
         /// The server's address (the paper's S).
-        address: Ipv4Addr,
+        address: IpAddr,
         /// The server's MAC address.
         mac: MacAddr,
         /// Where the home shall send its packets (the paper's transfer address, T).
-        transfer: Ipv4Addr,
+        transfer: IpAddr,
         /// What was seen.
         evidence: Evidence,
         /// Highest epoch of the address that the host knows of.
@@ -135,7 +147,7 @@ pub enum Message {
     /// Home → host: granted.
     ClaimAck {
         /// The server's address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// The new placement.
         epoch: Epoch,
         /// Seconds until the grant lapses unless renewed.
@@ -143,44 +155,44 @@ pub enum Message {
         /// What the host must imitate.
         profile: HomeProfile,
         /// The transfer address that it is granted with; version 1.0 does not say.
-        transfer: Option<Ipv4Addr>,
+        transfer: Option<IpAddr>,
     },
     /// Home → host: refused.
     ClaimNack {
         /// The server's address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// Why.
         reason: NackReason,
     },
     /// Host → home: my flows are in place (barrier seen).
     Ready {
         /// The server's address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// The placement.
         epoch: Epoch,
     },
     /// Home → host: traffic is switched; answer the held ARP.
     Active {
         /// The server's address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// The placement.
         epoch: Epoch,
     },
     /// Host → home: still hosting these.
     Renew(Vec<Renewal>),
     /// Home → host: these are renewed; a hosted address that is missing here has moved on.
-    RenewAck(Vec<(Ipv4Addr, Epoch)>),
+    RenewAck(Vec<(IpAddr, Epoch)>),
     /// Home → host: does the server still answer at your site?
     Query {
         /// The server's address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// The placement asked about.
         epoch: Epoch,
     },
     /// Host → home: the answer to [`Message::Query`].
     QueryAck {
         /// The server's address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// The placement asked about.
         epoch: Epoch,
         /// Whether it answers.
@@ -189,7 +201,7 @@ pub enum Message {
     /// Home → host: the placement ended; `epoch` is the newer one that replaces it.
     Revoke {
         /// The server's address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// The newer epoch.
         epoch: Epoch,
         /// The server was found at both sites: isolate the copy.
@@ -200,21 +212,21 @@ pub enum Message {
     /// Host → home: revoked.
     RevokeAck {
         /// The server's address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// As in the revoke.
         epoch: Epoch,
     },
     /// Host → home: the server is gone from here.
     Release {
         /// The server's address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// The placement that ends.
         epoch: Epoch,
     },
     /// Home → host: released.
     ReleaseAck {
         /// The server's address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// As in the release.
         epoch: Epoch,
     },
@@ -222,7 +234,7 @@ pub enum Message {
     /// address, and take it over as soon as it is heard.
     Prepare {
         /// The server's address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// The placement that it will be.
         epoch: Epoch,
         /// The server's MAC address.
@@ -237,16 +249,16 @@ pub enum Message {
     /// Host → home: prepared.
     PrepareAck {
         /// The server's address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// As in the prepare.
         epoch: Epoch,
         /// The transfer address that is kept for it.
-        transfer: Ipv4Addr,
+        transfer: IpAddr,
     },
     /// Host → home: not prepared.
     PrepareNack {
         /// The server's address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// As in the prepare.
         epoch: Epoch,
         /// Why.

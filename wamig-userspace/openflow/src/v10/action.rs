@@ -133,7 +133,8 @@ fn number(action: &Action) -> Option<u16> {
             Field::Ipv4Src => SET_NW_SRC,
             Field::Ipv4Dst => SET_NW_DST,
             Field::IpDscp => SET_NW_TOS,
-            _ => return None,
+            // As Open vSwitch says it.
+            _ => VENDOR,
         },
         Action::SetTpSrc(_) => SET_TP_SRC,
         Action::SetTpDst(_) => SET_TP_DST,

@@ -22,6 +22,8 @@ pub struct Faults {
     value: ErrorKind,
     mask: ErrorKind,
     wildcards: ErrorKind,
+    /// Whether every field may be meant in part.
+    parts: bool,
 }
 
 /// Faults of a match.
@@ -31,14 +33,16 @@ pub const MATCH: Faults = Faults {
     value: ErrorKind::BadMatchBadValue,
     mask: ErrorKind::BadMatchBadMask,
     wildcards: ErrorKind::BadMatchBadWildcards,
+    parts: false,
 };
-/// Faults of a set-field.
+/// Faults of a set-field. Which field can be written in part is the switch's to say.
 pub const SET_FIELD: Faults = Faults {
     field: ErrorKind::BadActionBadSetType,
     len: ErrorKind::BadActionBadSetLen,
     value: ErrorKind::BadActionBadSetArgument,
     mask: ErrorKind::BadActionBadSetArgument,
     wildcards: ErrorKind::BadActionBadSetArgument,
+    parts: true,
 };
 
 /// The 32-bit header of a field's entry.
@@ -70,7 +74,8 @@ pub fn decode_entry(r: &mut Reader<'_>, faults: &Faults) -> Result<(Field, u128,
         return Ok((field, value, field.full_mask()));
     }
     let mask = body.number(size)?;
-    if mask & !field.full_mask() != 0 || !field.maskable() && mask != field.full_mask() {
+    let whole_only = !faults.parts && !field.maskable();
+    if mask & !field.full_mask() != 0 || whole_only && mask != field.full_mask() {
         return Err(OfpError::new(faults.mask, format!("{}={value:#x}/{mask:#x}", field.name())));
     }
     if value & !mask != 0 {

@@ -58,7 +58,8 @@ pub fn set_field() -> impl Strategy<Value = Action> {
 
 /// A set-field of some of a field's bits.
 pub fn load() -> impl Strategy<Value = Action> {
-    (field().prop_filter("maskable", |f| f.maskable()), any::<u128>(), any::<u128>()).prop_map(|(field, v, m)| {
+    let field = field().prop_filter("has parts", |f| f.bits() > 1 && !matches!(f, Field::InPort | Field::InPhyPort));
+    (field, any::<u128>(), any::<u128>()).prop_map(|(field, v, m)| {
         let mask = m & field.full_mask() & !1 | 2;
         Action::SetField { field, value: v & mask, mask }
     })

@@ -1,5 +1,6 @@
 //! Every message of 1.0.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use proptest::collection::vec;
@@ -16,10 +17,9 @@ fn port() -> impl Strategy<Value = PortNo> {
 }
 
 pub fn action() -> impl Strategy<Value = Action> {
-    let set = select(vec![Field::EthSrc, Field::EthDst, Field::Ipv4Src, Field::Ipv4Dst, Field::IpDscp]);
     prop_oneof![
         (port(), any::<u16>()).prop_map(|(port, max_len)| Action::Output { port, max_len }),
-        (set, any::<u128>()).prop_map(|(f, v)| Action::set(f, v)),
+        set_field(),
         load(),
         copy(),
         foreign_action(),
@@ -53,7 +53,7 @@ fn some_match() -> impl Strategy<Value = Match> {
         };
         let Some(eth) = eth else { return m };
         m = m.with(Field::EthType, eth);
-        let (a, b) = (l3.0.into(), l3.1.into());
+        let (a, b) = (Ipv4Addr::from(l3.0), Ipv4Addr::from(l3.1));
         match eth {
             0x0800 | 0x86dd => {
                 let old = eth == 0x0800;

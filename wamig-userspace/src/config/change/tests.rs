@@ -43,7 +43,7 @@ fn a_reload_says_what_it_changes() {
             "peer dc3: added",
             "server 198.51.100.53: removed",
             "server 198.51.100.54: added",
-            "hosting.pool 198.51.100.220-198.51.100.220: added",
+            "hosting.pool 198.51.100.220: added",
             "hosting.quarantine_s: changed",
             "hosting.guest dc1: changed",
             "damping: changed",

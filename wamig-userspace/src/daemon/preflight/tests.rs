@@ -1,6 +1,6 @@
 //! Machines that are made up, and the errors they call for.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use wamig_openflow::{MacAddr, PortNo};
@@ -86,7 +86,7 @@ fn an_interface_without_ethernet_addresses_is_no_port() {
 
 #[test]
 fn own_addresses_are_not_in_the_pool() {
-    let machine = Machine { addresses: vec![(4, Ipv4Addr::new(198, 51, 100, 201))], ..machine() };
+    let machine = Machine { addresses: vec![(4, IpAddr::V4(Ipv4Addr::new(198, 51, 100, 201)))], ..machine() };
     assert_eq!(
         refused(&machine),
         "the pool (hosting.pool) contains 198.51.100.201, which this machine has on mgmt; \

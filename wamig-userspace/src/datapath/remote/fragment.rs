@@ -75,7 +75,7 @@ impl Trial {
         [UDP, TCP].map(|protocol| PacketOut {
             buffer_id: None,
             in_port: PortNo::CONTROLLER,
-            actions: vec![Action::set_ip(Field::Ipv4Dst, WRITTEN.into()), Action::controller()],
+            actions: vec![Action::set_ip(Field::Ipv4Dst, WRITTEN), Action::controller()],
             data: fragment(protocol).into(),
         })
     }
@@ -288,10 +288,10 @@ mod tests {
     #[test]
     fn a_detour_lies_above_every_flow_that_writes_an_address_and_may_meet_a_fragment() {
         let to = |m: Match| {
-            let write = Instructions::apply(vec![Action::set_ip(Field::Ipv4Dst, TO.into()), Action::output(PortNo(1))]);
+            let write = Instructions::apply(vec![Action::set_ip(Field::Ipv4Dst, TO), Action::output(PortNo(1))]);
             detours(&m, &write).iter().map(ToString::to_string).collect::<Vec<_>>()
         };
-        let s = Match::any().ipv4().ip(Field::Ipv4Dst, TO.into());
+        let s = Match::any().ipv4().ip(Field::Ipv4Dst, TO);
         assert_eq!(
             to(s.clone()),
             [

@@ -1,22 +1,23 @@
 //! The way in: the home is asked, both sites get ready, the guest is answered.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use wamig_openflow::MacAddr;
 
 use super::{Guest, Phase};
-use crate::migration::arp::Arp;
-use crate::migration::config::Prefix;
+use crate::migration::config::{Family, Prefix};
 use crate::migration::context::Context;
 use crate::migration::cookie::{self, Role};
 use crate::migration::flows;
 use crate::migration::io::{BatchId, event};
+use crate::migration::prefix::is_link_local;
 use crate::migration::record::Binding;
+use crate::migration::resolution;
 use crate::migration::status::{Reason, reason};
 use crate::peer::message::{Epoch, HomeProfile, Message, NackReason};
 
-/// A home subnet wider than this is taken for a mistake: the guest's every ARP would be answered.
+/// A home subnet wider than this is taken for a mistake: the guest's every question would be answered.
 const SHORTEST_PREFIX: u8 = 8;
 /// A claim that is stale after so many times the least pause gets another transfer address.
 const STALE_BACKOFF: u32 = 4;
@@ -44,7 +45,7 @@ impl Guest {
             return Some((reason::UNAUTHORISED, remedy));
         };
         if let Some(policy) = cx.config.hosting.policy(self.address) {
-            let other = |g: Ipv4Addr| g != self.address && policy.prefixes.iter().any(|p| p.contains(g));
+            let other = |g: IpAddr| g != self.address && policy.prefixes.iter().any(|p| p.contains(g));
             if cx.pool.in_use().filter(|(_, g)| other(*g)).count() >= policy.max {
                 cx.refuse("guest-limit");
                 let max = policy.max;
@@ -53,12 +54,8 @@ impl Guest {
                 return Some((reason::GUEST_LIMIT, remedy));
             }
         }
-        if cx.gateway.is_none() {
-            let gateway = cx.config.lan.gateway;
-            return Some((
-                reason::GATEWAY_SILENT,
-                format!("Check lan.gateway ({gateway}) and the uplink of this site."),
-            ));
+        if cx.gateway(self.address).is_none() {
+            return Some((reason::GATEWAY_SILENT, cx.gateway_remedy(self.address)));
         }
         if !cx.peers.is_up(peer) {
             return Some(if cx.peers.is_refused(peer) {
@@ -70,6 +67,10 @@ impl Guest {
             } else {
                 (reason::HOME_UNREACHABLE, unreachable(peer))
             });
+        }
+        if !cx.peers.speaks(peer, Family::of(self.address)) {
+            let remedy = format!("wamig at {peer} is older and knows no IPv6: upgrade it.");
+            return Some((reason::HOME_OLDER, remedy));
         }
         None
     }
@@ -90,14 +91,15 @@ impl Guest {
         let next = cx.now + cx.config.timers.claim_retry;
         // What this site could see to be over is over; what the home said is until it says else.
         let reason = self.reason.clone().filter(|r| {
-            [reason::HOME_UNREACHABLE, reason::UNAUTHORISED, reason::FROZEN, reason::CLAIM_LAPSED].contains(&r.text)
+            [reason::HOME_UNREACHABLE, reason::HOME_OLDER, reason::UNAUTHORISED, reason::FROZEN, reason::CLAIM_LAPSED]
+                .contains(&r.text)
         });
         let why = format!("transfer address {transfer}, evidence {}", self.evidence.as_str());
         self.enter(cx, Phase::Claiming { tries: 1, next }, reason, &why);
     }
 
     /// `token`: by the home's announcement, whose epoch is the last.
-    pub(super) fn send_claim(&self, cx: &mut Context<'_>, transfer: Ipv4Addr, token: bool) {
+    pub(super) fn send_claim(&self, cx: &mut Context<'_>, transfer: IpAddr, token: bool) {
         let Some(peer) = &self.peer else { return };
         let (address, mac, evidence, last_epoch) = (self.address, self.mac, self.evidence, self.epoch);
         cx.out.note(address, event::CLAIM_SENT, format!("to {peer}, by {transfer}"));
@@ -119,7 +121,7 @@ impl Guest {
         epoch: Epoch,
         lease: u16,
         profile: HomeProfile,
-        granted: Option<Ipv4Addr>,
+        granted: Option<IpAddr>,
     ) {
         match &self.phase {
             // To a claim of before, with a transfer address that was given up since.
@@ -134,11 +136,13 @@ impl Guest {
             }
             _ => return,
         }
-        let (Some(transfer), Some(peer), Some(gateway_mac)) = (self.transfer, self.peer.clone(), cx.gateway) else {
+        let (Some(transfer), Some(peer), Some(gateway_mac)) =
+            (self.transfer, self.peer.clone(), cx.gateway(self.address))
+        else {
             return;
         };
         cx.out.note(self.address, event::CLAIM_ACK_RECEIVED, format!("from {peer}, epoch {epoch}, lease {lease} s"));
-        if !is_sensible(&profile) {
+        if !is_sensible(self.address, &profile) {
             self.seen(
                 cx,
                 reason::CLAIM_LAPSED,
@@ -235,7 +239,7 @@ impl Guest {
                     Ok(()) => {
                         cx.out.note(self.address, event::FLOWS_IN, format!("{transfer} leads to port {}", self.port));
                         // Whoever had the address before is forgotten by the LAN.
-                        cx.out.emit(&Arp::announcement(cx.config.lan.mac, transfer), [cx.config.lan.uplink]);
+                        cx.out.emit(resolution::announcement(cx.config.lan.mac, transfer), [cx.config.lan.uplink]);
                         self.send_ready(cx);
                     }
                     Err(e) => {
@@ -294,23 +298,27 @@ impl Guest {
         let Phase::Hosting { binding, .. } = &self.phase else { return };
         let home = Prefix::new(self.address, binding.profile.prefix_len);
         for target in std::mem::take(&mut self.held) {
-            let mac = if target == binding.profile.gateway {
+            // Of the link itself only the router is imitated, whatever link-local address it is known by.
+            let router = target == binding.profile.gateway || is_link_local(target) && target.is_ipv6();
+            let mac = if router {
                 binding.profile.gateway_mac
             } else if home.contains(target) {
                 cx.config.lan.mac
             } else {
                 continue;
             };
-            cx.out.emit(&Arp::reply(mac, target, self.mac, self.address), [self.port]);
+            cx.out.emit(resolution::answer(mac, target, self.mac, self.address, router), [self.port]);
             cx.out.note(self.address, event::ARP_ANSWERED, format!("{target} is at {mac}"));
         }
     }
 }
 
-/// Whether a server can live in such a network.
-pub(super) fn is_sensible(profile: &HomeProfile) -> bool {
+/// Whether the server can live in such a network.
+pub(super) fn is_sensible(server: IpAddr, profile: &HomeProfile) -> bool {
+    let family = Family::of(server);
     let mac_is_one = !profile.gateway_mac.is_multicast() && profile.gateway_mac != MacAddr::ZERO;
-    (SHORTEST_PREFIX..=32).contains(&profile.prefix_len) && mac_is_one
+    let gateway_is_one = Family::of(profile.gateway) == family && !profile.gateway.is_unspecified();
+    (SHORTEST_PREFIX..=family.bits()).contains(&profile.prefix_len) && mac_is_one && gateway_is_one
 }
 
 pub(super) fn unreachable(peer: &str) -> String {

@@ -18,19 +18,19 @@ mod leave;
 mod prepare;
 mod reload;
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use wamig_openflow::{FlowMod, MacAddr, PortNo};
 
-use super::arp::{Arp, Op};
-use super::config::Timers;
+use super::config::{Family, Timers};
 use super::context::Context;
 use super::cookie::{self, Role};
 use super::flows;
 use super::io::{BatchId, Change, event};
 use super::planned::Permit;
 use super::record::Binding;
+use super::resolution::{self, Resolution};
 use super::status::{self, AddressStatus, Reason, State, reason};
 use crate::peer::message::{Epoch, Evidence, Message};
 pub(super) use prepare::Announcement;
@@ -89,7 +89,7 @@ struct Check {
 /// One guest.
 #[derive(Debug)]
 pub(super) struct Guest {
-    address: Ipv4Addr,
+    address: IpAddr,
     mac: MacAddr,
     /// [`PortNo::ANY`] = it was never heard, but announced.
     port: PortNo,
@@ -97,12 +97,12 @@ pub(super) struct Guest {
     peer: Option<String>,
     /// Highest epoch heard of.
     epoch: Epoch,
-    transfer: Option<Ipv4Addr>,
+    transfer: Option<IpAddr>,
     phase: Phase,
     since: Instant,
     reason: Option<Reason>,
     /// Targets of its unanswered questions, latest last.
-    held: Vec<Ipv4Addr>,
+    held: Vec<IpAddr>,
     evidence: Evidence,
     heard: Instant,
     /// When somebody else was last heard with one of its addresses.
@@ -119,7 +119,7 @@ impl Guest {
     /// A guest that was just heard.
     pub(super) fn new(
         now: Instant,
-        address: Ipv4Addr,
+        address: IpAddr,
         mac: MacAddr,
         port: PortNo,
         peer: Option<String>,
@@ -147,7 +147,7 @@ impl Guest {
     }
 
     /// A guest that was served before a restart.
-    pub(super) fn resume(now: Instant, address: Ipv4Addr, epoch: Epoch, lease: Duration, binding: Binding) -> Self {
+    pub(super) fn resume(now: Instant, address: IpAddr, epoch: Epoch, lease: Duration, binding: Binding) -> Self {
         let mut guest = Self::new(now, address, binding.mac, binding.port, Some(binding.peer.clone()), epoch);
         guest.transfer = Some(binding.transfer);
         guest.lease = lease;
@@ -171,6 +171,10 @@ impl Guest {
 
     pub(super) fn peer(&self) -> Option<&str> {
         self.peer.as_deref()
+    }
+
+    pub(super) fn family(&self) -> Family {
+        Family::of(self.address)
     }
 
     pub(super) fn mac(&self) -> MacAddr {
@@ -240,7 +244,7 @@ impl Guest {
     // ---- what the guest says ------------------------------------------------------------
 
     /// The guest was heard on its port. `target` is what it asks for, if it asks.
-    pub(super) fn on_evidence(&mut self, cx: &mut Context<'_>, evidence: Evidence, target: Option<Ipv4Addr>) {
+    pub(super) fn on_evidence(&mut self, cx: &mut Context<'_>, evidence: Evidence, target: Option<IpAddr>) {
         self.heard = cx.now;
         self.evidence = evidence;
         if let Some(target) = target.filter(|t| *t != self.address) {
@@ -265,12 +269,14 @@ impl Guest {
         }
     }
 
-    fn note_heard(&self, cx: &mut Context<'_>, target: Option<Ipv4Addr>) {
+    fn note_heard(&self, cx: &mut Context<'_>, target: Option<IpAddr>) {
         let asks = target.map_or(String::new(), |t| format!(" asks for {t}"));
         let (event, what) = match self.evidence {
             Evidence::Data => (event::GUEST_SEEN, ": its packet is held"),
             Evidence::Rarp => (event::GUEST_SEEN, ": its hypervisor's RARP is held"),
             Evidence::ArpRequest | Evidence::ArpProbe | Evidence::ArpAnnounce => (event::ARP_SEEN, "; it is held"),
+            Evidence::NdSolicit | Evidence::NdProbe | Evidence::NdAdvert => (event::ND_SEEN, "; it is held"),
+            Evidence::NdRouterSolicit => (event::ND_SEEN, ": its search for a router is held"),
         };
         cx.out.note(self.address, event, format!("{} on port {}{asks}{what}", self.mac, self.port));
     }
@@ -308,13 +314,22 @@ impl Guest {
         let address = self.address;
         cx.out.alert(Some(address), format!("{by} in the LAN uses its transfer address {transfer}"));
         // RFC 5227 §2.4 (b): defend once.
-        cx.out.emit(&Arp::announcement(cx.config.lan.mac, transfer), [cx.config.lan.uplink]);
+        cx.out.emit(resolution::announcement(cx.config.lan.mac, transfer), [cx.config.lan.uplink]);
         self.reason = Some(Reason {
             text: reason::TRANSFER_CONFLICT,
             remedy: format!(
                 "Give {by} another address, or take {transfer} out of hosting.pool and move the server anew."
             ),
         });
+    }
+
+    /// Somebody of the LAN asks for its transfer address. ARP is answered by a flow.
+    pub(super) fn on_asked_for(&self, cx: &mut Context<'_>, in_port: PortNo, heard: &Resolution) {
+        let served = matches!(self.phase, Phase::Ready { .. } | Phase::Hosting { .. } | Phase::Draining { .. });
+        if served && heard.target.is_ipv6() && self.transfer == Some(heard.target) {
+            let answer = resolution::answer(cx.config.lan.mac, heard.target, heard.mac, heard.sender, false);
+            cx.out.emit(answer, [in_port]);
+        }
     }
 
     // ---- queries, leases and sessions ---------------------------------------------------
@@ -350,7 +365,7 @@ impl Guest {
 
     /// Asks the guest whether it is there; the answer is [`Guest::on_answer`].
     pub(super) fn probe(&self, cx: &mut Context<'_>) {
-        cx.out.emit(&Arp::probe(cx.config.lan.mac, self.address), [self.port]);
+        cx.out.emit(resolution::ask(cx.config.lan.mac, self.address), [self.port]);
     }
 
     pub(super) fn on_renewed(&mut self, cx: &mut Context<'_>, epoch: Epoch) {
@@ -542,9 +557,4 @@ impl Guest {
             remedy: self.reason.as_ref().map(|r| r.remedy.clone()),
         }
     }
-}
-
-/// What a frame of a guest asks for: `None` unless it is a request.
-pub(super) fn asked(arp: &Arp) -> Option<Ipv4Addr> {
-    (arp.op == Op::Request && !arp.is_probe()).then_some(arp.tpa)
 }

@@ -1,7 +1,7 @@
 //! A planned move, at the host: the home has announced a server, a transfer address is kept for
 //! it, and when it is heard nobody is asked any more.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use wamig_openflow::{MacAddr, PortNo};
@@ -28,7 +28,7 @@ impl Guest {
     /// A guest that was never heard, and whose home may announce it.
     pub(in crate::migration) fn unheard(
         now: Instant,
-        address: Ipv4Addr,
+        address: IpAddr,
         mac: MacAddr,
         peer: String,
         epoch: Epoch,
@@ -37,7 +37,7 @@ impl Guest {
     }
 
     /// A guest that was announced before a restart.
-    pub(in crate::migration) fn resume_prepared(now: Instant, address: Ipv4Addr, permit: &Permit) -> Self {
+    pub(in crate::migration) fn resume_prepared(now: Instant, address: IpAddr, permit: &Permit) -> Self {
         let mut guest = Self::unheard(now, address, permit.mac, permit.peer.clone(), permit.epoch);
         guest.transfer = Some(permit.transfer);
         guest.reason = Some(announced(permit));
@@ -87,7 +87,7 @@ impl Guest {
 
     fn admit(&mut self, cx: &mut Context<'_>, announcement: Announcement) -> Result<(), NackReason> {
         let Announcement { epoch, lease, window: seconds, profile } = announcement;
-        if !is_sensible(&profile) {
+        if !is_sensible(self.address, &profile) {
             return Err(NackReason::Unable);
         }
         if let Some((text, _)) = self.obstacle(cx) {
@@ -114,7 +114,7 @@ impl Guest {
         let Phase::Prepared { permit, .. } = &self.phase else { return };
         let permit = permit.clone();
         let obstacle = self.obstacle(cx);
-        let (None, Some(gateway_mac)) = (&obstacle, cx.gateway) else {
+        let (None, Some(gateway_mac)) = (&obstacle, cx.gateway(self.address)) else {
             self.persist(cx, None);
             if let Some((text, remedy)) = obstacle {
                 self.seen(cx, text, remedy);

@@ -1,24 +1,25 @@
 //! The way out: a peer claims the server, and traffic is switched to it.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use wamig_openflow::MacAddr;
+use wamig_openflow::{MacAddr, PortNo};
 
 use super::{HomeServer, Phase, Step, Why};
-use crate::migration::arp::Arp;
 use crate::migration::context::Context;
 use crate::migration::cookie::{self, Role};
 use crate::migration::flows;
 use crate::migration::io::{BatchId, event};
 use crate::migration::pool::lan_ports;
+use crate::migration::prefix::Family;
 use crate::migration::record::Placement;
+use crate::migration::resolution::{self, Resolution};
 use crate::migration::status::State;
 use crate::peer::message::{Epoch, Evidence, HomeProfile, Message, NackReason};
 
 /// What [`Message::Claim`] says beside the address.
 pub(in crate::migration) struct Claim {
     pub(in crate::migration) mac: MacAddr,
-    pub(in crate::migration) transfer: Ipv4Addr,
+    pub(in crate::migration) transfer: IpAddr,
     pub(in crate::migration) evidence: Evidence,
     pub(in crate::migration) last_epoch: Epoch,
     pub(in crate::migration) token: bool,
@@ -79,7 +80,7 @@ impl HomeServer {
     }
 
     /// Refuses a claim whose transfer address cannot be one.
-    pub(in crate::migration) fn refuse_transfer(&self, cx: &mut Context<'_>, peer: &str, transfer: Ipv4Addr) {
+    pub(in crate::migration) fn refuse_transfer(&self, cx: &mut Context<'_>, peer: &str, transfer: IpAddr) {
         let text = format!("{peer} offers {transfer}, which cannot be a transfer address");
         cx.out.alert(Some(self.address()), text.clone());
         self.nack(cx, peer, NackReason::Stale, &text);
@@ -105,11 +106,11 @@ impl HomeServer {
         &mut self,
         cx: &mut Context<'_>,
         peer: &str,
-        transfer: Ipv4Addr,
+        transfer: IpAddr,
         previous: Option<Placement>,
         plan: Option<String>,
     ) {
-        let Some(gateway_mac) = cx.gateway.or(previous.as_ref().map(|p| p.gateway_mac)) else { return };
+        let Some(gateway_mac) = cx.gateway(self.address()).or(previous.as_ref().map(|p| p.gateway_mac)) else { return };
         self.epoch = self.epoch.next();
         let (from, ended) = (self.state(), self.prepared.take());
         let grant = Placement { peer: peer.to_owned(), transfer, epoch: self.epoch, gateway_mac };
@@ -139,16 +140,21 @@ impl HomeServer {
     }
 
     pub(super) fn ack(&self, cx: &mut Context<'_>, grant: &Placement) {
-        let profile = Self::profile(cx, cx.gateway.unwrap_or(grant.gateway_mac));
+        let profile = self.profile(cx, cx.gateway(self.address()).unwrap_or(grant.gateway_mac));
         let (address, epoch, lease, transfer) = (self.address(), grant.epoch, Self::lease(cx), Some(grant.transfer));
         cx.out.note(address, event::CLAIM_ACK_SENT, format!("to {}, epoch {epoch}", grant.peer));
         cx.out.send(&grant.peer, Message::ClaimAck { address, epoch, lease, profile, transfer });
     }
 
     /// What a host must imitate.
-    pub(super) fn profile(cx: &Context<'_>, gateway_mac: MacAddr) -> HomeProfile {
-        let lan = &cx.config.lan;
-        HomeProfile { prefix_len: lan.prefix.len(), gateway: lan.gateway, gateway_mac }
+    pub(super) fn profile(&self, cx: &Context<'_>, gateway_mac: MacAddr) -> HomeProfile {
+        let family = Family::of(self.address());
+        // A checked configuration has servers of its own subnets only.
+        let (prefix_len, gateway) = match cx.config.lan.subnet(family) {
+            Some(subnet) => (subnet.prefix.len(), subnet.gateway),
+            None => (family.bits(), family.unspecified()),
+        };
+        HomeProfile { prefix_len, gateway, gateway_mac }
     }
 
     /// How long a renewal lasts, seconds.
@@ -257,7 +263,7 @@ impl HomeServer {
         }
         self.persist(cx, Some(&grant));
         // Switches of the LAN that know no OpenFlow learn by this where the server's MAC is.
-        cx.out.emit(&Arp::announcement(self.server.mac, address), lan_ports(cx.config));
+        cx.out.emit(resolution::announcement(self.server.mac, address), lan_ports(cx.config));
         cx.out.send(&grant.peer, Message::Active { address, epoch: grant.epoch });
         cx.out.note(address, event::ACTIVE_SENT, format!("to {}, epoch {}", grant.peer, grant.epoch));
         if let Some(old) = previous.filter(|p| p.peer != grant.peer) {
@@ -291,14 +297,22 @@ impl HomeServer {
         }
     }
 
+    /// Somebody of the LAN asks for the server. ARP is answered by a flow.
+    pub(in crate::migration) fn on_asked_for(&self, cx: &mut Context<'_>, in_port: PortNo, heard: &Resolution) {
+        if heard.mac != self.server.mac && heard.target.is_ipv6() && self.placement().is_some() {
+            let answer = resolution::answer(self.server.mac, self.address(), heard.mac, heard.sender, false);
+            cx.out.emit(answer, [in_port]);
+        }
+    }
+
     /// Looks for the server here; when the last probe brought nothing, the claim is granted.
     pub(super) fn probe(&mut self, cx: &mut Context<'_>) {
         let Phase::Probing { peer, transfer, left, next, until } = &mut self.phase else { return };
         *next = cx.now + cx.config.timers.home_probe;
         if *left > 0 {
             *left -= 1;
-            cx.out.emit(&Arp::probe(cx.config.lan.mac, self.server.address), lan_ports(cx.config));
-        } else if cx.gateway.is_some() {
+            cx.out.emit(resolution::ask(cx.config.lan.mac, self.server.address), lan_ports(cx.config));
+        } else if cx.gateway(self.server.address).is_some() {
             let (peer, transfer) = (peer.clone(), *transfer);
             self.grant(cx, &peer, transfer, None, None);
         } else if *until <= cx.now {

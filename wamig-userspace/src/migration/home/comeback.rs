@@ -124,7 +124,9 @@ impl HomeServer {
 
     pub(super) fn on_stranger(&mut self, cx: &mut Context<'_>, in_port: PortNo, mac: MacAddr, evidence: Evidence) {
         // Anybody may ask whether the address is free.
-        if evidence == Evidence::ArpProbe || self.stranger.is_some_and(|at| cx.now < at + ALERT_PAUSE) {
+        if matches!(evidence, Evidence::ArpProbe | Evidence::NdProbe)
+            || self.stranger.is_some_and(|at| cx.now < at + ALERT_PAUSE)
+        {
             return;
         }
         self.stranger = Some(cx.now);

@@ -22,13 +22,13 @@ mod prepare;
 mod reload;
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
 use wamig_openflow::{FlowMod, MacAddr, PortNo};
 
-use super::config::{Server, Timers};
+use super::config::{Family, Server, Timers};
 use super::context::Context;
 use super::cookie::{self, Role};
 use super::damping::Moves;
@@ -78,7 +78,7 @@ enum Phase {
     /// A claim came; the server is looked for here before it is granted. Shown as HOME.
     Probing {
         peer: String,
-        transfer: Ipv4Addr,
+        transfer: IpAddr,
         left: u8,
         next: Instant,
         until: Instant,
@@ -174,20 +174,24 @@ impl HomeServer {
         }
     }
 
-    fn address(&self) -> Ipv4Addr {
+    fn address(&self) -> IpAddr {
         self.server.address
+    }
+
+    pub(super) fn family(&self) -> Family {
+        Family::of(self.address())
     }
 
     pub(super) fn mac(&self) -> MacAddr {
         self.server.mac
     }
 
-    pub(super) fn is(&self, address: Ipv4Addr) -> bool {
+    pub(super) fn is(&self, address: IpAddr) -> bool {
         self.server.address == address
     }
 
     /// The transfer address that this server's flows lead to or will lead to.
-    pub(super) fn uses(&self, transfer: Ipv4Addr) -> bool {
+    pub(super) fn uses(&self, transfer: IpAddr) -> bool {
         let kept = self.prepared.as_ref().and_then(Preparation::transfer) == Some(transfer);
         match &self.phase {
             Phase::Home => kept,

@@ -10,7 +10,7 @@
 //! The preparation has an epoch of its own, always the address's highest: whatever ends it
 //! raises that, and tells the peer by Revoke, so that nobody can act on it any more.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Instant;
 
 use super::claim::Claim;
@@ -19,6 +19,7 @@ use crate::migration::context::Context;
 use crate::migration::io::event;
 use crate::migration::order::{Plan, Refusal};
 use crate::migration::planned::Planned;
+use crate::migration::prefix::Family;
 use crate::migration::record::Placement;
 use crate::migration::status::{Reason, State, reason};
 use crate::peer::message::{Epoch, Message, NackReason};
@@ -28,7 +29,7 @@ use crate::peer::message::{Epoch, Message, NackReason};
 pub(super) struct Preparation {
     planned: Planned,
     /// Kept by the peer; `None` = it has not answered in this session.
-    transfer: Option<Ipv4Addr>,
+    transfer: Option<IpAddr>,
     until: Instant,
     /// When to ask the peer (again); `None` = it has answered, or waits for its session.
     next: Option<Instant>,
@@ -47,7 +48,7 @@ impl Preparation {
         &self.planned.peer
     }
 
-    pub(super) fn transfer(&self) -> Option<Ipv4Addr> {
+    pub(super) fn transfer(&self) -> Option<IpAddr> {
         self.transfer
     }
 
@@ -98,9 +99,13 @@ impl HomeServer {
             let text = format!("wamig at {to} is older and knows no planned moves");
             return refuse(text, format!("Upgrade it, or move the server without: {to} claims it when it is heard."));
         }
-        if cx.gateway.is_none() {
+        if !cx.peers.speaks(to, Family::of(address)) {
+            let text = format!("wamig at {to} is older and knows no IPv6");
+            return refuse(text, format!("Upgrade wamig at {to}."));
+        }
+        if cx.gateway(address).is_none() {
             let text = "the own router's MAC address is not known yet".to_owned();
-            return refuse(text, format!("Check lan.gateway ({}) and the uplink.", cx.config.lan.gateway));
+            return refuse(text, cx.gateway_remedy(address));
         }
         let window = cx.config.timers.prepared.as_secs();
         Ok(vec![
@@ -173,9 +178,9 @@ impl HomeServer {
         }
         let up = cx.peers.is_up(&peer);
         p.next = up.then(|| cx.now + cx.config.timers.ready_retry);
-        let (true, Some(gateway_mac)) = (up, cx.gateway) else { return };
+        let (true, Some(gateway_mac)) = (up, cx.gateway(self.server.address)) else { return };
         let (address, epoch, mac) = (self.server.address, self.epoch, self.server.mac);
-        let (lease, profile) = (Self::lease(cx), Self::profile(cx, gateway_mac));
+        let (lease, profile) = (Self::lease(cx), self.profile(cx, gateway_mac));
         let window = u16::try_from(window.as_secs().max(1)).unwrap_or(u16::MAX);
         cx.out.note(address, event::PREPARE_SENT, format!("to {peer}, epoch {epoch}, for {window} s"));
         cx.out.send(&peer, Message::Prepare { address, epoch, mac, lease, window, profile });
@@ -187,7 +192,7 @@ impl HomeServer {
         cx: &mut Context<'_>,
         peer: &str,
         epoch: Epoch,
-        transfer: Ipv4Addr,
+        transfer: IpAddr,
         usable: bool,
     ) {
         if !self.is_prepared_for(peer) || epoch != self.epoch {
@@ -236,7 +241,7 @@ impl HomeServer {
     /// The peer has it: granted without a search; and, when the peer acts on the preparation
     /// itself, under that epoch, so that its Ready may follow at once.
     pub(super) fn take_over(&mut self, cx: &mut Context<'_>, peer: &str, claim: &Claim) {
-        let (Some(gateway_mac), Some(p)) = (cx.gateway, &self.prepared) else {
+        let (Some(gateway_mac), Some(p)) = (cx.gateway(self.server.address), &self.prepared) else {
             self.nack(cx, peer, NackReason::Stale, "the own router's MAC address is not known yet");
             return;
         };
@@ -263,7 +268,7 @@ impl HomeServer {
         if !self.is_prepared_for(peer) || epoch != self.epoch {
             return;
         }
-        let (Some(gateway_mac), Some(p)) = (cx.gateway, &self.prepared) else { return };
+        let (Some(gateway_mac), Some(p)) = (cx.gateway(self.server.address), &self.prepared) else { return };
         let Some(transfer) = p.transfer else { return };
         let plan = format!("as planned ({}), its claim is not here", p.planned.reason);
         self.stop_looking(cx, peer);

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use wamig_openflow::{MacAddr, PortNo};
 
+use super::arp::Arp;
 use super::bench::{
     Bench, arps, asks, batch, epoch, has_alert, has_event, message, messages, ms, place, profile, programs, rarp,
     records, up,
 };
 use super::site::{self, G1_MAC, S, S_MAC, SRV, T1, T2};
 use super::world::{HOME, HOST, Reached, World};
-use crate::migration::arp::Arp;
 use crate::migration::config::SiteConfig;
 use crate::migration::io::{Effect, Input, event};
 use crate::migration::order::Verb;

@@ -1,16 +1,16 @@
 //! The host's table, row by row: from the guest's first word to READY.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use wamig_openflow::{MacAddr, PortNo};
 
+use super::arp::Arp;
 use super::bench::{
     Bench, arp_of, arps, asks, batch, epoch, has_alert, has_event, message, messages, ms, place, profile, programs,
     rarp, records, up,
 };
 use super::site::{self, G1, G1_MAC, G2, LAN, S, S_MAC, SRV, T1, T2, T3, UP, W2};
 use super::switch::Frame;
-use crate::migration::arp::Arp;
 use crate::migration::io::{Effect, Input, event};
 use crate::migration::record::Record;
 use crate::migration::status::{PoolStatus, State, reason};
@@ -59,8 +59,8 @@ fn every_kind_of_arp_of_a_guest_is_evidence() {
 }
 
 /// What a guest with a warm ARP cache sends first.
-fn packet(mac: MacAddr, from: Ipv4Addr) -> Input {
-    let frame = Frame::udp((mac, G1_MAC), (from, Ipv4Addr::new(203, 0, 113, 10)), (7, 7));
+fn packet(mac: MacAddr, from: IpAddr) -> Input {
+    let frame = Frame::udp((mac, G1_MAC), (from, IpAddr::V4(Ipv4Addr::new(203, 0, 113, 10))), (7, 7));
     Input::Frame { in_port: SRV, data: frame.as_packet().unwrap() }
 }
 
@@ -97,7 +97,7 @@ fn arp_of_the_lan_is_no_evidence() {
 
 #[test]
 fn a_guest_that_no_policy_allows_is_unauthorised() {
-    for address in [Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(198, 51, 100, 9)] {
+    for address in [IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), IpAddr::V4(Ipv4Addr::new(198, 51, 100, 9))] {
         let mut b = bench();
         let seen = b.frame(SRV, &Arp { spa: address, ..Arp::probe(S_MAC, G2) });
         assert!(messages(&seen).is_empty() && has_alert(&seen));
@@ -111,17 +111,19 @@ fn a_guest_that_no_policy_allows_is_unauthorised() {
 #[test]
 fn an_address_of_nobody_is_ignored() {
     let mut b = bench();
-    for spa in [Ipv4Addr::LOCALHOST, Ipv4Addr::BROADCAST, Ipv4Addr::new(224, 0, 0, 1)] {
+    for spa in
+        [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::BROADCAST), IpAddr::V4(Ipv4Addr::new(224, 0, 0, 1))]
+    {
         assert!(b.frame(SRV, &Arp { spa, ..Arp::probe(S_MAC, G1) }).is_empty());
     }
-    assert!(b.frame(SRV, &Arp::probe(S_MAC, Ipv4Addr::UNSPECIFIED)).is_empty());
+    assert!(b.frame(SRV, &Arp::probe(S_MAC, IpAddr::V4(Ipv4Addr::UNSPECIFIED))).is_empty());
 }
 
 #[test]
 fn more_guests_than_allowed_wait() {
     let mut b = bench();
     for last in [1, 2, 3] {
-        let spa = Ipv4Addr::new(192, 0, 2, 100 + last);
+        let spa = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 100 + last));
         b.frame(SRV, &Arp { spa, ..Arp::probe(MacAddr([2, 0, 0, 0, 9, last]), G1) });
     }
     let states: Vec<_> = b.migration.status().iter().map(|s| (s.state, s.reason)).collect();
@@ -146,7 +148,7 @@ fn invented_addresses_fill_no_memory() {
     let mut b = bench();
     for n in 0..2000u32 {
         b.now += ms(1);
-        b.frame(SRV, &Arp { spa: Ipv4Addr::from(0x0a00_0000 + n), ..Arp::probe(S_MAC, G1) });
+        b.frame(SRV, &Arp { spa: IpAddr::V4(Ipv4Addr::from(0x0a00_0000 + n)), ..Arp::probe(S_MAC, G1) });
     }
     assert_eq!(b.migration.status().len(), 256);
     b.seen();
@@ -361,7 +363,7 @@ fn nothing_is_answered_before_active() {
 #[test]
 fn a_neighbour_that_was_asked_for_is_answered_too_and_a_stranger_is_not() {
     let mut b = bench();
-    let (n1, far) = (Ipv4Addr::new(192, 0, 2, 80), Ipv4Addr::new(203, 0, 113, 1));
+    let (n1, far) = (IpAddr::V4(Ipv4Addr::new(192, 0, 2, 80)), IpAddr::V4(Ipv4Addr::new(203, 0, 113, 1)));
     b.ready();
     for target in [n1, far, S] {
         b.frame(SRV, &Arp { spa: S, ..Arp::probe(S_MAC, target) });

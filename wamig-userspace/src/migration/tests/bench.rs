@@ -1,13 +1,13 @@
 //! One site alone: inputs by hand, effects to look at.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use wamig_openflow::{FlowMod, MacAddr, PacketOut, PortNo};
 
+use super::arp::Arp;
 use super::site::{G1, G1_MAC, G2, G2_MAC, S, S_MAC, SRV, T1, UP};
 use crate::migration::Migration;
-use crate::migration::arp::Arp;
 use crate::migration::config::SiteConfig;
 use crate::migration::io::{BatchId, Effect, Input, Note};
 use crate::migration::order::{Order, Plan, Verb};
@@ -59,11 +59,15 @@ impl Bench {
         effects
     }
 
+    fn router(&self) -> IpAddr {
+        self.config.lan.subnets[0].gateway
+    }
+
     /// The router answers.
     pub(super) fn gateway(&mut self) -> Vec<Effect> {
-        let (address, w) = (self.config.lan.gateway, self.config.lan.mac);
+        let (address, w) = (self.router(), self.config.lan.mac);
         let mac = if address == G1 { G1_MAC } else { G2_MAC };
-        self.frame(UP, &Arp::reply(mac, address, w, Ipv4Addr::UNSPECIFIED))
+        self.frame(UP, &Arp::reply(mac, address, w, IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
     }
 
     pub(super) fn feed(&mut self, input: Input) -> Vec<Effect> {
@@ -111,7 +115,7 @@ impl Bench {
         while let Some(at) = self.migration.next_deadline().filter(|at| *at <= end) {
             self.now = self.now.max(at);
             let now = self.feed(Input::Tick);
-            let asks = now.iter().any(|e| arp_of(e).is_some_and(|a| a.is_probe() && a.tpa == self.config.lan.gateway));
+            let asks = now.iter().any(|e| arp_of(e).is_some_and(|a| a.is_probe() && a.tpa == self.router()));
             effects.extend(now);
             if asks {
                 effects.extend(self.gateway());
@@ -134,11 +138,11 @@ impl Bench {
 
     // ---- the home's way --------------------------------------------------------------
 
-    pub(super) fn claim(&mut self, peer: &str, transfer: Ipv4Addr) -> Vec<Effect> {
+    pub(super) fn claim(&mut self, peer: &str, transfer: IpAddr) -> Vec<Effect> {
         self.claim_knowing(peer, transfer, Epoch::default())
     }
 
-    pub(super) fn claim_knowing(&mut self, peer: &str, transfer: Ipv4Addr, last_epoch: Epoch) -> Vec<Effect> {
+    pub(super) fn claim_knowing(&mut self, peer: &str, transfer: IpAddr, last_epoch: Epoch) -> Vec<Effect> {
         let evidence = Evidence::ArpRequest;
         self.peer(peer, Message::Claim { address: S, mac: S_MAC, transfer, evidence, last_epoch, token: false })
     }
@@ -222,7 +226,7 @@ pub(super) fn rarp(mac: MacAddr, in_port: PortNo) -> Input {
 
 /// dc2's router's view of nothing in particular: somebody else's ARP.
 pub(super) fn other_arp() -> Arp {
-    Arp { spa: Ipv4Addr::new(198, 51, 100, 7), ..Arp::probe(MacAddr([2, 7, 7, 7, 7, 7]), G2) }
+    Arp { spa: IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7)), ..Arp::probe(MacAddr([2, 7, 7, 7, 7, 7]), G2) }
 }
 
 pub(super) fn messages(effects: &[Effect]) -> Vec<(&str, &Message)> {

@@ -3,6 +3,7 @@
 use wamig_openflow::{FlowMod, FlowModCommand};
 
 use super::bench::{epoch, profile};
+use super::ipv6;
 use super::site::{self, G1_MAC, G2_MAC, LAN, S, S_MAC, SRV, T1};
 use crate::fastpath::needs::Constants;
 use crate::migration::record::{Binding, Placement};
@@ -70,6 +71,20 @@ fn draining() {
 #[test]
 fn fence() {
     golden(&flows::fence(S, SRV, S_MAC), include_str!("golden/fence.flows"));
+}
+
+#[test]
+fn over_ipv6() {
+    let (home, host) = (ipv6::home(), ipv6::host());
+    let (server, transfer) = (home.servers[0].address, host.hosting.pool[0].first());
+    let placement = Placement { peer: "dc2".into(), transfer, epoch: epoch(3), gateway_mac: G1_MAC };
+    let binding = Binding { transfer, profile: ipv6::profile(), ..binding() };
+    golden(&flows::base(&home), include_str!("golden/base_of_a_home6.flows"));
+    golden(&flows::base(&host), include_str!("golden/base_of_a_host6.flows"));
+    golden(&flows::away(&home.lan, &home.servers[0], &placement), include_str!("golden/away6.flows"));
+    golden(&flows::hosting(&host.lan, server, &binding), include_str!("golden/hosting6.flows"));
+    golden(&flows::fence(server, SRV, S_MAC), include_str!("golden/fence6.flows"));
+    assert_eq!(flows::draining(&host.lan, server, &binding), []);
 }
 
 /// What a program offers that was fitted to what is foreseen covers what is there once a server has moved.

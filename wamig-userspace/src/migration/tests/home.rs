@@ -1,16 +1,16 @@
 //! The home's table, row by row.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use wamig_openflow::action::Action;
 use wamig_openflow::{MacAddr, PortNo};
 
+use super::arp::Arp;
 use super::bench::{
     Bench, arps, asks, batch, epoch, has_alert, has_event, message, messages, ms, packet_outs, place, programs,
     records, up,
 };
 use super::site::{self, G1, G1_MAC, LAN, S, S_MAC, SRV, T1, T2, UP, W1};
-use crate::migration::arp::Arp;
 use crate::migration::io::{Effect, Input, event};
 use crate::migration::record::Record;
 use crate::migration::status::{State, reason};
@@ -61,7 +61,7 @@ fn a_claim_of_a_server_that_answers_here_is_refused() {
     let mut b = bench();
     b.claim("dc2", T1);
     b.pass(ms(100));
-    let refused = b.frame(SRV, &Arp::reply(S_MAC, S, W1, Ipv4Addr::UNSPECIFIED));
+    let refused = b.frame(SRV, &Arp::reply(S_MAC, S, W1, IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
     assert_eq!(*message(&refused), Message::ClaimNack { address: S, reason: NackReason::AliveAtHome });
     assert!(has_alert(&refused) && has_event(&refused, event::CLAIM_NACK_SENT));
     assert_eq!((b.state(), b.status().epoch), (State::Home, Epoch { incarnation: 1, counter: 0 }));
@@ -73,7 +73,7 @@ fn a_claim_of_a_server_that_answers_here_is_refused() {
 fn an_answer_from_another_mac_is_no_sign_of_life() {
     let mut b = bench();
     b.claim("dc2", T1);
-    let stranger = b.frame(LAN, &Arp::reply(OTHER, S, W1, Ipv4Addr::UNSPECIFIED));
+    let stranger = b.frame(LAN, &Arp::reply(OTHER, S, W1, IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
     assert!(has_alert(&stranger) && messages(&stranger).is_empty());
     b.pass(ms(300));
     assert_eq!(b.state(), State::Claimed);
@@ -84,7 +84,7 @@ fn claims_without_a_right_are_refused_and_counted() {
     let mut b = bench();
     let evidence = Evidence::ArpRequest;
     let last_epoch = Epoch::default();
-    let nowhere = Ipv4Addr::new(192, 0, 2, 99);
+    let nowhere = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 99));
     let wrong_peer = b.claim("dc9", T1);
     let wrong_mac =
         b.peer("dc2", Message::Claim { address: S, mac: OTHER, transfer: T1, evidence, last_epoch, token: false });
@@ -101,9 +101,14 @@ fn claims_without_a_right_are_refused_and_counted() {
 #[test]
 fn a_transfer_address_that_cannot_be_one_is_refused() {
     let mut b = bench();
-    for t in
-        [S, G1, Ipv4Addr::new(192, 0, 2, 200), Ipv4Addr::UNSPECIFIED, Ipv4Addr::new(224, 0, 0, 5), Ipv4Addr::LOCALHOST]
-    {
+    for t in [
+        S,
+        G1,
+        IpAddr::V4(Ipv4Addr::new(192, 0, 2, 200)),
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        IpAddr::V4(Ipv4Addr::new(224, 0, 0, 5)),
+        IpAddr::V4(Ipv4Addr::LOCALHOST),
+    ] {
         let refused = b.claim("dc2", t);
         assert_eq!(*message(&refused), Message::ClaimNack { address: S, reason: NackReason::Stale }, "{t}");
     }
@@ -113,7 +118,7 @@ fn a_transfer_address_that_cannot_be_one_is_refused() {
 #[test]
 fn two_servers_cannot_share_a_transfer_address() {
     let mut config = site::home();
-    let other = Ipv4Addr::new(192, 0, 2, 54);
+    let other = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 54));
     config.servers.push(crate::migration::config::Server { address: other, mac: OTHER, hosts: vec!["dc2".into()] });
     let mut b = Bench::new(config);
     b.claim("dc2", T1);
@@ -388,7 +393,7 @@ fn a_release_by_its_host_takes_the_flows_out() {
 fn packets_and_rarps_of_the_server_at_home_are_evidence() {
     let head = [&[0xff; 6], &S_MAC.0[..], &[0x80, 0x35, 0, 1, 8, 0, 6, 4, 0, 3]].concat();
     let rarp: bytes::Bytes = [&head[..], &S_MAC.0, &[0; 4], &S_MAC.0, &[0; 4]].concat().into();
-    let packet = super::switch::Frame::udp((S_MAC, G1_MAC), (S, Ipv4Addr::new(203, 0, 113, 10)), (7, 7));
+    let packet = super::switch::Frame::udp((S_MAC, G1_MAC), (S, IpAddr::V4(Ipv4Addr::new(203, 0, 113, 10))), (7, 7));
     for data in [rarp, packet.as_packet().unwrap()] {
         let mut b = bench();
         b.away();
@@ -554,7 +559,7 @@ fn a_router_with_a_new_mac_gets_the_traffic_there() {
     let mut b = bench();
     b.away();
     let moved = MacAddr([2, 0, 0, 0, 1, 9]);
-    let changed = b.frame(UP, &Arp::reply(moved, G1, W1, Ipv4Addr::UNSPECIFIED));
+    let changed = b.frame(UP, &Arp::reply(moved, G1, W1, IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
     let mods = programs(&changed)[0].1;
     assert!(mods[5].instructions.to_string().contains("02:00:00:00:01:09->eth_dst"));
 }

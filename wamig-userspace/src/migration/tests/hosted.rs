@@ -1,12 +1,12 @@
 //! The host's table, row by row: from HOSTING to the end.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use wamig_openflow::MacAddr;
 
+use super::arp::Arp;
 use super::bench::{Bench, arps, asks, batch, epoch, has_alert, has_event, message, messages, ms, place, programs, up};
 use super::site::{self, G1, G1_MAC, LAN, S, S_MAC, SRV, T1, T2, W2};
-use crate::migration::arp::Arp;
 use crate::migration::io::{Effect, Input, event};
 use crate::migration::record::Record;
 use crate::migration::status::{PoolStatus, State, reason};
@@ -38,7 +38,7 @@ fn what_is_hosted_is_renewed_and_the_guest_looked_after() {
         Message::Renew(vec![Renewal { address: S, epoch: e, alive: false }]),
         "it was silent"
     );
-    b.frame(SRV, &Arp::reply(S_MAC, S, W2, Ipv4Addr::UNSPECIFIED));
+    b.frame(SRV, &Arp::reply(S_MAC, S, W2, IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
     let alive = b.pass(ms(10_000));
     assert_eq!(*message(&alive), Message::Renew(vec![Renewal { address: S, epoch: e, alive: true }]));
 }
@@ -76,7 +76,7 @@ fn a_query_is_answered_by_asking_the_guest() {
     let e = b.hosting();
     let asked = b.peer("dc1", Message::Query { address: S, epoch: e });
     assert_eq!(arps(&asked), [Arp::probe(W2, S)]);
-    let alive = b.frame(SRV, &Arp::reply(S_MAC, S, W2, Ipv4Addr::UNSPECIFIED));
+    let alive = b.frame(SRV, &Arp::reply(S_MAC, S, W2, IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
     assert_eq!(*message(&alive), Message::QueryAck { address: S, epoch: e, alive: true });
     b.peer("dc1", Message::Query { address: S, epoch: e });
     assert!(arps(&b.peer("dc1", Message::Query { address: S, epoch: e })).is_empty(), "one check at a time");
@@ -116,8 +116,8 @@ fn an_answer_from_another_port_or_mac_is_not_the_guest_s() {
     let mut b = bench();
     let e = b.hosting();
     b.peer("dc1", Message::Query { address: S, epoch: e });
-    assert!(messages(&b.frame(LAN, &Arp::reply(S_MAC, S, W2, Ipv4Addr::UNSPECIFIED))).is_empty());
-    let stranger = b.frame(SRV, &Arp::reply(OTHER, S, W2, Ipv4Addr::UNSPECIFIED));
+    assert!(messages(&b.frame(LAN, &Arp::reply(S_MAC, S, W2, IpAddr::V4(Ipv4Addr::UNSPECIFIED)))).is_empty());
+    let stranger = b.frame(SRV, &Arp::reply(OTHER, S, W2, IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
     assert!(messages(&stranger).is_empty() && has_alert(&stranger));
     assert_eq!(b.status().reason, Some(reason::FOREIGN_MAC));
 }
@@ -202,7 +202,7 @@ fn a_fencing_revoke_isolates_the_copy_until_it_is_silent() {
     for _ in 0..4 {
         let probed = b.pass(ms(10_000));
         assert!(arps(&probed).contains(&Arp::probe(W2, S)));
-        b.frame(SRV, &Arp::reply(S_MAC, S, W2, Ipv4Addr::UNSPECIFIED));
+        b.frame(SRV, &Arp::reply(S_MAC, S, W2, IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
     }
     assert_eq!(b.state(), State::Fenced, "it goes on talking");
     let open = b.pass(ms(30_000));

@@ -1,6 +1,7 @@
 //! The machines against what is asked of them.
 
 mod announced;
+pub(in crate::migration) mod arp;
 mod arrival;
 mod bench;
 mod dice;
@@ -9,6 +10,7 @@ mod flow_text;
 mod frozen;
 mod home;
 mod hosted;
+mod ipv6;
 mod prepared;
 mod reload;
 mod restart;

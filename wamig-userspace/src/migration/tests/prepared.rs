@@ -1,6 +1,6 @@
 //! A planned move at the home, row by row.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::bench::{
     Bench, batch, epoch, has_alert, has_event, message, messages, ms, notes, packet_outs, place, profile, records, up,
@@ -13,7 +13,7 @@ use crate::migration::record::Record;
 use crate::migration::status::{State, reason};
 use crate::peer::message::{Epoch, Evidence, Message, NackReason};
 
-const THIRD: Ipv4Addr = Ipv4Addr::new(100, 64, 3, 200);
+const THIRD: IpAddr = IpAddr::V4(Ipv4Addr::new(100, 64, 3, 200));
 
 fn prepare(to: &str) -> Verb {
     Verb::Prepare { to: to.into() }
@@ -35,12 +35,12 @@ fn prepared() -> Bench {
 }
 
 /// dc2 has heard the server, and acts on the preparation.
-fn comes(b: &mut Bench, transfer: Ipv4Addr, last_epoch: Epoch) -> Vec<Effect> {
+fn comes(b: &mut Bench, transfer: IpAddr, last_epoch: Epoch) -> Vec<Effect> {
     let evidence = Evidence::Rarp;
     b.peer("dc2", Message::Claim { address: S, mac: S_MAC, transfer, evidence, last_epoch, token: true })
 }
 
-fn acked(effects: &[Effect]) -> Option<(Epoch, Option<Ipv4Addr>)> {
+fn acked(effects: &[Effect]) -> Option<(Epoch, Option<IpAddr>)> {
     messages(effects).iter().find_map(|(_, m)| match m {
         Message::ClaimAck { epoch, transfer, .. } => Some((*epoch, *transfer)),
         _ => None,

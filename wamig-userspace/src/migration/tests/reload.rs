@@ -1,6 +1,6 @@
 //! Another configuration while the site runs: what stands in its way, and what it leaves alone.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use wamig_openflow::{FlowMod, FlowModCommand, MacAddr};
@@ -18,7 +18,7 @@ use crate::migration::status::{State, reason};
 use crate::peer::message::{Message, NackReason};
 
 /// Another server of dc1.
-const OTHER: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 60);
+const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 60));
 const OTHER_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 0x60]);
 
 fn other() -> Server {

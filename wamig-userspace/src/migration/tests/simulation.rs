@@ -12,9 +12,10 @@ use std::time::Duration;
 use super::bench::ms;
 use super::site;
 use super::world::{Faults, HOME, HOST, NAMES, Reached, THIRD, World};
-use crate::migration::config::{AddressRange, SiteConfig};
+use crate::migration::config::{AddressRange, Family, SiteConfig};
 use crate::migration::io::Note;
 use crate::migration::order::Verb;
+use crate::migration::prefix::number;
 use crate::migration::status::{State, reason};
 
 /// Of two sites, and as many of three.
@@ -24,7 +25,7 @@ const SCHEDULES: u64 = 50_000;
 fn roomy(mut site: SiteConfig) -> SiteConfig {
     for pool in &mut site.hosting.pool {
         let first = pool.iter().next().unwrap();
-        *pool = AddressRange::new(first, (u32::from(first) + 15).into()).unwrap();
+        *pool = AddressRange::new(first, Family::V4.address(number(first) + 15)).unwrap();
     }
     site
 }

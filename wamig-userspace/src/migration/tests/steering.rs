@@ -1,18 +1,18 @@
 //! What the flow sets do to frames.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use wamig_openflow::{Field, MacAddr, PortNo};
 
+use super::arp::Arp;
 use super::bench::{epoch, profile};
 use super::site::{self, G1, G1_MAC, G2, G2_MAC, LAN, S, S_MAC, SRV, T1, UP, W1, W2};
 use super::switch::{Frame, Outcome, Switch};
-use crate::migration::arp::Arp;
 use crate::migration::flows;
 use crate::migration::record::{Binding, Placement};
 
-const CLIENT: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
-const N1: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 80);
+const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));
+const N1: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 80));
 const N1_MAC: MacAddr = MacAddr([2, 0, 0, 0, 0, 0x80]);
 
 fn sw1_home() -> Switch {
@@ -54,7 +54,7 @@ fn sw2() -> Switch {
     switch
 }
 
-fn query(eth: (MacAddr, MacAddr), ip: (Ipv4Addr, Ipv4Addr)) -> Frame {
+fn query(eth: (MacAddr, MacAddr), ip: (IpAddr, IpAddr)) -> Frame {
     Frame::udp(eth, ip, (40000, 53))
 }
 
@@ -126,7 +126,7 @@ fn arp_for_the_away_server_is_answered_with_its_own_mac() {
 #[test]
 fn a_strangers_probe_for_the_away_server_is_answered_but_its_own_is_not() {
     let (_, frame) = only(arp(&sw1(), LAN, Arp::probe(N1_MAC, S)));
-    assert_eq!(frame.as_arp(), Some(Arp::reply(S_MAC, S, N1_MAC, Ipv4Addr::UNSPECIFIED)));
+    assert_eq!(frame.as_arp(), Some(Arp::reply(S_MAC, S, N1_MAC, IpAddr::V4(Ipv4Addr::UNSPECIFIED))));
     assert!(held(&arp(&sw1(), SRV, Arp::probe(S_MAC, S))), "RFC 5227: it would see a conflict");
 }
 
@@ -147,10 +147,10 @@ fn a_server_at_home_is_watched_and_not_hindered() {
 
 #[test]
 fn replies_to_wamig_reach_it_alone() {
-    let reply = Arp::reply(G1_MAC, G1, W1, Ipv4Addr::UNSPECIFIED);
+    let reply = Arp::reply(G1_MAC, G1, W1, IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     assert!(held(&arp(&sw1_home(), UP, reply)));
     // The guest's, past its source guard.
-    let alive = Arp::reply(S_MAC, S, W2, Ipv4Addr::UNSPECIFIED);
+    let alive = Arp::reply(S_MAC, S, W2, IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     assert!(held(&arp(&sw2(), SRV, alive)));
 }
 
@@ -210,11 +210,15 @@ fn the_source_guard_lets_only_the_guest_talk_and_only_as_itself() {
 #[test]
 fn the_guests_dhcp_and_broadcasts_go_nowhere() {
     let switch = sw2();
-    let discover = Frame::udp((S_MAC, MacAddr::BROADCAST), (Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST), (68, 67));
+    let discover = Frame::udp(
+        (S_MAC, MacAddr::BROADCAST),
+        (IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::BROADCAST)),
+        (68, 67),
+    );
     assert!(dropped(&switch.receive(SRV, &discover)));
     let renew = Frame::udp((S_MAC, G1_MAC), (S, G1), (68, 67));
     assert!(dropped(&switch.receive(SRV, &renew)));
-    let multicast = query((S_MAC, MacAddr([1, 0, 0x5e, 0, 0, 251])), (S, Ipv4Addr::new(224, 0, 0, 251)));
+    let multicast = query((S_MAC, MacAddr([1, 0, 0x5e, 0, 0, 251])), (S, IpAddr::V4(Ipv4Addr::new(224, 0, 0, 251))));
     assert!(dropped(&switch.receive(SRV, &multicast)));
 }
 
@@ -237,7 +241,7 @@ fn a_fenced_copy_is_heard_and_not_forwarded() {
     let mut switch = sw2();
     switch.apply(&flows::fence(S, SRV, S_MAC));
     assert!(held(&arp(&switch, SRV, Arp { spa: S, ..Arp::probe(S_MAC, G1) })));
-    assert!(held(&arp(&switch, SRV, Arp::reply(S_MAC, S, W2, Ipv4Addr::UNSPECIFIED))));
+    assert!(held(&arp(&switch, SRV, Arp::reply(S_MAC, S, W2, IpAddr::V4(Ipv4Addr::UNSPECIFIED)))));
     assert!(dropped(&switch.receive(SRV, &query((S_MAC, G1_MAC), (S, CLIENT)))));
 }
 

@@ -2,13 +2,14 @@
 //! specification's words, fields in a map.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::Bytes;
 use wamig_openflow::action::Action;
+use wamig_openflow::flow_match::address_bits;
 use wamig_openflow::{Cookie, Field, FlowMod, FlowModCommand, Instructions, MacAddr, Match, PortNo, TableId};
 
-use crate::migration::arp::{Arp, Op};
+use super::arp::{Arp, Op};
 use crate::migration::flows::LEARN;
 
 /// A frame as the match fields see it.
@@ -17,7 +18,7 @@ pub(super) struct Frame(BTreeMap<Field, u128>);
 
 impl Frame {
     pub(super) fn arp(arp: &Arp) -> Self {
-        let ip = |a: Ipv4Addr| u128::from(u32::from(a));
+        let ip = address_bits;
         let mac = |m: MacAddr| u128::from(m.to_u64());
         Self(BTreeMap::from([
             (Field::EthDst, mac(arp.eth_dst)),
@@ -32,14 +33,14 @@ impl Frame {
     }
 
     /// A UDP packet.
-    pub(super) fn udp(eth: (MacAddr, MacAddr), ip: (Ipv4Addr, Ipv4Addr), ports: (u16, u16)) -> Self {
+    pub(super) fn udp(eth: (MacAddr, MacAddr), ip: (IpAddr, IpAddr), ports: (u16, u16)) -> Self {
         Self(BTreeMap::from([
             (Field::EthSrc, u128::from(eth.0.to_u64())),
             (Field::EthDst, u128::from(eth.1.to_u64())),
             (Field::EthType, 0x0800),
             (Field::IpProto, 17),
-            (Field::Ipv4Src, u128::from(u32::from(ip.0))),
-            (Field::Ipv4Dst, u128::from(u32::from(ip.1))),
+            (Field::Ipv4Src, address_bits(ip.0)),
+            (Field::Ipv4Dst, address_bits(ip.1)),
             (Field::UdpSrc, u128::from(ports.0)),
             (Field::UdpDst, u128::from(ports.1)),
         ]))
@@ -53,8 +54,8 @@ impl Frame {
         MacAddr::from_u64(self.0[&field] as u64)
     }
 
-    pub(super) fn ip(&self, field: Field) -> Ipv4Addr {
-        Ipv4Addr::from(self.0[&field] as u32)
+    pub(super) fn ip(&self, field: Field) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::from(self.0[&field] as u32))
     }
 
     /// The ARP packet, if it is one.
@@ -74,7 +75,8 @@ impl Frame {
     pub(super) fn as_packet(&self) -> Option<Bytes> {
         (self.get(Field::EthType) == Some(0x0800)).then(|| {
             let macs = [self.mac(Field::EthDst).0, self.mac(Field::EthSrc).0].concat();
-            let addresses = [self.ip(Field::Ipv4Src).octets(), self.ip(Field::Ipv4Dst).octets()].concat();
+            let octets = |field| (self.0[&field] as u32).to_be_bytes();
+            let addresses = [octets(Field::Ipv4Src), octets(Field::Ipv4Dst)].concat();
             [&macs[..], &[8, 0, 0x45, 0, 0, 20, 0, 0, 0, 0, 64, 17, 0, 0], &addresses].concat().into()
         })
     }

@@ -2,17 +2,17 @@
 //! to lose, double, delay and reorder messages. Everything happens in simulated time.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use wamig_openflow::{Field, FlowMod, MacAddr, PacketOut, PortNo};
 
+use super::arp::{Arp, Op};
 use super::bench::{ms, up};
 use super::dice::Dice;
 use super::site::{self, G1, G1_MAC, G2_MAC, G3_MAC, LAN, S, S_MAC, SRV, UP};
 use super::switch::{Frame, Switch};
 use crate::migration::Migration;
-use crate::migration::arp::{Arp, Op};
 use crate::migration::config::SiteConfig;
 use crate::migration::io::{BatchId, Effect, Input, Note};
 use crate::migration::order::{Order, Verb};
@@ -87,7 +87,7 @@ pub(super) struct Site {
     pub(super) migration: Option<Migration>,
     pub(super) switch: Switch,
     pub(super) machine: Machine,
-    records: BTreeMap<[u8; 5], Vec<u8>>,
+    records: BTreeMap<Vec<u8>, Vec<u8>>,
     boot: u64,
     /// Batches are done in their order.
     busy: Instant,
@@ -100,7 +100,7 @@ pub(super) struct Site {
 
 /// What a restart must not lose: the address, the side, the transfer address, the epoch, and
 /// whether it is frozen.
-type Kept = (Ipv4Addr, Role, Option<Ipv4Addr>, Epoch, bool);
+type Kept = (IpAddr, Role, Option<IpAddr>, Epoch, bool);
 
 /// Where a packet for the server ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -327,7 +327,7 @@ impl World {
 
     /// A client's packet.
     pub(super) fn query(&self) -> Reached {
-        let client = Ipv4Addr::new(203, 0, 113, 9);
+        let client = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9));
         let packet = Frame::udp((G1_MAC, S_MAC), (client, S), (40000, 53));
         let at_home = self.sites[HOME].switch.receive(UP, &packet);
         if at_home.learned {
@@ -336,7 +336,7 @@ impl World {
         let Some((UP, packet)) = at_home.sent.first() else { return Reached::Nobody };
         assert_eq!((packet.mac(Field::EthDst), at_home.sent.len()), (G1_MAC, 1));
         let transfer = packet.ip(Field::Ipv4Dst);
-        let Some(host) = self.sites.iter().position(|s| s.config.lan.prefix.contains(transfer)) else {
+        let Some(host) = self.sites.iter().position(|s| s.config.lan.contains(transfer)) else {
             return Reached::Nobody;
         };
         let site = &self.sites[host];
@@ -360,7 +360,7 @@ impl World {
 
     /// Whether the copy's packets leave a host's site.
     pub(super) fn copy_talks_at(&self, at: usize) -> bool {
-        let answer = Frame::udp((S_MAC, G1_MAC), (S, Ipv4Addr::new(203, 0, 113, 9)), (53, 40000));
+        let answer = Frame::udp((S_MAC, G1_MAC), (S, IpAddr::V4(Ipv4Addr::new(203, 0, 113, 9))), (53, 40000));
         let sent = self.sites[at].switch.receive(SRV, &answer).sent;
         self.sites[at].machine.running && sent.iter().any(|(p, _)| *p == UP)
     }
@@ -534,7 +534,7 @@ impl World {
     fn arrives(&mut self, at: usize, port: PortNo, arp: &Arp) {
         match port {
             UP => {
-                let (address, mac) = (self.sites[at].config.lan.gateway, ROUTERS[at]);
+                let (address, mac) = (self.sites[at].config.lan.subnets[0].gateway, ROUTERS[at]);
                 if arp.op == Op::Request && arp.tpa == address && arp.spa != address {
                     self.emit(at, UP, &Arp::reply(mac, address, arp.sha, arp.spa));
                 }

@@ -1,6 +1,6 @@
 //! The codec against its specification (docs/peer-protocol.cddl) and against nonsense.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use proptest::prelude::*;
 use wamig_openflow::MacAddr;
@@ -31,12 +31,15 @@ fn decode_payload(payload: &[u8]) -> Result<Option<Frame>, CodecError> {
 
 /// One message of each kind, named as in the specification.
 fn samples() -> Vec<(&'static str, Message)> {
-    let address = Ipv4Addr::new(192, 0, 2, 53);
+    let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 53));
     let epoch = Epoch { incarnation: 1, counter: 3 };
     let mac = MacAddr([2, 0, 0, 0, 0, 0x53]);
-    let profile =
-        HomeProfile { prefix_len: 24, gateway: Ipv4Addr::new(192, 0, 2, 1), gateway_mac: MacAddr([2, 0, 0, 0, 0, 1]) };
-    let transfer = Ipv4Addr::new(198, 51, 100, 200);
+    let profile = HomeProfile {
+        prefix_len: 24,
+        gateway: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+        gateway_mac: MacAddr([2, 0, 0, 0, 0, 1]),
+    };
+    let transfer = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 200));
     let evidence = Evidence::ArpRequest;
     vec![
         ("hello", Message::Hello { version: 0x0100, site: "dc1".to_owned(), boot_id: 0x1122_3344_5566_7788 }),
@@ -138,7 +141,7 @@ fn every_truncation_is_incomplete_as_a_frame_and_an_error_as_a_payload() {
 
 #[test]
 fn wrong_length_is_an_error() {
-    let message = Message::Ready { address: Ipv4Addr::LOCALHOST, epoch: Epoch::default() };
+    let message = Message::Ready { address: IpAddr::V4(Ipv4Addr::LOCALHOST), epoch: Epoch::default() };
     let frame = frame_of(&message);
     let mut payload = frame[LENGTH_SIZE..].to_vec();
     payload.push(0);
@@ -156,7 +159,7 @@ fn oversized_frame_is_refused_from_its_length_alone() {
 #[test]
 fn oversized_message_is_not_sent() {
     let renewal = Renewal {
-        address: Ipv4Addr::LOCALHOST,
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         epoch: Epoch { incarnation: u32::MAX, counter: u32::MAX },
         alive: true,
     };
@@ -177,14 +180,16 @@ fn unknown_keys_are_skipped_whatever_they_hold() {
         &[0x20, 0x9f, 0x01, 0xbf, 0xff, 0xff],
     ]
     .concat();
-    let expected = Message::Ready { address: Ipv4Addr::LOCALHOST, epoch: Epoch { incarnation: 0, counter: 7 } };
+    let expected =
+        Message::Ready { address: IpAddr::V4(Ipv4Addr::LOCALHOST), epoch: Epoch { incarnation: 0, counter: 7 } };
     assert_eq!(decode_payload(&payload), Ok(Some(Frame::Message(expected))));
 }
 
 #[test]
 fn keys_come_in_any_order() {
     let payload = [0xa3, 0x02, 0x82, 0, 7, 0x01, 0x44, 0x7f, 0, 0, 1, 0x00, 0x06];
-    let expected = Message::Active { address: Ipv4Addr::LOCALHOST, epoch: Epoch { incarnation: 0, counter: 7 } };
+    let expected =
+        Message::Active { address: IpAddr::V4(Ipv4Addr::LOCALHOST), epoch: Epoch { incarnation: 0, counter: 7 } };
     assert_eq!(decode_payload(&payload), Ok(Some(Frame::Message(expected))));
 }
 
@@ -244,9 +249,9 @@ fn deep_nesting_is_skipped_without_recursion() {
 
 #[test]
 fn a_profile_must_be_possible() {
-    let profile = HomeProfile { prefix_len: 33, gateway: Ipv4Addr::LOCALHOST, gateway_mac: MacAddr::ZERO };
+    let profile = HomeProfile { prefix_len: 33, gateway: IpAddr::V4(Ipv4Addr::LOCALHOST), gateway_mac: MacAddr::ZERO };
     let ack = |profile| Message::ClaimAck {
-        address: Ipv4Addr::LOCALHOST,
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         epoch: Epoch::default(),
         lease: 1,
         profile,
@@ -263,8 +268,8 @@ fn a_profile_must_be_possible() {
     assert_eq!(PeerCodec.decode(&mut BytesMut::from(&frame[..])), Err(CodecError::BadValue("prefix-len")));
 }
 
-fn any_address() -> impl Strategy<Value = Ipv4Addr> {
-    any::<u32>().prop_map(Ipv4Addr::from)
+fn any_address() -> impl Strategy<Value = IpAddr> {
+    prop_oneof![any::<[u8; 4]>().prop_map(IpAddr::from), any::<[u8; 16]>().prop_map(IpAddr::from)]
 }
 
 fn any_epoch() -> impl Strategy<Value = Epoch> {
@@ -275,7 +280,7 @@ fn any_mac() -> impl Strategy<Value = MacAddr> {
     any::<[u8; 6]>().prop_map(MacAddr)
 }
 
-fn any_placement() -> impl Strategy<Value = (Ipv4Addr, Epoch)> {
+fn any_placement() -> impl Strategy<Value = (IpAddr, Epoch)> {
     (any_address(), any_epoch())
 }
 

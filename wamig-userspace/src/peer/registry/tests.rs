@@ -1,6 +1,6 @@
 //! Duplicates, restarts and the order of events, without any session.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
 use crate::peer::message::Epoch;
@@ -30,7 +30,7 @@ impl Far {
 }
 
 fn message() -> Message {
-    Message::Ready { address: Ipv4Addr::LOCALHOST, epoch: Epoch::default() }
+    Message::Ready { address: IpAddr::V4(Ipv4Addr::LOCALHOST), epoch: Epoch::default() }
 }
 
 fn registry(site: &str, peer: &str) -> (Registry, watch::Receiver<bool>) {

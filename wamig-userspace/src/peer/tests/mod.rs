@@ -5,7 +5,7 @@ mod reload;
 mod sessions;
 mod trust;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -92,7 +92,7 @@ fn free_address() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let [_, _, high, low] = std::process::id().to_be_bytes();
     let [.., host] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
-    SocketAddr::from((Ipv4Addr::new(127, high, low, host), 7946))
+    SocketAddr::from((IpAddr::V4(Ipv4Addr::new(127, high, low, host)), 7946))
 }
 
 /// An endpoint where nobody listens.
@@ -275,5 +275,8 @@ impl Greeted {
 
 /// A message that can be told from others.
 fn numbered(number: u32) -> Message {
-    Message::Ready { address: Ipv4Addr::new(192, 0, 2, 53), epoch: Epoch { incarnation: 1, counter: number } }
+    Message::Ready {
+        address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 53)),
+        epoch: Epoch { incarnation: 1, counter: number },
+    }
 }

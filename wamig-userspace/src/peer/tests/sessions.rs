@@ -163,7 +163,7 @@ async fn peer_that_does_not_read_is_cut_off() {
     let script = dc2.script(&dc1).await;
     let _session = script.dial().await;
     one.until_up("dc2").await;
-    let large = Message::RenewAck(vec![(Ipv4Addr::LOCALHOST, Epoch { incarnation: 1, counter: 1 }); 2500]);
+    let large = Message::RenewAck(vec![(IpAddr::V4(Ipv4Addr::LOCALHOST), Epoch { incarnation: 1, counter: 1 }); 2500]);
     let flood = async {
         loop {
             one.outbound.send(("dc2".to_owned(), large.clone())).await.expect("always taken");

@@ -84,9 +84,9 @@ async fn other_major_version_is_refused_at_both_sides() {
     let mut two = Running::start(newer);
     let mut one = dc1.start(vec![nowhere(dc2.as_peer())]).await;
     let detail = two.until_down(DownReason::WrongVersion).await;
-    assert!(detail.contains("speaks version 1.1, this site 2.0"), "{detail}");
+    assert!(detail.contains("speaks version 1.2, this site 2.0"), "{detail}");
     let detail = one.until_down(DownReason::WrongVersion).await;
-    assert!(detail.contains("speaks version 2.0, this site 1.1"), "{detail}");
+    assert!(detail.contains("speaks version 2.0, this site 1.2"), "{detail}");
     assert!(one.refusals.get(Refusal::WrongVersion) >= 1);
 }
 

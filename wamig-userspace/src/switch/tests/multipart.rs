@@ -33,7 +33,7 @@ impl Rig {
 /// Flows with cookies 1 to 4; the frames of the first two were seen.
 fn rig() -> Rig {
     let mut rig = Rig::new();
-    let ip = |n: u8| Match::any().ipv4().ip(Field::Ipv4Dst, [10, 0, 0, n].into());
+    let ip = |n: u8| Match::any().ipv4().ip(Field::Ipv4Dst, [10, 0, 0, n]);
     rig.add(0, 1, Match::any(), Instructions::goto(TableId(1)));
     rig.add(0, 4, ip(9), apply(&[out(2)]).then_goto(TableId(1)));
     rig.add(1, 2, ip(9), apply(&[out(3)]));

@@ -48,7 +48,7 @@ fn actions_run_in_order_on_the_frame() {
 #[test]
 fn the_pipeline_takes_the_frame_as_edited_so_far() {
     let mut rig = Rig::new();
-    let t = [198, 51, 100, 7].into();
+    let t = [198, 51, 100, 7];
     rig.add(0, 5, Match::any().in_port(PortNo(1)).ipv4().ip(Field::Ipv4Dst, t), apply(&[out(3), Action::controller()]));
     rig.add(0, 4, Match::any(), apply(&[out(2)]));
     let table = Action::output(PortNo::TABLE);
