@@ -17,7 +17,7 @@ use super::topology::{Place, Site};
 use super::{Lab, netns, signals, timeline};
 
 /// What a site notes first of a server that talks at a place where it was not.
-const SIGNS_AT_HOST: [&str; 2] = ["arp-seen", "guest-seen"];
+const SIGNS_AT_HOST: [&str; 3] = ["arp-seen", "nd-seen", "guest-seen"];
 const SIGNS_AT_HOME: [&str; 1] = ["seen-at-home"];
 
 /// For what has to follow.

@@ -18,10 +18,12 @@ pub struct Line {
     pub detail: String,
 }
 
-/// The event names of `wamig status` in the words of the paper.
-fn words(event: &str) -> &str {
-    match event {
+/// The event names of `wamig status` in the words of the paper, and of IPv6 where it had no word.
+fn words(event: &Event) -> &str {
+    match event.event.as_str() {
         "arp-seen" => "ARP seen, held",
+        "nd-seen" => "NS seen, held",
+        "arp-answered" if event.address.is_some_and(|address| address.is_ipv6()) => "NS answered",
         "guest-seen" => "guest heard",
         "claim-sent" => "Claim sent",
         "claim-received" => "Claim received",
@@ -53,7 +55,7 @@ pub fn merge(statuses: &[Status], from_us: u64) -> Vec<Line> {
     let line = |site: &str, event: &Event| Line {
         at_us: event.at_unix_us,
         place: site.to_owned(),
-        event: words(&event.event).to_owned(),
+        event: words(event).to_owned(),
         detail: event.detail.clone(),
     };
     let mut lines: Vec<Line> = statuses
