@@ -102,7 +102,7 @@ pub fn acknowledge(message: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Asks a server from the present namespace, again every half second until `patience` is
-/// over; as a resolver would.
+/// over, as a resolver would; an answer may be to any of the questions.
 ///
 /// # Errors
 /// No answer came, or one that has no such record.
@@ -110,10 +110,11 @@ pub fn ask(server: impl Into<IpAddr>, name: &str, kind: Kind, patience: Duration
     let server = SocketAddr::new(server.into(), 53);
     let socket = UdpSocket::bind(any_beside(server.ip()))?;
     let deadline = Instant::now() + patience;
-    let mut id = std::process::id() as u16;
+    let mut asked: Vec<(u16, Instant)> = Vec::new();
     while Instant::now() < deadline {
-        id = id.wrapping_add(1);
+        let id = (std::process::id() as u16).wrapping_add(asked.len() as u16);
         let sent = Instant::now();
+        asked.push((id, sent));
         // While nothing leads to the server the kernel may refuse; that is a lost question.
         let _ = socket.send_to(&question(id, name, kind), server);
         let until = deadline.min(sent + Duration::from_millis(500));
@@ -121,7 +122,8 @@ pub fn ask(server: impl Into<IpAddr>, name: &str, kind: Kind, patience: Duration
         while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
             socket.set_read_timeout(Some(left))?;
             let Ok((length, from)) = socket.recv_from(&mut buffer) else { break };
-            if from == server && header(&buffer[..length]) == Some((id, true)) {
+            let Some((id, true)) = header(&buffer[..length]).filter(|_| from == server) else { continue };
+            if let Some((_, sent)) = asked.iter().find(|(known, _)| *known == id) {
                 let data = answer(&buffer[..length]).with_context(|| format!("{server} has no {kind:?} of {name}"))?;
                 return Ok((data, sent.elapsed()));
             }
