@@ -90,7 +90,7 @@ pub fn told_gateway(
         Some(sight) => Err(format!("it heard that {gateway} is at {}", mac_text(sight.told()))),
         None if answers.is_empty() => Err(format!("nobody told it of {gateway}")),
         None if early > 0 => Err(format!("{early} answers came before the flows")),
-        None => Ok(format!("{gateway} is at {}, {} answers", mac_text(router), answers.len())),
+        None => Ok(format!("{gateway} is at {}, answers: {}", mac_text(router), answers.len())),
     };
     Proof::of(claim, verdict)
 }

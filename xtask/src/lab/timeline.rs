@@ -50,21 +50,26 @@ fn words(event: &Event) -> &str {
 }
 
 /// Events of both sites from `from_us` on, oldest first; changes of state are left out, since
-/// every one of them is the consequence of another line.
+/// every one of them is the consequence of another line. Where addresses of both families are
+/// told of, each line says which of them it is about.
 pub fn merge(statuses: &[Status], from_us: u64) -> Vec<Line> {
-    let line = |site: &str, event: &Event| Line {
-        at_us: event.at_unix_us,
-        place: site.to_owned(),
-        event: words(event).to_owned(),
-        detail: event.detail.clone(),
+    let recent = |event: &&Event| event.at_unix_us >= from_us && event.event != "state";
+    let events = || statuses.iter().flat_map(|status| status.timeline.iter().filter(recent).map(move |e| (status, e)));
+    let both = [IpAddr::is_ipv4, IpAddr::is_ipv6]
+        .into_iter()
+        .all(|family| events().any(|(_, event)| event.address.as_ref().is_some_and(family)));
+    let detail = |event: &Event| match event.address {
+        Some(IpAddr::V4(_)) if both => format!("IPv4: {}", event.detail),
+        Some(IpAddr::V6(_)) if both => format!("IPv6: {}", event.detail),
+        _ => event.detail.clone(),
     };
-    let mut lines: Vec<Line> = statuses
-        .iter()
-        .flat_map(|status| {
-            let recent = |event: &&Event| event.at_unix_us >= from_us && event.event != "state";
-            status.timeline.iter().filter(recent).map(|event| line(&status.site, event))
-        })
-        .collect();
+    let line = |(status, event): (&Status, &Event)| Line {
+        at_us: event.at_unix_us,
+        place: status.site.clone(),
+        event: words(event).to_owned(),
+        detail: detail(event),
+    };
+    let mut lines: Vec<Line> = events().map(line).collect();
     lines.sort_by_key(|line| line.at_us);
     lines
 }
