@@ -1,5 +1,6 @@
 //! `cargo xtask demo`: the paper's experiment on a terminal.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -7,8 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
+use super::family::{Families, Family};
 use super::play::{self, Outcome, Pace};
 use super::proof::Links;
+use super::side::Served;
 use super::signals::{self, Interrupted};
 use super::switch::Switches;
 use super::timeline::millis;
@@ -38,6 +41,12 @@ pub struct Demo {
     /// The version that Open vSwitch is controlled by: 1.3 or 1.0
     #[arg(long, value_name = "VERSION", default_value = "1.3", value_parser = ["1.3", "1.0"])]
     openflow: String,
+    /// With IPv6 in place of IPv4: the server, the client and the sites' LANs have no IPv4
+    #[arg(long, conflicts_with_all = ["dual_stack", "live_vm"])]
+    ipv6: bool,
+    /// With IPv4 and IPv6 side by side, and everything proven for both
+    #[arg(long, conflicts_with = "live_vm")]
+    dual_stack: bool,
     /// The wamig program (default: $WAMIG_BIN, else the one built beside this program)
     #[arg(long, value_name = "FILE")]
     wamig: Option<PathBuf>,
@@ -98,6 +107,11 @@ impl Demo {
             "--openflow 1.0 is for Open vSwitch; wamig's own switch is controlled without OpenFlow: add --switch ovs"
         );
         let switches = if old { self.switch.over_openflow_10() } else { self.switch };
+        options.families = self.families();
+        ensure!(
+            options.families == Families::V4 || !switches.any_over_openflow_10(),
+            "OpenFlow 1.0 knows no IPv6: leave out --ipv6 and --dual-stack, or have the switches speak OpenFlow 1.3"
+        );
         (options.dc1.switch, options.dc2.switch) = (switches.dc1, switches.dc2);
 
         let done = self.play_in(&options, &wamig);
@@ -108,9 +122,17 @@ impl Demo {
         Ok(holds)
     }
 
+    fn families(&self) -> Families {
+        match (self.ipv6, self.dual_stack) {
+            (true, _) => Families::V6,
+            (_, true) => Families::Dual,
+            _ => Families::V4,
+        }
+    }
+
     fn play_in(&self, options: &Options, wamig: &Path) -> Result<bool> {
         println!("wamig: a name server moves between two sites and back, by itself\n");
-        println!("{}", picture(self.delay));
+        println!("{}", picture(self.delay, options.families));
         let (mut lab, swept) = Lab::up(options)?;
         if !swept.is_empty() {
             let what = if swept.kept { "A demo that was left up" } else { "An earlier run that was killed" };
@@ -179,16 +201,36 @@ fn play_acts(lab: &mut Lab, links: &Links) -> Result<bool> {
     Ok(outcome.holds())
 }
 
-fn picture(delay: u64) -> String {
-    format!(
+fn picture(delay: u64, families: Families) -> String {
+    let blank = " ".repeat(21);
+    if families == Families::V4 {
+        return format!(
+            "                       {delay} ms\n\
+             client ─── internet ─┬─ WAN ── r1 {GATEWAY1} ───── gw1 ┬─ web server {WEB}\n\
+             {CLIENT}         │                                └─ slot for the server {SERVER}    DC1\n\
+             {blank}{delay} ms\n\
+             {blank}└─ WAN ── r2 {GATEWAY2} ── gw2 ┬─ local host\n\
+             {blank}                                 └─ slot for the server {SERVER}    DC2\n",
+        );
+    }
+    let mut text = format!(
         "                       {delay} ms\n\
-         client ─── internet ─┬─ WAN ── r1 {GATEWAY1} ───── gw1 ┬─ web server {WEB}\n\
-         {CLIENT}         │                                └─ slot for the server {SERVER}    DC1\n\
+         client ─── internet ─┬─ WAN ── r1 ── gw1 ┬─ web server\n\
+         {blank}│                   └─ slot for the server    DC1\n\
          {blank}{delay} ms\n\
-         {blank}└─ WAN ── r2 {GATEWAY2} ── gw2 ┬─ local host\n\
-         {blank}                                 └─ slot for the server {SERVER}    DC2\n",
-        blank = " ".repeat(21),
-    )
+         {blank}└─ WAN ── r2 ── gw2 ┬─ local host\n\
+         {blank}                    └─ slot for the server    DC2\n\n",
+    );
+    for (who, addresses) in [
+        ("client", families.and(|plan| plan.client)),
+        ("server", families.and(|plan| plan.server)),
+        ("web server", families.and(|plan| plan.web)),
+        ("r1, DC1's gateway", families.and(|plan| plan.gateway1)),
+        ("r2, DC2's gateway", families.and(|plan| plan.gateway2)),
+    ] {
+        let _ = writeln!(text, "{who:<18} {addresses}");
+    }
+    text
 }
 
 fn summary(outcome: &Outcome) {
@@ -196,25 +238,37 @@ fn summary(outcome: &Outcome) {
     for proof in &outcome.proofs {
         println!("  {proof}");
     }
-    let (total, away) = (&outcome.total, &outcome.away);
     println!("\n── Summary\n");
     println!(
         "  round trip of the WAN, gateway box to gateway box   {:8.1} ms",
         millis(outcome.wan_rtt.as_micros() as u64)
     );
-    println!(
-        "  move:   ARP seen at DC2 → first answer at client    {:8.1} ms",
-        millis(outcome.moved.to_first_answer_us)
-    );
-    println!(
-        "          client without answers, server off included {:8.1} ms   (the control run is in it)",
-        millis(outcome.moved.silence_us)
-    );
-    println!(
-        "  return: ARP seen at DC1 → first answer at client    {:8.1} ms",
-        millis(outcome.returned.to_first_answer_us)
-    );
-    println!("          client without answers, server off included {:8.1} ms", millis(outcome.returned.silence_us));
+    for served in &outcome.served {
+        if outcome.served.len() > 1 {
+            println!("\n  {}", served.family.title());
+        }
+        count(served);
+    }
+    let failed = outcome.proofs.iter().filter(|proof| !proof.holds()).count();
+    if failed == 0 {
+        println!("\n  All {} statements are proven by the frames on the links.", outcome.proofs.len());
+    } else {
+        println!("\n  {failed} of {} statements FAILED.", outcome.proofs.len());
+    }
+}
+
+fn count(served: &Served) {
+    let Served { family, total, away, moved, returned, .. } = served;
+    let row = |what: String, us: u64| println!("  {what:<51} {:8.1} ms", millis(us));
+    let question = family.question();
+    let silence = "        client without answers, server off included";
+    row(format!("move:   {question} seen at DC2 → first answer at client"), moved.to_first_answer_us);
+    println!("  {silence:<51} {:8.1} ms   (the control run is in it)", millis(moved.silence_us));
+    row(format!("return: {question} seen at DC1 → first answer at client"), returned.to_first_answer_us);
+    row(silence.to_owned(), returned.silence_us);
+    if *family == Family::V6 {
+        println!("          (each with the second in which the kernel waits whether its address is somebody else's)");
+    }
     println!(
         "  while away: {} questions, {} answered, {} lost, longest gap {:.1} ms",
         away.sent,
@@ -223,12 +277,6 @@ fn summary(outcome: &Outcome) {
         millis(away.longest_gap_us)
     );
     println!("  in all:     {} questions, {} answered, {} lost", total.sent, total.answered, total.lost());
-    let failed = outcome.proofs.iter().filter(|proof| !proof.holds()).count();
-    if failed == 0 {
-        println!("\n  All {} statements are proven by the frames on the links.", outcome.proofs.len());
-    } else {
-        println!("\n  {failed} of {} statements FAILED.", outcome.proofs.len());
-    }
 }
 
 fn write_pcaps(links: &Links, dir: &Path) -> Result<()> {

@@ -1,10 +1,12 @@
-//! The DNS messages of the lab: questions for an A or TXT record and the answers to them
+//! The DNS messages of the lab: questions for an A, AAAA or TXT record and the answers to them
 //! (RFC 1035), and the acknowledgement of a NOTIFY (RFC 1996).
 
-use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+
+use super::family::any_beside;
 
 /// A type of record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,13 +16,15 @@ pub enum Kind {
     A = 1,
     /// A text.
     Txt = 16,
+    /// An IPv6 address.
+    Aaaa = 28,
 }
 
 /// What an answer says.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Data {
-    /// An IPv4 address.
-    Address(Ipv4Addr),
+    /// An address.
+    Address(IpAddr),
     /// The first string of a text.
     Text(String),
 }
@@ -46,7 +50,7 @@ pub fn header(message: &[u8]) -> Option<(u16, bool)> {
     Some((u16::from_be_bytes([head[0], head[1]]), head[2] & 0x80 != 0))
 }
 
-/// The first A or TXT record of an authoritative answer; `None` if there is none.
+/// The first A, AAAA or TXT record of an authoritative answer; `None` if there is none.
 pub fn answer(message: &[u8]) -> Option<Data> {
     let count = |at: usize| Some(u16::from_be_bytes([*message.get(at)?, *message.get(at + 1)?]));
     let flags = count(2)?;
@@ -64,7 +68,8 @@ pub fn answer(message: &[u8]) -> Option<Data> {
         let length = usize::from(count(at + 8)?);
         let data = message.get(at + 10..at + 10 + length)?;
         match kind {
-            1 => return Some(Data::Address(Ipv4Addr::from(<[u8; 4]>::try_from(data).ok()?))),
+            1 => return Some(Data::Address(<[u8; 4]>::try_from(data).ok()?.into())),
+            28 => return Some(Data::Address(<[u8; 16]>::try_from(data).ok()?.into())),
             16 => {
                 let text = data.get(1..1 + usize::from(*data.first()?))?;
                 return Some(Data::Text(String::from_utf8_lossy(text).into_owned()));
@@ -97,18 +102,19 @@ pub fn acknowledge(message: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Asks a server from the present namespace, again every half second until `patience` is
-/// over; as a resolver would.
+/// over, as a resolver would; an answer may be to any of the questions.
 ///
 /// # Errors
 /// No answer came, or one that has no such record.
-pub fn ask(server: Ipv4Addr, name: &str, kind: Kind, patience: Duration) -> Result<(Data, Duration)> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-    let server = SocketAddrV4::new(server, 53);
+pub fn ask(server: impl Into<IpAddr>, name: &str, kind: Kind, patience: Duration) -> Result<(Data, Duration)> {
+    let server = SocketAddr::new(server.into(), 53);
+    let socket = UdpSocket::bind(any_beside(server.ip()))?;
     let deadline = Instant::now() + patience;
-    let mut id = std::process::id() as u16;
+    let mut asked: Vec<(u16, Instant)> = Vec::new();
     while Instant::now() < deadline {
-        id = id.wrapping_add(1);
+        let id = (std::process::id() as u16).wrapping_add(asked.len() as u16);
         let sent = Instant::now();
+        asked.push((id, sent));
         // While nothing leads to the server the kernel may refuse; that is a lost question.
         let _ = socket.send_to(&question(id, name, kind), server);
         let until = deadline.min(sent + Duration::from_millis(500));
@@ -116,7 +122,8 @@ pub fn ask(server: Ipv4Addr, name: &str, kind: Kind, patience: Duration) -> Resu
         while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
             socket.set_read_timeout(Some(left))?;
             let Ok((length, from)) = socket.recv_from(&mut buffer) else { break };
-            if from == server.into() && header(&buffer[..length]) == Some((id, true)) {
+            let Some((id, true)) = header(&buffer[..length]).filter(|_| from == server) else { continue };
+            if let Some((_, sent)) = asked.iter().find(|(known, _)| *known == id) {
                 let data = answer(&buffer[..length]).with_context(|| format!("{server} has no {kind:?} of {name}"))?;
                 return Ok((data, sent.elapsed()));
             }
@@ -125,12 +132,13 @@ pub fn ask(server: Ipv4Addr, name: &str, kind: Kind, patience: Duration) -> Resu
     bail!("{server} gave no answer for {name} within {patience:?}")
 }
 
-/// Asks for an address by name.
+/// Asks for an address by name, one of the server's own family.
 ///
 /// # Errors
 /// As [`ask`].
-pub fn resolve(server: Ipv4Addr, name: &str, patience: Duration) -> Result<Ipv4Addr> {
-    let (data, _) = ask(server, name, Kind::A, patience)?;
+pub fn resolve(server: IpAddr, name: &str, patience: Duration) -> Result<IpAddr> {
+    let kind = if server.is_ipv4() { Kind::A } else { Kind::Aaaa };
+    let (data, _) = ask(server, name, kind, patience)?;
     let Data::Address(address) = data else { bail!("{server} answered {data:?} for {name}") };
     ensure!(!address.is_unspecified(), "{name} has no address");
     Ok(address)
@@ -138,6 +146,8 @@ pub fn resolve(server: Ipv4Addr, name: &str, patience: Duration) -> Result<Ipv4A
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
 
     fn reply(kind: Kind, data: &[u8]) -> Vec<u8> {
@@ -155,8 +165,9 @@ mod tests {
     #[test]
     fn reads_what_a_server_answers() {
         assert_eq!(answer(&reply(Kind::Txt, b"\x03dc2")), Some(Data::Text("dc2".into())));
-        let address = Ipv4Addr::new(192, 0, 2, 80);
-        assert_eq!(answer(&reply(Kind::A, &address.octets())), Some(Data::Address(address)));
+        assert_eq!(answer(&reply(Kind::A, &[192, 0, 2, 80])), Some(Data::Address([192, 0, 2, 80].into())));
+        let address = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x80);
+        assert_eq!(answer(&reply(Kind::Aaaa, &address.octets())), Some(Data::Address(address.into())));
     }
 
     #[test]

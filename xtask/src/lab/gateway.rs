@@ -9,18 +9,21 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 
 use super::audit::Explanation;
+use super::family::{Families, Family};
 use super::journal::Journal;
 use super::process::Process;
 use super::status::{Flow, Status};
-use super::topology::{GATEWAY1, GATEWAY2, POOL, SERVER, SERVER_MAC, Site, mac_text};
+use super::topology::{POOL, POOL6, SERVER, SERVER_MAC, Site, mac_text};
 use super::{signals, switch};
 use crate::conformance::ovs;
 
 /// What a test changes about a site's configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
-    /// DC2's transfer addresses.
+    /// DC2's transfer addresses of IPv4.
     pub pool: String,
+    /// DC2's transfer addresses of IPv6.
+    pub pool6: String,
     /// Lines for `[timers]`.
     pub timers: String,
     /// Lines for `[learning]`.
@@ -41,6 +44,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             pool: POOL.to_owned(),
+            pool6: POOL6.to_owned(),
             timers: String::new(),
             learning: String::new(),
             stranger: false,
@@ -118,33 +122,22 @@ impl Gateway {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn configure(&self, settings: &Settings, peer_fingerprint: &str) -> Result<()> {
-        Ok(fs::write(self.config(), self.configuration(settings, peer_fingerprint))?)
+    pub fn configure(&self, settings: &Settings, families: Families, peer_fingerprint: &str) -> Result<()> {
+        Ok(fs::write(self.config(), self.configuration(settings, families, peer_fingerprint))?)
     }
 
-    fn configuration(&self, settings: &Settings, peer_fingerprint: &str) -> String {
+    fn configuration(&self, settings: &Settings, families: Families, peer_fingerprint: &str) -> String {
         let (site, other) = (self.site, self.site.other());
         let n = site.number();
-        let (prefix, gateway) = match site {
-            Site::Dc1 => ("192.0.2.0/24", GATEWAY1),
-            Site::Dc2 => ("198.51.100.0/24", GATEWAY2),
-        };
+        let lan: String = families.each().iter().map(|family| lan_keys(*family, site)).collect();
         let [up, lan1, srv] = match settings.switch {
             switch::Kind::Xdp | switch::Kind::Ovs(_) | switch::Kind::Elsewhere(_) => ["up", "lan1", "srv"],
             switch::Kind::Pair => ["leaf1:up", "leaf1:lan1", "leaf2:srv"],
         };
         let keys = if settings.stranger { "stranger" } else { "keys" };
         let part = match site {
-            Site::Dc1 => {
-                let mac = mac_text(SERVER_MAC);
-                format!("[[server]]\naddress = \"{SERVER}\"\nmac = \"{mac}\"\nhosts = [\"{}\"]\n", other.name())
-            }
-            Site::Dc2 => format!(
-                "[hosting]\nports = [\"{srv}\"]\npool = [\"{}\"]\n\n\
-                 [[hosting.guest]]\npeer = \"{}\"\nprefixes = [\"192.0.2.0/24\"]\n",
-                settings.pool,
-                other.name()
-            ),
+            Site::Dc1 => families.each().iter().map(|family| server_entry(*family, other)).collect(),
+            Site::Dc2 => hosting(settings, families, srv, other),
         };
         format!(
             r#"site = "{name}"
@@ -157,9 +150,7 @@ ports = ["{up}", "{lan1}", "{srv}"]
 
 [lan]
 uplink = "{up}"
-prefix = "{prefix}"
-gateway = "{gateway}"
-mac = "02:57:4d:00:00:{n:02x}"
+{lan}mac = "02:57:4d:00:00:{n:02x}"
 
 [peering]
 listen = "{listen}:7946"
@@ -383,5 +374,56 @@ fingerprint = "{peer_fingerprint}"
     /// The last lines of the daemon's log.
     pub fn last_words(&self, lines: usize) -> String {
         super::process::last_words(&self.log(), lines)
+    }
+}
+
+/// A LAN's prefix and router in a family.
+fn lan_keys(family: Family, site: Site) -> String {
+    let (prefix, gateway) = (family.plan().prefix(site), family.plan().gateway(site));
+    match family {
+        Family::V4 => format!("prefix = \"{prefix}\"\ngateway = \"{gateway}\"\n"),
+        Family::V6 => format!("prefix6 = \"{prefix}\"\ngateway6 = \"{gateway}\"\n"),
+    }
+}
+
+/// The server, by one of its addresses.
+fn server_entry(family: Family, host: Site) -> String {
+    let (server, mac) = (family.plan().server, mac_text(SERVER_MAC));
+    format!("[[server]]\naddress = \"{server}\"\nmac = \"{mac}\"\nhosts = [\"{}\"]\n", host.name())
+}
+
+/// What the host site lends, and to whom.
+fn hosting(settings: &Settings, families: Families, port: &str, home: Site) -> String {
+    let list = |of: &dyn Fn(Family) -> String| families.each().iter().map(|f| of(*f)).collect::<Vec<_>>().join(", ");
+    let pool = list(&|family| match family {
+        Family::V4 => format!("\"{}\"", settings.pool),
+        Family::V6 => format!("\"{}\"", settings.pool6),
+    });
+    let prefixes = list(&|family| format!("\"{}\"", family.plan().prefix(home)));
+    format!(
+        "[hosting]\nports = [\"{port}\"]\npool = [{pool}]\n\n\
+         [[hosting.guest]]\npeer = \"{}\"\nprefixes = [{prefixes}]\n",
+        home.name()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lan_has_the_keys_of_its_families_only() {
+        assert_eq!(lan_keys(Family::V4, Site::Dc2), "prefix = \"198.51.100.0/24\"\ngateway = \"198.51.100.1\"\n");
+        assert_eq!(lan_keys(Family::V6, Site::Dc1), "prefix6 = \"2001:db8:1::/64\"\ngateway6 = \"fe80::1\"\n");
+    }
+
+    #[test]
+    fn either_family_is_lent_in_one_list() {
+        let text = hosting(&Settings::default(), Families::Dual, "srv", Site::Dc1);
+        assert!(
+            text.contains("pool = [\"198.51.100.200-198.51.100.209\", \"2001:db8:2::c8-2001:db8:2::d1\"]"),
+            "{text}"
+        );
+        assert!(text.contains("prefixes = [\"192.0.2.0/24\", \"2001:db8:1::/64\"]"), "{text}");
     }
 }

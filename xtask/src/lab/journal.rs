@@ -288,7 +288,11 @@ impl Journal {
     }
 }
 
-fn directory(prefix: &str) -> Result<PathBuf> {
+/// The directory of the lab of a prefix, which need not be there.
+///
+/// # Errors
+/// There can be no such prefix.
+pub fn directory(prefix: &str) -> Result<PathBuf> {
     let fit = prefix.len() <= 32
         && prefix.ends_with('-')
         && prefix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');

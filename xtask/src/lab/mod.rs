@@ -3,23 +3,27 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`topology`] | the places, addresses and links; [`netns`], [`offload`], [`delay_line`] make them |
+//! | [`topology`] | the places and links; [`netns`], [`offload`], [`delay_line`] make them |
+//! | [`family`], [`addressing`] | IPv4, IPv6 or both: who has which address, and gets it |
 //! | [`server`], [`web`] | the name server that moves, the web server that does not |
 //! | [`gateway`], [`status`], [`audit`] | the `wamig` daemons and what they say |
 //! | [`switch`] | which switch each of them has |
 //! | [`stream`], [`dns`] | the client's questions |
-//! | [`capture`], [`frame`], [`raw`], [`proof`] | what was on the links, and what that proves |
-//! | [`play`], [`script`], [`timeline`] | the paper's experiment, step by step, and how it is told |
+//! | [`capture`], [`frame`], [`raw`], [`proof`], [`discovery`] | what was on the links, and what that proves |
+//! | [`play`], [`side`], [`script`], [`timeline`] | the paper's experiment, step by step, and how it is told |
 //! | [`vm`], [`live`], [`share`] | the same with a virtual machine that is moved while it runs |
 //! | [`demo`], [`poke`] | the verbs of `cargo xtask` |
 //! | [`journal`], [`process`], [`signals`] | so that nothing is left behind |
 //! | [`trial`] | a lab for a test; [`recipe`]: what the documentation says to type |
 
+pub mod addressing;
 pub mod audit;
 pub mod capture;
 pub mod delay_line;
 pub mod demo;
+pub mod discovery;
 pub mod dns;
+pub mod family;
 pub mod frame;
 pub mod gateway;
 pub mod journal;
@@ -35,6 +39,7 @@ pub mod recipe;
 pub mod script;
 pub mod server;
 pub mod share;
+pub mod side;
 pub mod signals;
 pub mod status;
 pub mod stream;
@@ -53,6 +58,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use capture::Capture;
 use delay_line::DelayLine;
+use family::Families;
 use gateway::{Gateway, Settings};
 use journal::{Entry, Journal, Swept};
 use server::{Boot, Slot};
@@ -102,6 +108,8 @@ pub struct Options {
     pub netem: bool,
     /// Each site's uplink is this VLAN of a trunk.
     pub uplink_vlan: Option<u16>,
+    /// The families of addresses in play.
+    pub families: Families,
     /// DC1's settings.
     pub dc1: Settings,
     /// DC2's settings.
@@ -118,13 +126,14 @@ impl Options {
             delay: Duration::from_millis(10),
             netem: false,
             uplink_vlan: None,
+            families: Families::default(),
             dc1: Settings::default(),
             dc2: Settings::default(),
         }
     }
 
     fn links(&self) -> topology::Links {
-        topology::Links { delay: self.delay, netem: self.netem, uplink_vlan: self.uplink_vlan }
+        topology::Links { delay: self.delay, netem: self.netem, uplink_vlan: self.uplink_vlan, families: self.families }
     }
 }
 
@@ -137,6 +146,7 @@ pub struct Lab {
     gateways: [Gateway; 2],
     slots: [Slot; 2],
     delay: Duration,
+    families: Families,
     kept: bool,
 }
 
@@ -182,6 +192,8 @@ impl Lab {
         nix::mount::mount(Some("bpf"), &bpffs, Some("bpf"), nix::mount::MsFlags::empty(), None::<&str>)
             .context("cannot mount a BPF file system: the kernel needs CONFIG_BPF_SYSCALL")?;
 
+        let families = options.families;
+        families.note(journal.dir())?;
         let name = |place: Place| format!("{}{}", options.prefix, place.name());
         let wan = topology::build(journal, name, &options.helper, &options.links())?;
         let gateway = |site| Gateway::new(journal, site, name(Place::Gateway(site)), &options.wamig, &bpffs);
@@ -191,16 +203,16 @@ impl Lab {
             if settings.stranger {
                 gateway.keygen("stranger")?;
             }
-            gateway.configure(settings, &fingerprints[usize::from(gateway.site() == Site::Dc1)])?;
+            gateway.configure(settings, families, &fingerprints[usize::from(gateway.site() == Site::Dc1)])?;
             gateway.start_switch(settings, journal)?;
         }
-        let slot = |site| Slot::new(journal, site, name(Place::Slot(site)));
+        let slot = |site| Slot::new(journal, site, name(Place::Slot(site)), families);
         let slots = [slot(Site::Dc1)?, slot(Site::Dc2)?];
-        web::start(journal, &name(Place::Host(Site::Dc1)))?;
+        web::start(journal, &name(Place::Host(Site::Dc1)), families)?;
 
         let journal = guard.0.take();
         let prefix = options.prefix.clone();
-        Ok((Self { prefix, journal, wan, gateways, slots, delay: options.delay, kept: false }, swept))
+        Ok((Self { prefix, journal, wan, gateways, slots, delay: options.delay, families, kept: false }, swept))
     }
 
     /// What all its names begin with.
@@ -216,6 +228,11 @@ impl Lab {
     /// Delay of each WAN link, one way.
     pub fn delay(&self) -> Duration {
         self.delay
+    }
+
+    /// The families of addresses in play.
+    pub fn families(&self) -> Families {
+        self.families
     }
 
     fn journal(&self) -> Result<&Journal> {

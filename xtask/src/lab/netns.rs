@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -105,6 +106,43 @@ pub fn sysctl(name: &str, key: &str, value: &str) -> Result<()> {
     })
 }
 
+/// How far a kernel is with an IPv6 address of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AddressState {
+    /// It may be used.
+    Usable,
+    /// It is not known yet whether somebody else has it.
+    Tentative,
+    /// Somebody else has it.
+    Duplicate,
+}
+
+/// How far the kernel of a namespace is with this IPv6 address; `None` if it does not have it.
+///
+/// # Errors
+/// There is no such namespace.
+pub fn address_state(name: &str, address: IpAddr) -> Result<Option<AddressState>> {
+    let table = enter(name, || Ok(fs::read_to_string("/proc/thread-self/net/if_inet6")?))?;
+    Ok(table.lines().find_map(|line| state_of(line, address)))
+}
+
+/// Reads a line of `/proc/net/if_inet6`: address, interface, prefix, scope, flags, name.
+fn state_of(line: &str, address: IpAddr) -> Option<AddressState> {
+    const DUPLICATE: u32 = 0x08;
+    const TENTATIVE: u32 = 0x40;
+    let mut words = line.split_ascii_whitespace();
+    let listed = u128::from_str_radix(words.next()?, 16).ok()?;
+    let flags = u32::from_str_radix(words.nth(3)?, 16).ok()?;
+    if address != IpAddr::V6(Ipv6Addr::from(listed)) {
+        return None;
+    }
+    Some(match flags {
+        flags if flags & DUPLICATE != 0 => AddressState::Duplicate,
+        flags if flags & TENTATIVE != 0 => AddressState::Tentative,
+        _ => AddressState::Usable,
+    })
+}
+
 /// Has the kernel hold every frame that leaves by an interface for so long.
 ///
 /// # Errors
@@ -136,4 +174,20 @@ pub fn ip(name: &str, commands: &str) -> Result<()> {
         bail!("in {name}: ip: {}\n{commands}", String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_how_far_the_kernel_is_with_an_address() {
+        let address = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x53));
+        let line = |flags: &str| format!("20010db8000100000000000000000053 03 40 00 {flags}     eth0");
+        assert_eq!(state_of(&line("80"), address), Some(AddressState::Usable));
+        assert_eq!(state_of(&line("c0"), address), Some(AddressState::Tentative));
+        assert_eq!(state_of(&line("c8"), address), Some(AddressState::Duplicate));
+        assert_eq!(state_of(&line("80"), Ipv6Addr::LOCALHOST.into()), None);
+        assert_eq!(state_of("20010db8", address), None);
+    }
 }

@@ -1,20 +1,27 @@
 //! The paper's experiment, act by act: normal operation, a control run, the move, the return.
 //! Each act says what is done and why, waits for what has to follow, and prints what did.
 
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::capture::now_us;
-use super::dns::{self, Data, Kind};
-use super::proof::{self, Links, Proof, Trail, Window};
-use super::script::{act, pool, render_flows, said, show_timeline, step, text};
-use super::server::{Boot, MARKER, Secondary, WWW};
-use super::stream::{Stream, Tally, tally};
-use super::timeline;
-use super::topology::{GATEWAY1, Place, SECONDARY, SERVER, Site, WEB};
-use super::{Lab, netns, signals, web};
+use super::family::{Families, Family};
+use super::proof::{self, Links, Proof, Window};
+use super::script::{act, pool, render_flows, show_timeline, step};
+use super::server::Boot;
+use super::side::{Act, Served, Side, Switchover};
+use super::status::Status;
+use super::topology::{Place, Site};
+use super::{Lab, netns, signals, timeline};
+
+/// What a site notes first of a server that talks at a place where it was not.
+const SIGNS_AT_HOST: [&str; 3] = ["arp-seen", "nd-seen", "guest-seen"];
+const SIGNS_AT_HOME: [&str; 1] = ["seen-at-home"];
+
+/// For what has to follow.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// How long the play stays in each act beyond what it waits for anyway.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,32 +46,14 @@ impl Pace {
     };
 }
 
-/// A change of place as the client and the two sites saw it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Switchover {
-    /// From the first sight of the server's ARP to the first answer at the client.
-    pub to_first_answer_us: u64,
-    /// From the last answer out of the old place to the first out of the new one: mostly the
-    /// time during which the server was off.
-    pub silence_us: u64,
-}
-
 /// What a play showed.
 pub struct Outcome {
     /// All proofs, in the order of the acts.
     pub proofs: Vec<Proof>,
-    /// Questions of the whole play.
-    pub total: Tally,
-    /// Questions while the server was away and settled.
-    pub away: Tally,
-    /// The move.
-    pub moved: Switchover,
-    /// The return.
-    pub returned: Switchover,
+    /// How each family was served, IPv4 first.
+    pub served: Vec<Served>,
     /// Round trip between the two gateway boxes, as measured.
     pub wan_rtt: Duration,
-    /// The transfer address that was used.
-    pub transfer: Ipv4Addr,
 }
 
 impl Outcome {
@@ -72,20 +61,21 @@ impl Outcome {
     pub fn holds(&self) -> bool {
         self.proofs.iter().all(Proof::holds)
     }
-}
 
-/// The acts after the first, by the place of their proofs.
-const CONTROL: usize = 1;
-const AWAY: usize = 2;
-const RETURN: usize = 3;
+    /// Questions without an answer while the server was away and settled.
+    pub fn lost_away(&self) -> usize {
+        self.served.iter().map(|served| served.away.lost()).sum()
+    }
+}
 
 struct Play<'l> {
     lab: &'l mut Lab,
     pace: Pace,
-    stream: Stream,
-    secondary: Secondary,
+    families: Families,
+    sides: Vec<Side>,
     links: &'l Links,
-    proofs: [Vec<Proof>; 4],
+    /// Nothing migrates in the control run.
+    calm: Vec<Proof>,
     wan_rtt: Duration,
 }
 
@@ -95,21 +85,16 @@ struct Play<'l> {
 /// Something that had to follow did not, or the run was interrupted. What is merely not
 /// proven is no error here; see [`Outcome::holds`].
 pub fn run(lab: &mut Lab, links: &Links, pace: Pace) -> Result<Outcome> {
-    let client = lab.name(Place::Client);
-    let mut play = Play {
-        wan_rtt: round_trip(lab)?,
-        secondary: Secondary::start(&client)?,
-        stream: Stream::start(&client, SERVER, MARKER, pace.beat)?,
-        lab,
-        pace,
-        links,
-        proofs: Default::default(),
-    };
+    let (client, families) = (lab.name(Place::Client), lab.families());
+    let wan_rtt = round_trip(lab)?;
+    let side = |family: &Family| Side::start(&client, *family, families, pace.beat);
+    let sides = families.each().iter().map(side).collect::<Result<_>>()?;
+    let mut play = Play { wan_rtt, families, sides, lab, pace, links, calm: Vec::new() };
     let normal = play.normal_operation()?;
     play.control_run()?;
-    let (transfer, away, moved) = play.moves()?;
-    let (back, returned) = play.returns(transfer)?;
-    Ok(play.conclude(&normal, &away, &back, transfer, moved, returned))
+    let (transfers, away, moved) = play.moves()?;
+    let (back, returned) = play.returns(&transfers)?;
+    Ok(play.conclude([&normal, &away, &back], &transfers, &moved, &returned))
 }
 
 /// The round trip between the gateway boxes: the time of a refusal, the least of three.
@@ -151,46 +136,41 @@ impl Play<'_> {
         Ok(from_us..until_us)
     }
 
-    /// Waits for the NOTIFY of a boot, the first thing the server says.
-    fn notified(&self, before: usize) -> Result<()> {
-        let heard = || Ok((self.secondary.heard() > before).then_some(()));
-        match signals::wait_for(Duration::from_secs(40), heard)? {
-            Some(()) => step(&format!("Its NOTIFY reached the secondary {SECONDARY}.")),
-            None => bail!("the server's NOTIFY did not reach {SECONDARY}\n{}", self.lab.last_words(12)),
-        }
-        Ok(())
+    fn servers(&self) -> String {
+        self.families.and(|plan| plan.server)
     }
 
-    fn client(&self) -> String {
-        self.lab.name(Place::Client)
+    /// Boots a copy and waits for its first answers; when it was booted and when each came.
+    fn boot(&mut self, site: Site) -> Result<(u64, Vec<u64>)> {
+        let booted = now_us();
+        self.sides.iter_mut().for_each(Side::expect_notify);
+        self.lab.boot(site, Boot::Talking)?;
+        let answered = |side: &Side| side.first_answer(self.lab, booted, site, PATIENCE);
+        let answers = self.sides.iter().map(answered).collect::<Result<Vec<_>>>()?;
+        self.sides.iter().try_for_each(|side| side.notified(self.lab))?;
+        Ok((booted, answers))
     }
 
-    /// Waits for the first answer of this copy to a question asked from now on.
-    fn first_answer(&self, from_us: u64, site: Site, patience: Duration) -> Result<(u64, u64)> {
-        let found = signals::wait_for(patience, || Ok(self.stream.first_answer(from_us, site.name())))?;
-        let query = found.with_context(|| {
-            format!(
-                "no answer of {}'s copy reached the client within {patience:?}\n{}\nits name server's log ends:\n{}",
-                site.title(),
-                self.lab.last_words(12),
-                self.lab.slot(site).last_words(8)
-            )
-        })?;
-        Ok((query.sent_us, query.answered_us.unwrap_or(query.sent_us)))
+    /// Waits until a site says this of every address of the server.
+    fn wait_each(&self, site: Site, what: &str, wanted: impl Fn(&Status, IpAddr) -> bool) -> Result<Status> {
+        let all = |status: &Status| self.sides.iter().all(|side| wanted(status, side.plan.server));
+        self.lab.wait_state(site, PATIENCE, what, all)
+    }
+
+    fn settled(&self, status: &Status) -> bool {
+        self.sides.iter().all(|side| status.is_settled(side.plan.server))
     }
 
     fn normal_operation(&mut self) -> Result<Window> {
         act("Normal operation", "both switches are learning switches, the server is at home in DC1");
-        step(&format!("Boot the server {SERVER} at DC1; like any name server, it notifies its secondary."));
-        let booted = now_us();
-        let heard = self.secondary.heard();
-        self.lab.boot(Site::Dc1, Boot::Talking)?;
-        let (_, answered) = self.first_answer(booted, Site::Dc1, Duration::from_secs(40))?;
-        self.notified(heard)?;
-        self.ask_marker("The client asks who it is", "dc1")?;
-        self.fetch_page()?;
-        self.lab.wait_state(Site::Dc1, Duration::from_secs(40), "HOME", |status| status.is_settled(SERVER))?;
-        let window = self.stay(answered)?;
+        step(&format!("Boot the server {} at DC1; like any name server, it notifies its secondary.", self.servers()));
+        let (_, answers) = self.boot(Site::Dc1)?;
+        for side in &self.sides {
+            side.ask_marker(self.lab, "The client asks who it is", Site::Dc1)?;
+            side.fetch_page(self.lab)?;
+        }
+        self.wait_each(Site::Dc1, "HOME", Status::is_settled)?;
+        let window = self.stay(latest(&answers))?;
         self.show_flows()?;
         Ok(window)
     }
@@ -200,6 +180,9 @@ impl Play<'_> {
         step("Stop the server at DC1: power off, no farewell.");
         self.lab.halt(Site::Dc1)?;
         step("Boot its copy at DC2 with its NOTIFY switched off: same address, same MAC, same gateway, silence.");
+        if self.families.has(Family::V6) {
+            step("Its kernel's duplicate address detection is off for this once, which would be a word of it, too.");
+        }
         let from = now_us();
         self.lab.boot(Site::Dc2, Boot::Silent)?;
         signals::sleep(self.pace.control)?;
@@ -211,184 +194,168 @@ impl Play<'_> {
         let window = from..now_us();
         let statuses = self.lab.statuses()?;
         self.lab.halt(Site::Dc2)?;
-        let claim = "control: the silent copy sends no frame";
-        self.note(CONTROL, proof::says_nothing(claim, &self.links.slot2, &window));
-        let settled = statuses.iter().all(|status| status.is_settled(SERVER));
+        for side in &mut self.sides {
+            side.prove_silence(self.links, &window);
+        }
+        let settled = statuses.iter().all(|status| self.settled(status));
         let events = timeline::merge(&statuses, from);
+        let states = |status: &Status| {
+            self.sides.iter().map(|side| status.state(side.plan.server)).collect::<Vec<_>>().join(" and ")
+        };
         let verdict = match events.iter().find(|line| line.event != "alert") {
             None if settled => Ok(format!("no event in {:.1} s", self.pace.control.as_secs_f64())),
-            None => Err(format!("dc1 is {}, dc2 {}", statuses[0].state(SERVER), statuses[1].state(SERVER))),
+            None => Err(format!("dc1 is {}, dc2 {}", states(&statuses[0]), states(&statuses[1]))),
             Some(line) => Err(format!("{} noted {:?} {}", line.place, line.event, line.detail)),
         };
-        self.note(CONTROL, Proof::of("control: and so nothing migrates", verdict));
+        let proof = Proof::of("control: and so nothing migrates", verdict);
+        println!("  {proof}");
+        self.calm.push(proof);
         Ok(())
     }
 
-    fn moves(&mut self) -> Result<(Ipv4Addr, Window, Switchover)> {
+    fn moves(&mut self) -> Result<(Vec<IpAddr>, Window, Vec<Switchover>)> {
         act("The server moves", "booting the copy is the only command");
-        step("Boot the copy at DC2, its NOTIFY switched on. Its kernel asks for the gateway of DC1: the trigger.");
-        let booted = now_us();
-        let heard = self.secondary.heard();
-        self.lab.boot(Site::Dc2, Boot::Talking)?;
-        let (_, answered) = self.first_answer(booted, Site::Dc2, Duration::from_secs(40))?;
-        self.notified(heard)?;
-        let host = self
-            .lab
-            .wait_state(Site::Dc2, Duration::from_secs(40), "HOSTING", |status| status.state(SERVER) == "HOSTING")?;
-        let home =
-            self.lab.wait_state(Site::Dc1, Duration::from_secs(40), "AWAY", |status| status.state(SERVER) == "AWAY")?;
-        let entry = host.address(SERVER).context("DC2 knows the server")?;
-        let transfer = entry.transfer.context("DC2 says HOSTING without a transfer address")?;
-
-        let seen = timeline::first(&host, "arp-seen", booted).context("DC2's timeline has no arp-seen")?;
-        show_timeline(&[home, host], booted, seen, answered, Site::Dc2);
-        let moved = self.switchover(seen, answered);
-        println!("  the server is served at DC2 through the transfer address {transfer}\n");
+        step(match self.families {
+            Families::V4 => {
+                "Boot the copy at DC2, its NOTIFY switched on. Its kernel asks for the gateway of DC1: the trigger."
+            }
+            Families::V6 => {
+                "Boot the copy at DC2. Its kernel asks whether somebody else has its address, as Linux does: the trigger."
+            }
+            Families::Dual => {
+                "Boot the copy at DC2. Its kernel asks whether somebody else has its IPv6 address, as Linux does, then \
+                 for the gateway of DC1: the triggers, one for each address."
+            }
+        });
+        let (booted, answers) = self.boot(Site::Dc2)?;
+        let host = self.wait_each(Site::Dc2, "HOSTING", |status, server| status.state(server) == "HOSTING")?;
+        let home = self.wait_each(Site::Dc1, "AWAY", |status, server| status.state(server) == "AWAY")?;
+        let moved = self.moved([&home, &host], booted, &answers, Site::Dc2)?;
+        let mut transfers = Vec::new();
+        for side in &self.sides {
+            let server = side.plan.server;
+            let entry = host.address(server).context("DC2 knows the server")?;
+            let transfer = entry.transfer.context("DC2 says HOSTING without a transfer address")?;
+            let whom = if self.families == Families::Dual { server.to_string() } else { "the server".to_owned() };
+            println!("  {whom} is served at DC2 through the transfer address {transfer}");
+            transfers.push(transfer);
+        }
+        println!();
 
         let from = now_us();
-        self.ask_marker("The client asks the same address again", "dc2")?;
-        self.fetch_page()?;
-        let neighbour = self.lab.name(Place::Host(Site::Dc1));
-        let (data, took) = netns::enter(&neighbour, || dns::ask(SERVER, MARKER, Kind::Txt, Duration::from_secs(5)))
-            .context("DC1's neighbour cannot reach the moved server")?;
-        said(&format!("DC1's neighbour {WEB} asks it, too: {MARKER} TXT"), &text(&data), took);
+        for side in &self.sides {
+            side.ask_marker(self.lab, "The client asks the same address again", Site::Dc2)?;
+            side.fetch_page(self.lab)?;
+            side.ask_as_neighbour(self.lab)?;
+        }
         // The capture may come to it a little later than the one who asked.
         signals::sleep(Duration::from_secs(1))?;
         let neighbour_window = from..now_us();
         let claim = "away: DC1's neighbour reaches the moved server at its own address";
-        let served = proof::neighbour_served(claim, &self.links.neighbour, &self.links.slot2, &neighbour_window);
+        let Links { neighbour, slot2, .. } = self.links;
+        let served: Vec<Proof> = self
+            .sides
+            .iter()
+            .map(|side| proof::neighbour_served(claim, neighbour, slot2, &neighbour_window, side.plan))
+            .collect();
 
-        let window = self.stay(answered)?;
+        let window = self.stay(latest(&answers))?;
         self.show_flows()?;
-        let claim = "away: triggered by the booting kernel's own ARP for its gateway";
-        let asked = proof::asks_for_gateway(claim, &self.links.slot2, &(booted..window.end), GATEWAY1);
-        self.proofs[AWAY].extend([asked, served]);
-        Ok((transfer, window, moved))
+        let whole = booted..window.end;
+        for (side, served) in self.sides.iter_mut().zip(served) {
+            let ready = timeline::first_of(&home, &["flows-in"], side.plan.server, booted);
+            side.prove_trigger_away(self.links, &whole);
+            side.prove_discovery(self.links, &whole, ready.context("DC1's timeline has no flows-in")?);
+            side.prove(Act::Away, served);
+        }
+        Ok((transfers, window, moved))
     }
 
-    fn returns(&mut self, transfer: Ipv4Addr) -> Result<(Window, Switchover)> {
+    /// Shows how the server came to a site, and sums it up for each side.
+    fn moved(&self, both: [&Status; 2], booted: u64, answers: &[u64], to: Site) -> Result<Vec<Switchover>> {
+        let [home, host] = both;
+        let (at, signs) = match to {
+            Site::Dc1 => (home, &SIGNS_AT_HOME[..]),
+            Site::Dc2 => (host, &SIGNS_AT_HOST[..]),
+        };
+        let seen = self.sides.iter().map(|side| side.seen(at, signs, booted)).collect::<Result<Vec<_>>>()?;
+        let zero = seen.iter().copied().min().unwrap_or(booted);
+        let clients: Vec<_> = answers.iter().zip(&self.sides).map(|(at, side)| (*at, side.plan.client)).collect();
+        show_timeline(&[home.clone(), host.clone()], booted, zero, &clients, to);
+        let each = self.sides.iter().zip(seen).zip(answers);
+        Ok(each.map(|((side, seen), &answered)| side.switchover(seen, answered)).collect())
+    }
+
+    fn returns(&mut self, transfers: &[IpAddr]) -> Result<(Window, Vec<Switchover>)> {
         act("The server comes home", "it is booted at DC1 again; everything reverts by itself");
         step("Stop the copy at DC2.");
         self.lab.halt(Site::Dc2)?;
         step("Boot the server at DC1.");
-        let booted = now_us();
-        let heard = self.secondary.heard();
-        self.lab.boot(Site::Dc1, Boot::Talking)?;
-        let (_, answered) = self.first_answer(booted, Site::Dc1, Duration::from_secs(40))?;
-        self.notified(heard)?;
-        let home =
-            self.lab.wait_state(Site::Dc1, Duration::from_secs(40), "HOME", |status| status.is_settled(SERVER))?;
-        let host = self.lab.wait_state(Site::Dc2, Duration::from_secs(40), "rid of the server", |status| {
-            status.is_settled(SERVER) && status.pool.in_use == 0
+        let (booted, answers) = self.boot(Site::Dc1)?;
+        let home = self.wait_each(Site::Dc1, "HOME", Status::is_settled)?;
+        let host = self.wait_each(Site::Dc2, "rid of the server", |status, server| {
+            status.is_settled(server) && status.pool.in_use == 0
         })?;
-        let seen = timeline::first(&home, "seen-at-home", booted).context("DC1's timeline has no seen-at-home")?;
-        let released = timeline::first(&host, "transfer-released", booted);
-        show_timeline(&[home.clone(), host.clone()], booted, seen, answered, Site::Dc1);
-        let returned = self.switchover(seen, answered);
-        self.ask_marker("The client asks the same address once more", "dc1")?;
+        let returned = self.moved([&home, &host], booted, &answers, Site::Dc1)?;
+        for side in &self.sides {
+            side.ask_marker(self.lab, "The client asks the same address once more", Site::Dc1)?;
+        }
         let reverted = now_us();
-        let window = self.stay(answered)?;
+        let window = self.stay(latest(&answers))?;
         self.show_flows()?;
 
-        let claim = "return: triggered by the booting kernel's own ARP for its gateway";
-        let asked = proof::asks_for_gateway(claim, &self.links.slot1, &(booted..reverted), GATEWAY1);
-        self.proofs[RETURN].push(asked);
-        let claim = format!("return: the transfer address {transfer} is released");
-        let verdict = match released {
-            Some(_) if host.pool.quarantined > 0 => Ok(format!("pool: {}", pool(&host))),
-            Some(_) => Err(format!("it is not in quarantine; pool: {}", pool(&host))),
-            None => Err("DC2's timeline does not say so".to_owned()),
-        };
-        self.proofs[RETURN].push(Proof::of(claim, verdict));
-        let mut left = 0;
-        for site in Site::BOTH {
-            left += self.lab.gateway(site).flows()?.iter().filter(|flow| flow.names(transfer)).count();
+        let flows = [self.lab.gateway(Site::Dc1).flows()?, self.lab.gateway(Site::Dc2).flows()?].concat();
+        let resting = self.sides.len();
+        for (side, &transfer) in self.sides.iter_mut().zip(transfers) {
+            side.prove_trigger_home(self.links, &(booted..reverted));
+            let claim = format!("return: the transfer address {transfer} is released");
+            let released = timeline::first_of(&host, &["transfer-released"], side.plan.server, booted);
+            let verdict = match released {
+                Some(_) if host.pool.quarantined >= resting => Ok(format!("pool: {}", pool(&host))),
+                Some(_) => Err(format!("it is not in quarantine; pool: {}", pool(&host))),
+                None => Err("DC2's timeline does not say so".to_owned()),
+            };
+            side.prove(Act::Return, Proof::of(claim, verdict));
+            let left = flows.iter().filter(|flow| flow.names(transfer)).count();
+            let verdict = if left == 0 { Ok("both switches".to_owned()) } else { Err(format!("{left} do")) };
+            side.prove(Act::Return, Proof::of(format!("return: no flow names {transfer} any more"), verdict));
+            let claim = format!("return: nothing leaves DC1 for {transfer} any more");
+            let after = reverted..now_us();
+            side.prove(Act::Return, proof::silent_towards(&claim, &self.links.uplink1, &after, transfer));
         }
-        let verdict = if left == 0 { Ok("both switches".to_owned()) } else { Err(format!("{left} do")) };
-        self.proofs[RETURN].push(Proof::of(format!("return: no flow names {transfer} any more"), verdict));
-        let claim = format!("return: nothing leaves DC1 for {transfer} any more");
-        let after = reverted..now_us();
-        self.proofs[RETURN].push(proof::silent_towards(&claim, &self.links.uplink1, &after, transfer));
         Ok((window, returned))
     }
 
     fn conclude(
         mut self,
-        normal: &Window,
-        away: &Window,
-        back: &Window,
-        transfer: Ipv4Addr,
-        moved: Switchover,
-        returned: Switchover,
+        windows: [&Window; 3],
+        transfers: &[IpAddr],
+        moved: &[Switchover],
+        returned: &[Switchover],
     ) -> Outcome {
-        let queries = self.stream.queries();
-        let port = self.stream.port();
         let links = self.links;
-        let t = transfer;
-        let trail = |window| Trail { queries: &queries, port, window };
-        let (normal, away, back) = (trail(normal), trail(away), trail(back));
-        let [normally, _, while_away, after] = &mut self.proofs;
-        normally.push(normal.marked("normal: DC1's copy answers", "dc1"));
-        normally.push(normal.enters_slot("normal: questions enter DC1's server port", &links.slot1));
-
-        let claim = format!("away: questions reach DC1 with destination S = {SERVER}");
-        while_away.push(away.comes_down(&claim, &links.uplink1, SERVER));
-        let claim = format!("away: they leave DC1's uplink with destination T = {t}");
-        while_away.push(away.goes_up(&claim, &links.uplink1, t));
-        while_away.push(away.comes_down("away: they reach DC2 with destination T", &links.uplink2, t));
-        let claim = "away: they enter DC2's server port with destination S and the server's MAC";
-        while_away.push(away.enters_slot(claim, &links.slot2));
-        while_away.push(away.marked("away: DC2's copy answers, from address S", "dc2"));
-
-        after.insert(0, back.marked("return: DC1's copy answers", "dc1"));
-        after.insert(1, back.enters_slot("return: questions enter DC1's server port", &links.slot1));
-
-        let mut proofs = self.proofs.concat();
+        let mut served = Vec::new();
+        for (n, side) in self.sides.iter_mut().enumerate() {
+            let switchovers = [moved[n], returned[n]];
+            served.push(side.conclude(links, windows, transfers[n], switchovers));
+        }
+        let mut proofs = Vec::new();
+        for act in Act::ALL {
+            proofs.extend(self.sides.iter().flat_map(|side| side.proofs(act)).cloned());
+            if act == Act::Control {
+                proofs.append(&mut self.calm);
+            }
+        }
         let ends = [&links.client, &links.neighbour, &links.slot1, &links.slot2];
-        proofs.push(proof::nowhere("T never appears at client, neighbour or server", &ends, t));
+        for transfer in transfers {
+            let claim = match self.families {
+                Families::V4 | Families::V6 => "T never appears at client, neighbour or server".to_owned(),
+                Families::Dual => format!("T = {transfer} never appears at client, neighbour or server"),
+            };
+            proofs.push(proof::nowhere(&claim, &ends, *transfer));
+        }
         proofs.push(links.complete());
-        Outcome {
-            proofs,
-            total: tally(&queries, 0, u64::MAX),
-            away: tally(&queries, away.window.start, away.window.end),
-            moved,
-            returned,
-            wan_rtt: self.wan_rtt,
-            transfer,
-        }
-    }
-
-    /// Prints and keeps a proof that an act ends with.
-    fn note(&mut self, act: usize, proof: Proof) {
-        println!("  {proof}");
-        self.proofs[act].push(proof);
-    }
-
-    fn switchover(&self, seen_us: u64, answered_us: u64) -> Switchover {
-        let queries = self.stream.queries();
-        let before = queries.iter().filter_map(|query| query.answered_us).filter(|&at| at < answered_us).max();
-        Switchover {
-            to_first_answer_us: answered_us.saturating_sub(seen_us),
-            silence_us: answered_us - before.unwrap_or(answered_us),
-        }
-    }
-
-    fn ask_marker(&self, what: &str, expected: &str) -> Result<()> {
-        let (data, took) =
-            netns::enter(&self.client(), || dns::ask(SERVER, MARKER, Kind::Txt, Duration::from_secs(5)))?;
-        said(&format!("{what}: {MARKER} TXT"), &text(&data), took);
-        ensure!(data == Data::Text(expected.to_owned()), "the answer should have been {expected:?}");
-        Ok(())
-    }
-
-    /// As the paper's client: its resolver is the server, the page is fetched by name.
-    fn fetch_page(&self) -> Result<()> {
-        let begun = Instant::now();
-        let address = netns::enter(&self.client(), || dns::resolve(SERVER, WWW, Duration::from_secs(5)))?;
-        let page = web::fetch(&self.client(), address, WWW, Duration::from_secs(10))?;
-        ensure!(address == WEB && page == web::PAGE, "http://{WWW}/ is not DC1's page: {address} says {page:?}");
-        said(&format!("The client fetches http://{WWW}/ by name"), &format!("{address}, 200 OK"), begun.elapsed());
-        Ok(())
+        Outcome { proofs, served, wan_rtt: self.wan_rtt }
     }
 
     fn show_flows(&self) -> Result<()> {
@@ -400,4 +367,8 @@ impl Play<'_> {
         println!();
         Ok(())
     }
+}
+
+fn latest(moments: &[u64]) -> u64 {
+    moments.iter().copied().max().unwrap_or(0)
 }

@@ -8,9 +8,10 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::delay_line::{self, End};
 use super::dns::{self, Data, Kind};
-use super::journal::Journal;
+use super::family::Families;
+use super::journal::{self, Journal};
 use super::server::{Boot, MARKER, Slot};
-use super::topology::{Place, SERVER, Site};
+use super::topology::{Place, Site};
 use super::{DEMO_PREFIX, Lab, netns};
 
 /// A lab that was left up, and what to do with it.
@@ -116,13 +117,15 @@ impl Poke {
                 if !journal.running(&Slot::label(site)).is_empty() {
                     bail!("the server runs at {} already", site.title());
                 }
-                let mut slot = Slot::new(&journal, site, place(Place::Slot(site)))?;
+                let families = Families::noted(journal.dir())?;
+                let mut slot = Slot::new(&journal, site, place(Place::Slot(site)), families)?;
                 slot.boot(&journal, if *silent { Boot::Silent } else { Boot::Talking })
             }
             Verb::Halt { site } => {
                 let site = Site::from(*site);
                 let journal = Journal::attach(&self.prefix)?;
-                Slot::new(&journal, site, place(Place::Slot(site)))?.halt()?;
+                let families = Families::noted(journal.dir())?;
+                Slot::new(&journal, site, place(Place::Slot(site)), families)?.halt()?;
                 let label = Slot::label(site);
                 let running: Vec<_> = journal.running(&label).into_iter().map(|id| (label.as_str(), id)).collect();
                 let (_, failures) = super::process::end_all(&running);
@@ -130,10 +133,14 @@ impl Poke {
                 Ok(())
             }
             Verb::Ask => {
-                let ask = || dns::ask(SERVER, MARKER, Kind::Txt, Duration::from_secs(3));
-                let (data, took) = netns::enter(&place(Place::Client), ask)?;
-                let Data::Text(marker) = data else { bail!("the answer is {data:?}") };
-                println!("{SERVER} is {marker}'s copy, {:.1} ms", took.as_secs_f64() * 1000.0);
+                let families = Families::noted(&journal::directory(&self.prefix)?)?;
+                for family in families.each() {
+                    let server = family.plan().server;
+                    let ask = || dns::ask(server, MARKER, Kind::Txt, Duration::from_secs(3));
+                    let (data, took) = netns::enter(&place(Place::Client), ask)?;
+                    let Data::Text(marker) = data else { bail!("the answer is {data:?}") };
+                    println!("{server} is {marker}'s copy, {:.1} ms", took.as_secs_f64() * 1000.0);
+                }
                 Ok(())
             }
         }

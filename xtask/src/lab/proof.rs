@@ -2,7 +2,7 @@
 //! frame and every question it speaks of, or fails with the first that contradicts it.
 
 use std::collections::{HashMap, HashSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::ops::Range;
 
 use anyhow::Result;
@@ -10,9 +10,10 @@ use anyhow::Result;
 use super::Lab;
 use super::capture::{Capture, Record};
 use super::dns;
+use super::family::Plan;
 use super::frame::{Frame, Ip};
 use super::stream::Query;
-use super::topology::{CLIENT, Place, SERVER, SERVER_MAC, Site, WEB, mac_text};
+use super::topology::{Place, SERVER_MAC, Site, mac_text};
 
 /// A sentence and whether it holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -121,7 +122,7 @@ impl Links {
 /// How a question is recognised on a link.
 struct Sight {
     sent: bool,
-    destination: Ipv4Addr,
+    destination: IpAddr,
     mac: [u8; 6],
 }
 
@@ -132,12 +133,12 @@ impl Sight {
 }
 
 /// Every sight of the client's questions on a link: by id, where to and in which direction.
-fn sights(capture: &Capture, port: u16) -> HashMap<u16, Vec<Sight>> {
+fn sights(capture: &Capture, client: IpAddr, port: u16) -> HashMap<u16, Vec<Sight>> {
     let mut found: HashMap<u16, Vec<Sight>> = HashMap::new();
     for record in capture.records().iter() {
         let Some(frame) = record.frame() else { continue };
         let Some(ip) = frame.ip() else { continue };
-        if ip.source != CLIENT || ip.ports != (port, 53) {
+        if ip.source != client || ip.ports != (port, 53) {
             continue;
         }
         if let Some((id, false)) = dns::header(ip.payload) {
@@ -152,6 +153,8 @@ fn sights(capture: &Capture, port: u16) -> HashMap<u16, Vec<Sight>> {
 pub struct Trail<'q> {
     /// All questions of the play.
     pub queries: &'q [Query],
+    /// Who has which address in their family.
+    pub plan: &'q Plan,
     /// The client's UDP port.
     pub port: u16,
     /// The act.
@@ -179,7 +182,7 @@ impl<'q> Trail<'q> {
 
     /// Every answered question was seen on the link in this direction, there always so.
     fn seen(&self, claim: &str, capture: &Capture, sent: bool, is: impl Fn(&Sight) -> bool) -> Proof {
-        let sights = sights(capture, self.port);
+        let sights = sights(capture, self.plan.client, self.port);
         let mut count = 0;
         for query in self.answered() {
             let mut of_this = sights.get(&query.id).into_iter().flatten().filter(|sight| sight.sent == sent).peekable();
@@ -198,22 +201,23 @@ impl<'q> Trail<'q> {
 
     /// They entered this slot with the server's own addresses.
     pub fn enters_slot(&self, claim: &str, slot: &Capture) -> Proof {
-        self.seen(claim, slot, false, |sight| sight.destination == SERVER && sight.mac == SERVER_MAC)
+        let server = self.plan.server;
+        self.seen(claim, slot, false, |sight| sight.destination == server && sight.mac == SERVER_MAC)
     }
 
     /// They came from this router for `destination`.
-    pub fn comes_down(&self, claim: &str, uplink: &Capture, destination: Ipv4Addr) -> Proof {
+    pub fn comes_down(&self, claim: &str, uplink: &Capture, destination: IpAddr) -> Proof {
         self.seen(claim, uplink, true, |sight| sight.destination == destination)
     }
 
     /// They went up to this router for `destination`.
-    pub fn goes_up(&self, claim: &str, uplink: &Capture, destination: Ipv4Addr) -> Proof {
+    pub fn goes_up(&self, claim: &str, uplink: &Capture, destination: IpAddr) -> Proof {
         self.seen(claim, uplink, false, |sight| sight.destination == destination)
     }
 }
 
 /// An address is in no frame of these links, in no header and no payload.
-pub fn nowhere(claim: &str, captures: &[&Capture], address: Ipv4Addr) -> Proof {
+pub fn nowhere(claim: &str, captures: &[&Capture], address: IpAddr) -> Proof {
     let mut count = 0;
     for capture in captures {
         for record in capture.records().iter() {
@@ -227,7 +231,7 @@ pub fn nowhere(claim: &str, captures: &[&Capture], address: Ipv4Addr) -> Proof {
 }
 
 /// No frame of the window on this link is addressed to `address`.
-pub fn silent_towards(claim: &str, capture: &Capture, window: &Window, address: Ipv4Addr) -> Proof {
+pub fn silent_towards(claim: &str, capture: &Capture, window: &Window, address: IpAddr) -> Proof {
     let records = capture.records();
     let inside = records.iter().filter(|record| window.contains(&record.at_us));
     let to_it = |frame: &Frame<'_>| frame.ip().is_some_and(|ip| ip.destination == address);
@@ -246,13 +250,27 @@ pub fn says_nothing(claim: &str, slot: &Capture, window: &Window) -> Proof {
     Proof::of(claim, if said == 0 { Ok("no frame".into()) } else { Err(format!("it sent {said} frames")) })
 }
 
-/// The server asked for its gateway by ARP in the window, before anything else.
-pub fn asks_for_gateway(claim: &str, slot: &Capture, window: &Window, gateway: Ipv4Addr) -> Proof {
+/// What the server itself sent in the window has its address in no header and no payload.
+pub fn never_names(claim: &str, slot: &Capture, window: &Window, address: IpAddr) -> Proof {
     let records = slot.records();
-    let first = records.iter().find(|record| record.sent && window.contains(&record.at_us));
+    let said = records.iter().filter(|record| record.sent && window.contains(&record.at_us));
+    let naming = said.clone().filter(|record| record.frame().is_some_and(|frame| frame.mentions(address))).count();
+    let verdict = match naming {
+        0 => Ok(format!("{} frames, of its kernel's groups and its link-local address", said.count())),
+        _ => Err(format!("{naming} frames have {address}")),
+    };
+    Proof::of(claim, verdict)
+}
+
+/// The server asked for its gateway by ARP in the window, before anything else but IPv6.
+pub fn asks_for_gateway(claim: &str, slot: &Capture, window: &Window, plan: &Plan) -> Proof {
+    let records = slot.records();
+    let own = |record: &&Record| record.sent && window.contains(&record.at_us);
+    let first = records.iter().filter(own).find(|record| record.frame().is_none_or(|frame| !frame.is_ipv6()));
     let frame = first.and_then(Record::frame);
+    let (server, gateway) = (plan.server, plan.gateway1);
     let verdict = match frame.as_ref().and_then(|frame| frame.arp().map(|arp| (frame.from, arp))) {
-        Some((from, arp)) if arp.operation == 1 && arp.sender == SERVER && arp.target == gateway => {
+        Some((from, arp)) if arp.operation == 1 && server == arp.sender && gateway == arp.target => {
             Ok(format!("who-has {} tell {}, from {}", arp.target, arp.sender, mac_text(from)))
         }
         _ => Err(format!("its first frame was {:?}", frame.map(|frame| frame.carries))),
@@ -262,7 +280,7 @@ pub fn asks_for_gateway(claim: &str, slot: &Capture, window: &Window, gateway: I
 
 /// The neighbour's question went to the server where it is, and the answer came back from the
 /// server's own address.
-pub fn neighbour_served(claim: &str, neighbour: &Capture, slot2: &Capture, window: &Window) -> Proof {
+pub fn neighbour_served(claim: &str, neighbour: &Capture, slot2: &Capture, window: &Window, plan: &Plan) -> Proof {
     let ids = |capture: &Capture, wanted: &dyn Fn(bool, &Ip<'_>) -> bool| -> HashSet<u16> {
         let records = capture.records();
         let inside = records.iter().filter(|record| window.contains(&record.at_us));
@@ -274,14 +292,15 @@ pub fn neighbour_served(claim: &str, neighbour: &Capture, slot2: &Capture, windo
             })
             .collect()
     };
-    let asked = ids(neighbour, &|sent, ip| sent && ip.destination == SERVER && ip.ports.1 == 53);
-    let arrived = ids(slot2, &|sent, ip| !sent && ip.source == WEB && ip.destination == SERVER && ip.ports.1 == 53);
-    let answered = ids(neighbour, &|sent, ip| !sent && ip.source == SERVER && ip.ports.0 == 53);
+    let Plan { server, web, .. } = *plan;
+    let asked = ids(neighbour, &|sent, ip| sent && ip.destination == server && ip.ports.1 == 53);
+    let arrived = ids(slot2, &|sent, ip| !sent && ip.source == web && ip.destination == server && ip.ports.1 == 53);
+    let answered = ids(neighbour, &|sent, ip| !sent && ip.source == server && ip.ports.0 == 53);
     let whole = asked.iter().filter(|id| arrived.contains(id) && answered.contains(id)).count();
     Proof::of(
         claim,
         if whole > 0 {
-            Ok(format!("{WEB} asked {SERVER}, {whole} answered"))
+            Ok(format!("{web} asked {server}, {whole} answered"))
         } else {
             Err(format!("{} asked, {} arrived, {} answered", asked.len(), arrived.len(), answered.len()))
         },

@@ -1,19 +1,22 @@
 //! How a play is told: headings, steps, timelines and flows on a terminal.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::dns::Data;
 use super::status::{Flow, Status};
 use super::timeline::{self, Line, millis};
-use super::topology::{CLIENT, Site};
+use super::topology::Site;
 
-/// Prints what both sites noted from `from` on, and the first answer at the client, in
-/// milliseconds after `zero`.
-pub fn show_timeline(statuses: &[Status], from: u64, zero: u64, answered: u64, site: Site) {
+/// Prints what both sites noted from `from` on, and the first answers at the client's addresses,
+/// in milliseconds after `zero`.
+pub fn show_timeline(statuses: &[Status], from: u64, zero: u64, answers: &[(u64, IpAddr)], site: Site) {
     let mut lines = timeline::merge(statuses, from);
-    let detail = format!("{} at {CLIENT}", site.name());
-    lines.push(Line { at_us: answered, place: "client".into(), event: "first answer".into(), detail });
+    lines.extend(answers.iter().map(|(at_us, client)| {
+        let detail = format!("{} at {client}", site.name());
+        Line { at_us: *at_us, place: "client".into(), event: "first answer".into(), detail }
+    }));
     lines.sort_by_key(|line| line.at_us);
     println!("\n{}", timeline::render(&lines, zero));
 }

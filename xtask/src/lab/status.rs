@@ -2,7 +2,7 @@
 //! types are the lab's own: they hold the interface that others rely on to its word.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use serde::Deserialize;
 
@@ -140,8 +140,8 @@ pub struct Peer {
 /// A server's address.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct Address {
-    /// IPv4 address.
-    pub address: Ipv4Addr,
+    /// IPv4 or IPv6 address.
+    pub address: IpAddr,
     /// `home` or `host`.
     pub role: String,
     /// State of the address here.
@@ -149,7 +149,7 @@ pub struct Address {
     /// Since when, in milliseconds of the Unix epoch.
     pub since_unix_ms: u64,
     /// Transfer address in use.
-    pub transfer: Option<Ipv4Addr>,
+    pub transfer: Option<IpAddr>,
     /// Placement, `incarnation.counter`.
     pub epoch: Option<String>,
     /// Why it is in this state.
@@ -177,7 +177,7 @@ pub struct Event {
     /// When, in microseconds of the Unix epoch.
     pub at_unix_us: u64,
     /// The server's address, if the line is about one.
-    pub address: Option<Ipv4Addr>,
+    pub address: Option<IpAddr>,
     /// A fixed name.
     pub event: String,
     /// For people.
@@ -207,18 +207,19 @@ pub struct Flow {
 
 impl Status {
     /// What the site says about an address; nothing known yet is nothing.
-    pub fn address(&self, address: Ipv4Addr) -> Option<&Address> {
+    pub fn address(&self, address: impl Into<IpAddr>) -> Option<&Address> {
+        let address = address.into();
         self.addresses.iter().find(|entry| entry.address == address)
     }
 
     /// The state of an address, `-` if the site knows nothing of it.
-    pub fn state(&self, address: Ipv4Addr) -> &str {
+    pub fn state(&self, address: impl Into<IpAddr>) -> &str {
         self.address(address).map_or("-", |entry| &entry.state)
     }
 
     /// Whether the site serves the address from elsewhere or for elsewhere: it has a part in a
     /// migration that is neither over nor not begun.
-    pub fn is_settled(&self, address: Ipv4Addr) -> bool {
+    pub fn is_settled(&self, address: impl Into<IpAddr>) -> bool {
         matches!(self.state(address), "-" | "HOME" | "NONE")
     }
 
@@ -241,15 +242,19 @@ impl Flow {
     }
 
     /// Whether it matches or writes an address.
-    pub fn names(&self, address: Ipv4Addr) -> bool {
+    pub fn names(&self, address: impl Into<IpAddr>) -> bool {
+        let address = address.into();
         let text = address.to_string();
+        let part = |c: char| match address {
+            IpAddr::V4(_) => c.is_ascii_digit() || c == '.',
+            IpAddr::V6(_) => c.is_ascii_hexdigit() || c == ':',
+        };
         let names = |line: &str| {
             line.match_indices(&text).any(|(at, _)| {
                 let before = line[..at].chars().next_back();
                 let after = line[at + text.len()..].chars().next();
-                let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit() || c == '.');
                 // A prefix is not the address.
-                !digit(before) && !digit(after) && after != Some('/')
+                !before.is_some_and(part) && !after.is_some_and(part) && after != Some('/')
             })
         };
         names(&self.matching) || names(&self.actions)
@@ -258,6 +263,8 @@ impl Flow {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
     use super::*;
 
     #[test]
@@ -275,5 +282,9 @@ mod tests {
         assert!(flow("ip,nw_dst=192.0.2.5").names(s));
         assert!(!flow("ip,nw_dst=192.0.2.53").names(s));
         assert!(!flow("arp,arp_spa=192.0.2.5/32").names(s));
+        let s = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 5);
+        assert!(flow("ipv6,ipv6_dst=2001:db8:1::5").names(s));
+        assert!(!flow("ipv6,ipv6_dst=2001:db8:1::5/64").names(s));
+        assert!(!flow("ipv6,ipv6_dst=2001:db8:1::5a").names(s));
     }
 }

@@ -2,7 +2,7 @@
 //! happens, each with its own id: what is lost and for how long is the client's own measure
 //! of a migration.
 
-use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -12,6 +12,7 @@ use anyhow::Result;
 
 use super::capture::now_us;
 use super::dns::{self, Data, Kind};
+use super::family::any_beside;
 use super::netns;
 
 /// One question of a stream.
@@ -58,12 +59,12 @@ impl Stream {
     ///
     /// # Errors
     /// There is no such namespace, or no thread.
-    pub fn start(namespace: &str, server: Ipv4Addr, name: &str, beat: Duration) -> Result<Self> {
-        let socket = netns::enter(namespace, || Ok(UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?))?;
+    pub fn start(namespace: &str, server: impl Into<IpAddr>, name: &str, beat: Duration) -> Result<Self> {
+        let server = SocketAddr::new(server.into(), 53);
+        let socket = netns::enter(namespace, || Ok(UdpSocket::bind(any_beside(server.ip()))?))?;
         socket.set_read_timeout(Some(Duration::from_millis(100)))?;
         let port = socket.local_addr()?.port();
         let socket = Arc::new(socket);
-        let server = SocketAddrV4::new(server, 53);
         let queries = Arc::new(Mutex::new(Vec::new()));
         let stop = Arc::new(AtomicBool::new(false));
         let sender = std::thread::Builder::new().name("questions".into()).spawn({
@@ -119,7 +120,7 @@ pub fn tally(queries: &[Query], from_us: u64, until_us: u64) -> Tally {
 
 fn send(
     socket: &UdpSocket,
-    server: SocketAddrV4,
+    server: SocketAddr,
     name: &str,
     beat: Duration,
     queries: &Mutex<Vec<Query>>,
@@ -140,7 +141,7 @@ fn send(
     }
 }
 
-fn receive(socket: &UdpSocket, server: SocketAddrV4, queries: &Mutex<Vec<Query>>, stop: &AtomicBool) {
+fn receive(socket: &UdpSocket, server: SocketAddr, queries: &Mutex<Vec<Query>>, stop: &AtomicBool) {
     let mut buffer = [0; 1500];
     while !stop.load(Ordering::Relaxed) {
         let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
@@ -151,7 +152,7 @@ fn receive(socket: &UdpSocket, server: SocketAddrV4, queries: &Mutex<Vec<Query>>
         // Ids begin at 1 and are given in order.
         let Some(query) = usize::from(id).checked_sub(1).and_then(|index| queries.get_mut(index)) else { continue };
         // Only what comes from the server's own address is an answer.
-        if from == server.into() && query.answered_us.is_none() {
+        if from == server && query.answered_us.is_none() {
             query.answered_us = Some(at);
             query.marker = match dns::answer(message) {
                 Some(Data::Text(text)) => Some(text),

@@ -106,6 +106,14 @@ impl Switches {
         }
         Self { dc1: over(self.dc1), dc2: over(self.dc2) }
     }
+
+    /// Whether one of them is used over OpenFlow 1.0.
+    pub const fn any_over_openflow_10(self) -> bool {
+        const fn is(kind: Kind) -> bool {
+            matches!(kind, Kind::Ovs(Profile::Of10) | Kind::Elsewhere(Profile::Of10))
+        }
+        is(self.dc1) || is(self.dc2)
+    }
 }
 
 impl FromStr for Switches {

@@ -1,5 +1,6 @@
 //! One timeline out of two sites': what happened, where, and how long after the beginning.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::status::{Event, Status};
@@ -17,10 +18,12 @@ pub struct Line {
     pub detail: String,
 }
 
-/// The event names of `wamig status` in the words of the paper.
-fn words(event: &str) -> &str {
-    match event {
+/// The event names of `wamig status` in the words of the paper, and of IPv6 where it had no word.
+fn words(event: &Event) -> &str {
+    match event.event.as_str() {
         "arp-seen" => "ARP seen, held",
+        "nd-seen" => "NS seen, held",
+        "arp-answered" if event.address.is_some_and(|address| address.is_ipv6()) => "NS answered",
         "guest-seen" => "guest heard",
         "claim-sent" => "Claim sent",
         "claim-received" => "Claim received",
@@ -47,21 +50,26 @@ fn words(event: &str) -> &str {
 }
 
 /// Events of both sites from `from_us` on, oldest first; changes of state are left out, since
-/// every one of them is the consequence of another line.
+/// every one of them is the consequence of another line. Where addresses of both families are
+/// told of, each line says which of them it is about.
 pub fn merge(statuses: &[Status], from_us: u64) -> Vec<Line> {
-    let line = |site: &str, event: &Event| Line {
-        at_us: event.at_unix_us,
-        place: site.to_owned(),
-        event: words(&event.event).to_owned(),
-        detail: event.detail.clone(),
+    let recent = |event: &&Event| event.at_unix_us >= from_us && event.event != "state";
+    let events = || statuses.iter().flat_map(|status| status.timeline.iter().filter(recent).map(move |e| (status, e)));
+    let both = [IpAddr::is_ipv4, IpAddr::is_ipv6]
+        .into_iter()
+        .all(|family| events().any(|(_, event)| event.address.as_ref().is_some_and(family)));
+    let detail = |event: &Event| match event.address {
+        Some(IpAddr::V4(_)) if both => format!("IPv4: {}", event.detail),
+        Some(IpAddr::V6(_)) if both => format!("IPv6: {}", event.detail),
+        _ => event.detail.clone(),
     };
-    let mut lines: Vec<Line> = statuses
-        .iter()
-        .flat_map(|status| {
-            let recent = |event: &&Event| event.at_unix_us >= from_us && event.event != "state";
-            status.timeline.iter().filter(recent).map(|event| line(&status.site, event))
-        })
-        .collect();
+    let line = |(status, event): (&Status, &Event)| Line {
+        at_us: event.at_unix_us,
+        place: status.site.clone(),
+        event: words(event).to_owned(),
+        detail: detail(event),
+    };
+    let mut lines: Vec<Line> = events().map(line).collect();
     lines.sort_by_key(|line| line.at_us);
     lines
 }
@@ -69,6 +77,14 @@ pub fn merge(statuses: &[Status], from_us: u64) -> Vec<Line> {
 /// When a site first noted `event` from `from_us` on.
 pub fn first(status: &Status, event: &str, from_us: u64) -> Option<u64> {
     status.timeline.iter().find(|entry| entry.event == event && entry.at_unix_us >= from_us).map(|e| e.at_unix_us)
+}
+
+/// When a site first noted one of these events of an address from `from_us` on.
+pub fn first_of(status: &Status, events: &[&str], address: IpAddr, from_us: u64) -> Option<u64> {
+    let wanted = |entry: &&Event| {
+        events.contains(&entry.event.as_str()) && entry.address == Some(address) && entry.at_unix_us >= from_us
+    };
+    status.timeline.iter().find(wanted).map(|entry| entry.at_unix_us)
 }
 
 /// The lines as a table, in milliseconds after `zero_us`.

@@ -1,9 +1,9 @@
 //! The places of the lab, their addresses and the links between them.
 //!
 //! ```text
-//!                      ┌── WAN, delay line ── r1 ─── up│gw1│lan1 ── web      DC1 192.0.2.0/24
+//!                      ┌── WAN, delay line ── r1 ─── up│gw1│lan1 ── web      DC1 192.0.2.0/24, 2001:db8:1::/64
 //! client ── inet ──────┤                      └─ mgmt ─┘   │srv ─── slot1
-//!                      └── WAN, delay line ── r2 ─── up│gw2│lan1 ── local    DC2 198.51.100.0/24
+//!                      └── WAN, delay line ── r2 ─── up│gw2│lan1 ── local    DC2 198.51.100.0/24, 2001:db8:2::/64
 //!                                             └─ mgmt ─┘   │srv ─── slot2
 //! ```
 //!
@@ -11,15 +11,16 @@
 //! two daemons say to each other leaves by `mgmt` and crosses the WAN like everything else.
 //! The two slots hold the same server: same address, same MAC, same default gateway.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
 use super::delay_line::{DelayLine, End};
+use super::family::Families;
 use super::journal::Journal;
-use super::{netns, offload};
+use super::{addressing, netns, offload};
 
 /// The client.
 pub const CLIENT: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
@@ -39,6 +40,25 @@ pub const GATEWAY2: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 pub const LOCAL: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 20);
 /// DC2's transfer addresses as the configuration writes them.
 pub const POOL: &str = "198.51.100.200-198.51.100.209";
+
+const fn v6(net: u16, host: u16) -> Ipv6Addr {
+    Ipv6Addr::new(0x2001, 0xdb8, net, 0, 0, 0, 0, host)
+}
+
+/// The client's IPv6 address.
+pub const CLIENT6: Ipv6Addr = v6(0x99, 0x10);
+/// The secondary name server's.
+pub const SECONDARY6: Ipv6Addr = v6(0x99, 0x53);
+/// The server's.
+pub const SERVER6: Ipv6Addr = v6(1, 0x53);
+/// The default gateway of all hosts of either site: a link-local address.
+pub const ROUTER6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+/// DC1's web server's.
+pub const WEB6: Ipv6Addr = v6(1, 0x80);
+/// DC2's own host's.
+pub const LOCAL6: Ipv6Addr = v6(2, 0x20);
+/// DC2's transfer addresses of IPv6 as the configuration writes them.
+pub const POOL6: &str = "2001:db8:2::c8-2001:db8:2::d1";
 
 /// A site.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -110,7 +130,8 @@ pub enum Place {
 }
 
 impl Place {
-    const ALL: [Self; 10] = [
+    /// All of them.
+    pub const ALL: [Self; 10] = [
         Self::Client,
         Self::Internet,
         Self::Router(Site::Dc1),
@@ -162,6 +183,8 @@ pub struct Links {
     pub netem: bool,
     /// Each site's uplink is this VLAN of a trunk.
     pub uplink_vlan: Option<u16>,
+    /// Which addresses the places have.
+    pub families: Families,
 }
 
 /// Makes every namespace and link, all up but the slots' own; returns the two WAN links,
@@ -178,6 +201,7 @@ pub fn build(
     for place in Place::ALL {
         netns::create(journal, &name(place))?;
     }
+    addressing::admit(&name, links.families)?;
     let wan = |site: Site| {
         let interface = format!("wan{}", site.number());
         let ends = [
@@ -223,48 +247,7 @@ pub fn build(
         cable(gateway, "mgmt", router, "mgmt")?;
     }
 
-    netns::ip(&name(Place::Client), &host_setup(&[CLIENT, SECONDARY], Ipv4Addr::new(203, 0, 113, 1)))?;
-    netns::ip(
-        &name(Place::Internet),
-        "addr add 203.0.113.1/24 dev client
-         addr add 10.254.1.1/30 dev wan1
-         addr add 10.254.2.1/30 dev wan2
-         link set wan1 up
-         link set wan2 up
-         route add 192.0.2.0/24 via 10.254.1.2
-         route add 10.255.1.0/24 via 10.254.1.2
-         route add 198.51.100.0/24 via 10.254.2.2
-         route add 10.255.2.0/24 via 10.254.2.2",
-    )?;
-    netns::ip(&name(Place::Host(Site::Dc1)), &host_setup(&[WEB], GATEWAY1))?;
-    netns::ip(&name(Place::Host(Site::Dc2)), &host_setup(&[LOCAL], GATEWAY2))?;
-    for (site, lan) in [(Site::Dc1, GATEWAY1), (Site::Dc2, GATEWAY2)] {
-        let n = site.number();
-        netns::ip(
-            &name(Place::Router(site)),
-            &format!(
-                "addr add {lan}/24 dev lan
-                 addr add 10.255.{n}.1/24 dev mgmt
-                 addr add 10.254.{n}.2/30 dev wan
-                 link set lan up
-                 link set wan up
-                 route add default via 10.254.{n}.1"
-            ),
-        )?;
-        netns::ip(
-            &name(Place::Gateway(site)),
-            &format!(
-                "addr add 10.255.{n}.2/24 dev mgmt
-                 link set mgmt up
-                 route add default via 10.255.{n}.1"
-            ),
-        )?;
-        netns::ip(&name(Place::Slot(site)), &format!("addr add {SERVER}/24 dev eth0"))?;
-    }
-
-    for router in [Place::Internet, Place::Router(Site::Dc1), Place::Router(Site::Dc2)] {
-        netns::sysctl(&name(router), "ipv4/ip_forward", "1")?;
-    }
+    addressing::assign(&name, links.families)?;
     for (place, interface) in wires() {
         // The kernel lets a peer's XDP send to it only if GRO is switched on while it is up.
         netns::ip(&name(place), &format!("link set dev {interface} up"))?;
@@ -283,11 +266,6 @@ fn wires() -> impl Iterator<Item = (Place, &'static str)> {
     Site::BOTH
         .into_iter()
         .flat_map(|site| [(Place::Router(site), "lan"), (Place::Host(site), "eth0"), (Place::Slot(site), "eth0")])
-}
-
-fn host_setup(addresses: &[Ipv4Addr], gateway: Ipv4Addr) -> String {
-    let lines = addresses.iter().map(|address| format!("addr add {address}/24 dev eth0\n"));
-    lines.collect::<String>() + &format!("link set eth0 up\nroute add default via {gateway}\n")
 }
 
 /// A MAC as people write it.
