@@ -1,18 +1,23 @@
 //! Broken on purpose: what an operator sees of it in `wamig status`, with since-when, reason
 //! and remedy.
 
+use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use xtask::lab::capture::now_us;
 use xtask::lab::dns::{self, Data, Kind};
 use xtask::lab::server::{Boot, MARKER};
+use xtask::lab::status::Status;
 use xtask::lab::topology::{LOCAL, Place, SERVER, Site};
 use xtask::lab::{Lab, netns, signals, trial};
 
 const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
 /// For a state to come about.
 const SOON: Duration = Duration::from_secs(40);
+
+/// An address of DC2's LAN that nobody has.
+const NOBODY: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 77);
 
 /// Which copy answers the client, if one does.
 fn who_answers(lab: &Lab, patience: Duration) -> Option<String> {
@@ -91,5 +96,36 @@ fn the_server_runs_at_both_sites() -> Result<()> {
     }
     assert_eq!(lab.gateway(Site::Dc1).status()?.state(SERVER), "HOME");
     assert_eq!(lab.gateway(Site::Dc2).status()?.state(SERVER), "FENCED");
+    Ok(())
+}
+
+#[test]
+fn another_host_takes_the_transfer_address() -> Result<()> {
+    let Some(mut lab) = trial::lab(XTASK, |_| {})? else { return Ok(()) };
+    lab.start_daemons()?;
+    let booted = now_us();
+    lab.boot(Site::Dc2, Boot::Talking)?;
+    let served = trial::expect_state(&lab, Site::Dc2, "HOSTING", None, booted, SOON)?;
+    let Some(taken) = served.transfer else { bail!("{SERVER} has no transfer address") };
+    assert_eq!(who_answers(&lab, SOON).as_deref(), Some("dc2"));
+
+    // The site's own host has it from now on, and looks for somebody who is not there.
+    let local = lab.name(Place::Host(Site::Dc2));
+    netns::ip(&local, &format!("address add {taken}/24 dev eth0"))?;
+    netns::enter(&local, || {
+        let socket = UdpSocket::bind((taken, 0))?;
+        for _ in 0..8 {
+            socket.send_to(b"?", (NOBODY, 9))?;
+            signals::sleep(Duration::from_millis(500))?;
+        }
+        Ok(())
+    })?;
+    let moved =
+        |status: &Status| status.address(SERVER).is_some_and(|a| a.state == "HOSTING" && a.transfer != Some(taken));
+    let host = lab.wait_state(Site::Dc2, SOON, "at another transfer address", moved)?;
+    assert!(host.pool.quarantined > 0, "{taken} is not lent again at once: {:?}", host.pool);
+    assert_eq!(who_answers(&lab, SOON).as_deref(), Some("dc2"));
+    let home = lab.gateway(Site::Dc1).status()?;
+    assert_eq!(home.address(SERVER).and_then(|a| a.transfer), host.address(SERVER).and_then(|a| a.transfer));
     Ok(())
 }
