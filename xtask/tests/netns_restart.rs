@@ -1,20 +1,22 @@
 //! The data path outlives the daemon: stopping it loses no frame, starting it again neither,
 //! and only `detach` takes it down.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::Result;
 use xtask::lab::capture::now_us;
+use xtask::lab::family::Families;
 use xtask::lab::server::{Boot, MARKER};
 use xtask::lab::stream::{Stream, tally};
-use xtask::lab::topology::{Place, SERVER, Site};
+use xtask::lab::topology::{Place, SERVER, SERVER6, Site};
 use xtask::lab::{Lab, signals, trial};
 
 const XTASK: &str = env!("CARGO_BIN_EXE_xtask");
 const SOON: Duration = Duration::from_secs(40);
 
-fn stream(lab: &Lab) -> Result<Stream> {
-    Stream::start(&lab.name(Place::Client), SERVER, MARKER, Duration::from_millis(10))
+fn stream(lab: &Lab, server: impl Into<IpAddr>) -> Result<Stream> {
+    Stream::start(&lab.name(Place::Client), server, MARKER, Duration::from_millis(10))
 }
 
 /// Questions lost of those asked from `from_us` until now; there must have been some.
@@ -36,7 +38,7 @@ fn first_answer(stream: &Stream, from_us: u64, marker: &str) -> Result<()> {
 fn a_learning_switch_goes_on_without_its_daemon() -> Result<()> {
     let Some(mut lab) = trial::lab(XTASK, |_| {})? else { return Ok(()) };
     lab.start_daemon(Site::Dc1)?;
-    let stream = stream(&lab)?;
+    let stream = stream(&lab, SERVER)?;
     let booted = now_us();
     lab.boot(Site::Dc1, Boot::Talking)?;
     first_answer(&stream, booted, "dc1")?;
@@ -68,16 +70,16 @@ fn a_learning_switch_goes_on_without_its_daemon() -> Result<()> {
     first_answer(&stream, from, "dc1")
 }
 
-#[test]
-fn a_moved_server_is_served_without_daemons_and_after_their_return() -> Result<()> {
-    let Some(mut lab) = trial::lab(XTASK, |_| {})? else { return Ok(()) };
+/// The daemons of both sites stop while the server with this address is away, and come back.
+fn served_without_daemons(families: Families, server: IpAddr) -> Result<()> {
+    let Some(mut lab) = trial::lab(XTASK, |options| options.families = families)? else { return Ok(()) };
     lab.start_daemons()?;
-    let stream = stream(&lab)?;
+    let stream = stream(&lab, server)?;
     let booted = now_us();
     lab.boot(Site::Dc2, Boot::Talking)?;
     first_answer(&stream, booted, "dc2")?;
-    lab.wait_state(Site::Dc1, SOON, "AWAY", |status| status.state(SERVER) == "AWAY")?;
-    lab.wait_state(Site::Dc2, SOON, "HOSTING", |status| status.state(SERVER) == "HOSTING")?;
+    lab.wait_state(Site::Dc1, SOON, "AWAY", |status| status.state(server) == "AWAY")?;
+    lab.wait_state(Site::Dc2, SOON, "HOSTING", |status| status.state(server) == "HOSTING")?;
 
     let from = now_us();
     for site in Site::BOTH {
@@ -90,8 +92,8 @@ fn a_moved_server_is_served_without_daemons_and_after_their_return() -> Result<(
     for site in Site::BOTH {
         lab.start_daemon(site)?;
     }
-    lab.wait_state(Site::Dc1, SOON, "AWAY again", |status| status.state(SERVER) == "AWAY" && status.peer_up("dc2"))?;
-    let again = |status: &xtask::lab::status::Status| status.state(SERVER) == "HOSTING" && status.peer_up("dc1");
+    lab.wait_state(Site::Dc1, SOON, "AWAY again", |status| status.state(server) == "AWAY" && status.peer_up("dc2"))?;
+    let again = |status: &xtask::lab::status::Status| status.state(server) == "HOSTING" && status.peer_up("dc1");
     lab.wait_state(Site::Dc2, SOON, "HOSTING again", again)?;
     assert_eq!(lost(&stream, from)?, 0, "questions lost while both daemons were started again");
 
@@ -100,6 +102,16 @@ fn a_moved_server_is_served_without_daemons_and_after_their_return() -> Result<(
     let booted = now_us();
     lab.boot(Site::Dc1, Boot::Talking)?;
     first_answer(&stream, booted, "dc1")?;
-    lab.wait_state(Site::Dc1, SOON, "HOME", |status| status.state(SERVER) == "HOME")?;
+    lab.wait_state(Site::Dc1, SOON, "HOME", |status| status.state(server) == "HOME")?;
     Ok(())
+}
+
+#[test]
+fn a_moved_server_is_served_without_daemons_and_after_their_return() -> Result<()> {
+    served_without_daemons(Families::V4, SERVER.into())
+}
+
+#[test]
+fn over_ipv6_it_is_as_well() -> Result<()> {
+    served_without_daemons(Families::V6, SERVER6.into())
 }
