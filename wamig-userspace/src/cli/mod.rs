@@ -12,6 +12,7 @@ mod flows;
 mod freeze;
 mod keygen;
 mod layout;
+mod move_to;
 mod order;
 mod prepare;
 mod reload;
@@ -65,6 +66,7 @@ enum Verb {
     Explain(explain::Arguments),
     Freeze(freeze::Arguments),
     Unfreeze(unfreeze::Arguments),
+    Move(move_to::Arguments),
     Prepare(prepare::Arguments),
     Unprepare(unprepare::Arguments),
     Return(return_home::Arguments),
@@ -134,6 +136,7 @@ fn carry_out(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Verb::Explain(arguments) => explain::run(arguments),
         Verb::Freeze(arguments) => freeze::run(arguments),
         Verb::Unfreeze(arguments) => unfreeze::run(arguments),
+        Verb::Move(arguments) => move_to::run(arguments),
         Verb::Prepare(arguments) => prepare::run(arguments),
         Verb::Unprepare(arguments) => unprepare::run(arguments),
         Verb::Return(arguments) => return_home::run(arguments),

@@ -14,16 +14,16 @@ const RESOURCE: &str = "/v1/order";
 #[derive(clap::Args, Debug)]
 pub(super) struct Common {
     #[command(flatten)]
-    target: Target,
+    pub(super) target: Target,
     /// Form of the answer
     #[arg(short, long, value_enum, default_value_t = Format::Table, value_name = "FORM")]
-    output: Format,
+    pub(super) output: Format,
     /// Why; recorded in the audit log
     #[arg(long, value_name = "TEXT")]
     reason: String,
     /// Tell what would be done and what stands in the way; do nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
 }
 
 /// Gives an order about a server and prints what becomes of it.
@@ -40,6 +40,28 @@ pub(super) fn give(common: &Common, verb: &str, address: IpAddr, to: Option<&str
 /// When the daemon cannot be asked, or refuses the order.
 pub(super) fn give_of_site(common: &Common, verb: &str, site: &str) -> anyhow::Result<()> {
     send(common, verb, None, None, Some(site.to_owned()))
+}
+
+/// As [`give`], of every address or of none: first it is asked what stands in the way.
+///
+/// # Errors
+/// As there.
+pub(super) fn give_of_all(common: &Common, verb: &str, addresses: &[IpAddr], to: &str) -> anyhow::Result<()> {
+    let (verb, to) = (verb.to_owned(), Some(to.to_owned()));
+    let tried = |address: &IpAddr| {
+        let (address, reason) = (Some(address.to_string()), common.reason.clone());
+        let request = OrderRequest { verb: verb.clone(), address, to: to.clone(), site: None, reason, dry_run: true };
+        client::json::<OrderAnswer>(&client::post_json(&common.target.socket()?, RESOURCE, &request)?)
+            .map_err(anyhow::Error::from)
+    };
+    let tried = addresses.iter().map(tried).collect::<anyhow::Result<Vec<_>>>()?;
+    let refused = tried.iter().filter(|a| a.results.iter().any(|r| r.refused.is_some())).count();
+    if refused > 0 || common.dry_run {
+        super::print(&tried.iter().map(text).collect::<String>())?;
+        anyhow::ensure!(refused == 0, "{verb}: refused for {refused} of {} addresses, so for all", addresses.len());
+        return Ok(());
+    }
+    addresses.iter().try_for_each(|address| send(common, &verb, Some(address.to_string()), to.clone(), None))
 }
 
 fn send(
