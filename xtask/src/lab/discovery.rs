@@ -57,19 +57,20 @@ pub fn begins_with_detection(claim: &str, slot: &Capture, window: &Window, plan:
 
 /// Nobody told the server of its own address: to its kernel that would be a duplicate.
 pub fn detection_unanswered(claim: &str, slot: &Capture, window: &Window, plan: &Plan) -> Proof {
-    let sights = sights(slot, window);
+    Proof::of(claim, unanswered(&sights(slot, window), plan.server))
+}
+
+fn unanswered(sights: &[Sight], server: IpAddr) -> Result<String, String> {
     // The same question of somebody else is an answer, too.
     let detects = |message: &Neighbour| message.asks && message.source.is_unspecified();
-    let of_it = |sight: &&Sight| sight.message.target == plan.server;
+    let of_it = |sight: &&Sight| sight.message.target == server;
     let asked = sights.iter().filter(of_it).filter(|sight| sight.sent && detects(&sight.message)).count();
     let answers = |sight: &&Sight| !sight.sent && (!sight.message.asks || detects(&sight.message));
-    let heard = sights.iter().filter(of_it).filter(answers).count();
-    let verdict = match (asked, heard) {
+    match (asked, sights.iter().filter(of_it).filter(answers).count()) {
         (0, _) => Err("it did not ask".to_owned()),
         (_, 0) => Ok(format!("{asked} asked, none answered")),
-        _ => Err(format!("{heard} frames said that {} is somebody else's", plan.server)),
-    };
-    Proof::of(claim, verdict)
+        (_, heard) => Err(format!("{heard} frames said that {server} is somebody else's")),
+    }
 }
 
 /// Whatever the server heard of its gateway named the router of its home, and it heard nothing
@@ -81,18 +82,19 @@ pub fn told_gateway(
     (gateway, router): (IpAddr, Mac),
     ready_us: u64,
 ) -> Proof {
-    let answers: Vec<Sight> = sights(slot, window)
-        .into_iter()
-        .filter(|sight| !sight.sent && !sight.message.asks && sight.message.target == gateway)
-        .collect();
+    Proof::of(claim, told(&sights(slot, window), (gateway, router), ready_us))
+}
+
+fn told(sights: &[Sight], (gateway, router): (IpAddr, Mac), ready_us: u64) -> Result<String, String> {
+    let about = |sight: &&Sight| !sight.sent && !sight.message.asks && sight.message.target == gateway;
+    let answers: Vec<&Sight> = sights.iter().filter(about).collect();
     let early = answers.iter().filter(|sight| sight.at_us < ready_us).count();
-    let verdict = match answers.iter().find(|sight| sight.told() != router) {
+    match answers.iter().find(|sight| sight.told() != router) {
         Some(sight) => Err(format!("it heard that {gateway} is at {}", mac_text(sight.told()))),
         None if answers.is_empty() => Err(format!("nobody told it of {gateway}")),
         None if early > 0 => Err(format!("{early} answers came before the flows")),
         None => Ok(format!("{gateway} is at {}, answers: {}", mac_text(router), answers.len())),
-    };
-    Proof::of(claim, verdict)
+    }
 }
 
 /// No message of the server, and none about it, is on these links.
@@ -131,4 +133,45 @@ pub fn keeps_mac(claim: &str, captures: &[&Capture], window: &Window, plan: &Pla
 
 fn list(captures: &[&Capture]) -> String {
     captures.iter().map(|capture| capture.link()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::*;
+    use crate::lab::topology::{ROUTER6, SERVER6};
+
+    const HOME: Mac = [2, 0, 0, 0, 1, 1];
+    const OTHER: Mac = [2, 0, 0, 0, 2, 1];
+
+    fn asks(sent: bool, source: Ipv6Addr, target: Ipv6Addr) -> Sight {
+        let message = Neighbour { asks: true, source: source.into(), target: target.into(), link: None };
+        Sight { at_us: 5, sent, from: if sent { SERVER_MAC } else { OTHER }, message }
+    }
+
+    fn tells(at_us: u64, target: Ipv6Addr, from: Mac, link: Option<Mac>) -> Sight {
+        let message = Neighbour { asks: false, source: target.into(), target: target.into(), link };
+        Sight { at_us, sent: false, from, message }
+    }
+
+    #[test]
+    fn detection_is_answered_by_an_advertisement_or_by_the_same_question() {
+        let own = || asks(true, Ipv6Addr::UNSPECIFIED, SERVER6);
+        let server = SERVER6.into();
+        assert!(unanswered(&[own(), asks(false, ROUTER6, SERVER6)], server).is_ok(), "who looks for it is no answer");
+        assert!(unanswered(&[own(), tells(6, ROUTER6, HOME, None)], server).is_ok(), "nor is one of another");
+        assert!(unanswered(&[own(), tells(6, SERVER6, HOME, None)], server).is_err());
+        assert!(unanswered(&[own(), asks(false, Ipv6Addr::UNSPECIFIED, SERVER6)], server).is_err());
+        assert!(unanswered(&[asks(true, SERVER6, ROUTER6)], server).is_err(), "it did not ask");
+    }
+
+    #[test]
+    fn the_gateway_is_the_home_router_and_not_before_the_flows_are_in() {
+        let gateway = (ROUTER6.into(), HOME);
+        assert!(told(&[tells(9, ROUTER6, HOME, None), tells(10, ROUTER6, OTHER, Some(HOME))], gateway, 9).is_ok());
+        assert!(told(&[tells(8, ROUTER6, HOME, None)], gateway, 9).is_err(), "too early");
+        assert!(told(&[tells(9, ROUTER6, HOME, Some(OTHER))], gateway, 9).is_err(), "another site's router");
+        assert!(told(&[tells(9, SERVER6, HOME, None)], gateway, 9).is_err(), "nobody told");
+    }
 }
