@@ -88,7 +88,7 @@ struct Timed<'a> {
 
 impl Step {
     fn told(&self, elapsed: Duration, form: Format) -> anyhow::Result<String> {
-        let elapsed_s = elapsed.as_millis() as f64 / 1000.0;
+        let elapsed_s = (elapsed.as_secs_f64() * 1000.0).round() / 1000.0;
         if form == Format::Json {
             return Ok(serde_json::to_string(&Timed { elapsed_s, step: self })? + "\n");
         }
