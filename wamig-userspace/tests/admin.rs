@@ -240,7 +240,7 @@ async fn an_address_is_explained() {
     let told: Explanation = serde_json::from_str(&get(&path, "/v1/explain?address=192.0.2.53").await.unwrap()).unwrap();
     assert_eq!(told.now, Some(status().addresses[0].clone()));
     let refused = get(&path, "/v1/explain?address=dc1").await.unwrap_err().to_string();
-    assert!(refused.contains("needed: address=IPv4 address"), "{refused}");
+    assert!(refused.contains("needed: address=IP address"), "{refused}");
 }
 
 #[tokio::test]
@@ -315,7 +315,7 @@ async fn a_refusal_says_why() {
     let said = |e: Result<String, ClientError>| e.unwrap_err().to_string();
     assert_eq!(
         said(get(&path, "/v1/flows?table=x").await),
-        "the daemon refused (400): \"table=x\" is not a filter; allowed: table=0..254, address=IPv4 address, flow=as of ovs-ofctl dump-flows"
+        "the daemon refused (400): \"table=x\" is not a filter; allowed: table=0..254, address=IP address, flow=as of ovs-ofctl dump-flows"
     );
     assert_eq!(
         said(get(&path, "/v1/flows?table=9").await),
