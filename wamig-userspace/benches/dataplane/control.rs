@@ -118,7 +118,7 @@ fn storms(contenders: &[Contender<'_>; 2], n: u32, rounds: usize, beside: bool) 
 
 /// Measures, and prints the rows.
 pub fn measure(options: &Options) {
-    let (sizes, rounds): (&[u32], usize) = if options.quick { (&[10_000], 3) } else { (&[10_000, 100_000], 3) };
+    let (sizes, rounds): (&[u32], usize) = if options.quick { (&[10_000], 2) } else { (&[10_000, 100_000], 3) };
     let pair = Pair::start();
     let contenders = pair.contenders();
     for n in sizes {

@@ -85,7 +85,7 @@ pub fn with(contender: &Contender<'_>, messages: &[Message]) -> Result<Client, S
 
 /// Measures, and prints the rows.
 pub fn measure(options: &Options) {
-    let (rounds, time) = if options.quick { (3, Duration::from_millis(500)) } else { (5, Duration::from_secs(2)) };
+    let (rounds, time) = if options.quick { (2, Duration::from_millis(500)) } else { (5, Duration::from_secs(2)) };
     let pair = Pair::start();
     let contenders = pair.contenders();
     in_turn(GROUP, "packet-ins", &contenders, rounds, |contender| {

@@ -115,7 +115,7 @@ pub fn measure(options: &Options) {
     let mut set = nix::sched::CpuSet::new();
     set.set(0).unwrap();
     nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &set).unwrap();
-    let (rounds, repeat) = if options.quick { (9, 50_000) } else { (25, 200_000) };
+    let (rounds, repeat) = if options.quick { (5, 50_000) } else { (25, 200_000) };
     let mut cases = cases(options);
     for round in 0..rounds {
         for case in &mut cases {

@@ -85,7 +85,7 @@ fn sample(
 
 /// Measures, and prints the rows.
 pub fn measure(options: &Options) {
-    let (rounds, time) = if options.quick { (3, Duration::from_millis(700)) } else { (5, Duration::from_secs(2)) };
+    let (rounds, time) = if options.quick { (2, Duration::from_millis(700)) } else { (5, Duration::from_secs(2)) };
     for flows in [1, 1024] {
         let mut contenders = contenders(options, flows);
         let name =
