@@ -8,7 +8,6 @@ use wamig_openflow::{FlowMod, MacAddr, PortNo};
 
 use super::config::{GuestPolicy, Hosting, SiteConfig};
 use super::context::Context;
-use super::cookie;
 use super::guest::{Announcement, Guest};
 use super::io::BatchId;
 use super::order::Refusal;
@@ -164,23 +163,11 @@ impl Host {
         }
         self.sweep(cx.now);
         self.make_room(cx);
-        if self.has_namesake(cx, subject) {
-            return;
-        }
         let policy = policy(cx.config, subject);
         let epoch = self.epochs.get(&subject).copied().unwrap_or_default();
         let mut guest = Guest::new(cx.now, subject, mac, port, policy.map(|p| p.peer.clone()), epoch);
         guest.on_evidence(cx, evidence, target);
         self.guests.insert(subject, guest);
-    }
-
-    /// Whether another guest's flows would have the same cookies.
-    fn has_namesake(&self, cx: &mut Context<'_>, address: IpAddr) -> bool {
-        let tag = cookie::tag(address);
-        let Some(other) = self.guests.keys().find(|a| **a != address && cookie::tag(**a) == tag) else { return false };
-        cx.refuse("guest-with-used-cookie");
-        cx.out.alert(Some(address), format!("not served: its flows would have the same cookies as those of {other}"));
-        true
     }
 
     fn make_room(&mut self, cx: &mut Context<'_>) {
@@ -319,12 +306,10 @@ impl Host {
             other.forget(cx);
             self.sweep(cx.now);
         }
-        let namesake = allowed && self.has_namesake(cx, address);
         let last_epoch = self.guests.get(&address).map(Guest::epoch).or_else(|| self.epochs.get(&address).copied());
         let last_epoch = last_epoch.unwrap_or_default();
         let answer = match self.guests.get_mut(&address) {
             _ if !allowed => Err(NackReason::Unauthorised),
-            _ if namesake => Err(NackReason::Unable),
             Some(guest) if guest.mac() != mac || guest.peer() != Some(peer) => Err(NackReason::Unable),
             Some(guest) => guest.on_prepare(cx, announcement),
             None => {

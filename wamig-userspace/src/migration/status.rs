@@ -98,6 +98,8 @@ pub mod reason {
     pub const POOL_EXHAUSTED: &str = "pool exhausted";
     /// As many guests of that peer as the configuration allows are here.
     pub const GUEST_LIMIT: &str = "guest limit reached";
+    /// Another guest's flows have the cookies that its flows would have.
+    pub const COOKIE_IN_USE: &str = "another guest has its cookies";
     /// The own router does not answer.
     pub const GATEWAY_SILENT: &str = "own gateway silent";
     /// The home's wamig does not know the family of the address.

@@ -54,6 +54,13 @@ impl Guest {
                 return Some((reason::GUEST_LIMIT, remedy));
             }
         }
+        let tag = cookie::tag(self.address);
+        let namesake = cx.pool.in_use().find(|(_, g)| *g != self.address && cookie::tag(*g) == tag);
+        if let Some((_, other)) = namesake {
+            cx.refuse("guest-with-used-cookie");
+            let remedy = format!("Wait until {other} has left, or give one of the two servers another address.");
+            return Some((reason::COOKIE_IN_USE, remedy));
+        }
         if cx.gateway(self.address).is_none() {
             return Some((reason::GATEWAY_SILENT, cx.gateway_remedy(self.address)));
         }

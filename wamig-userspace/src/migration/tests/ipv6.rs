@@ -8,10 +8,11 @@ use super::bench::{batch, epoch, has_alert, has_event, message, messages, ms, no
 use super::site::{self, G1_MAC, G2_MAC, LAN, S, S_MAC, SRV, UP, W1, W2};
 use crate::migration::Migration;
 use crate::migration::config::{AddressRange, GuestPolicy, Prefix, Server, SiteConfig, Subnet};
+use crate::migration::cookie;
 use crate::migration::io::{Effect, Input, event};
 use crate::migration::nd::{Flags, Nd, Op, link_local};
 use crate::migration::status::{AddressStatus, State, reason};
-use crate::peer::message::{Epoch, Evidence, HomeProfile, Message};
+use crate::peer::message::{Epoch, Evidence, HomeProfile, Message, NackReason};
 
 const S6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x53);
 const N6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x80);
@@ -260,6 +261,25 @@ fn both_addresses_of_a_guest_come_by_one_rarp() {
     let states: Vec<_> = b.migration.status().iter().map(|s| s.state).collect();
     assert_eq!(states, [State::Ready; 2]);
     assert_eq!(programs(&comes).len(), 2);
+}
+
+#[test]
+fn a_guest_whose_flows_could_not_be_told_from_another_s_waits() {
+    let twin: Ipv6Addr = "2001:db8:1:0:b2b3:3f1b:1639:90c".parse().unwrap();
+    assert_eq!(cookie::tag(twin.into()), cookie::tag(S6.into()));
+    let of = |b: &Bench, address: Ipv6Addr| {
+        b.migration.status().into_iter().find(|s| s.address == IpAddr::from(address)).unwrap()
+    };
+    let mut b = Bench::new(host());
+    b.hosting();
+    assert!(messages(&b.hears(SRV, Nd::probe(OTHER, twin))).is_empty());
+    assert_eq!((of(&b, twin).state, of(&b, twin).reason), (State::Seen, Some(reason::COOKIE_IN_USE)));
+    assert_eq!(of(&b, S6).state, State::Hosting);
+    // Whoever invents such an address keeps nobody out: its home does not know it.
+    let mut b = Bench::new(host());
+    b.hears(SRV, Nd::probe(OTHER, twin));
+    b.peer("dc1", Message::ClaimNack { address: twin.into(), reason: NackReason::Unauthorised });
+    assert!(matches!(message(&b.hears(SRV, Nd::probe(S_MAC, S6))), Message::Claim { .. }));
 }
 
 // ---- the home ---------------------------------------------------------------------------
